@@ -1,0 +1,5 @@
+"""``python -m fregen``: the command line."""
+
+from .cli import main
+
+main()

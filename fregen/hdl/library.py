@@ -1,0 +1,76 @@
+"""Units as modules of their own, each emitted once however often it is used."""
+
+import hashlib
+from typing import Any
+
+from amaranth.back import rtlil, verilog
+from amaranth.hdl import ClockSignal, Elaboratable, Instance, ResetSignal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+__all__ = ["VERILOG_OPTIONS", "UnitLibrary", "submodule"]
+
+VERILOG_OPTIONS: dict[str, Any] = {"emit_src": False, "strip_internal_attrs": True}
+"""How Verilog is written: without attributes that only Amaranth reads."""
+
+
+class UnitLibrary:
+    """Platform on which units become instances of modules; on any other platform they are plain submodules.
+
+    Parameters
+    ----------
+    prefix : str, optional
+        Modules are called ``prefix_unit``.  Without it a module's name comes from its content, so that designs which
+        have equal units share them.
+    known : dict, optional
+        Verilog by name from content, of this design and of earlier ones; grows.  Only without ``prefix``.
+
+    Attributes
+    ----------
+    modules : dict of str to str
+        Verilog of every module that was asked for, by name.
+    """
+
+    def __init__(self, prefix: str | None = None, known: dict[str, str] | None = None) -> None:
+        self.prefix = prefix
+        self.known: dict[str, str] = {} if known is None else known
+        self.modules: dict[str, str] = {}
+        self._names: dict[int, tuple[wiring.Component, str]] = {}
+
+    def instance(self, unit: wiring.Component, ports: wiring.PureInterface | None = None) -> Instance:
+        """Instantiate a unit's module.
+
+        Parameters
+        ----------
+        unit : Component
+            A unit with a clock.
+        ports : interface, optional
+            What to connect: an interface of the unit's signature; the unit's own ports unless given.
+        """
+        _, name = self._names.get(id(unit)) or self._names.setdefault(id(unit), (unit, self._emit(unit)))
+        connections: dict[str, Value] = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+        for path, member, value in unit.signature.flatten(unit if ports is None else ports):
+            way = "i" if member.flow is In else "o"
+            connections[f"{way}_{'__'.join(map(str, path))}"] = Value.cast(value)
+        return Instance(name, **connections)
+
+    def _emit(self, unit: wiring.Component) -> str:
+        """Write a unit's Verilog unless it is known; return its module's name."""
+        kind = type(unit).__name__.removesuffix("Unit").lower()
+        if self.prefix is not None:
+            name = f"{self.prefix}_{kind}"
+            if name in self.modules:
+                raise ValueError(f"two units want to be called {name}: give one of them ports of the other")
+            text = verilog.convert(unit, name=name, platform=self, **VERILOG_OPTIONS)
+        else:
+            content = rtlil.convert(unit, name=kind, platform=self, emit_src=False)
+            name = f"{kind}_{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+            text = self.known.get(name) or verilog.convert(unit, name=name, platform=self, **VERILOG_OPTIONS)
+            self.known[name] = text
+        self.modules[name] = text
+        return name
+
+
+def submodule(unit: wiring.Component, platform: object) -> Elaboratable | Instance:
+    """Return what to add to a module for a unit: an instance where the platform is a library, else the unit."""
+    return platform.instance(unit) if isinstance(platform, UnitLibrary) else unit

@@ -1,0 +1,48 @@
+"""Rounding and saturation as combinational expressions.
+
+Golden twin: :func:`fregen.fixed.round_shift` and :meth:`fregen.fixed.Q.saturate`.
+"""
+
+from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed
+
+from ..fixed import Q
+
+__all__ = ["fits", "round_shift", "saturate"]
+
+
+def round_shift(word: Value, shift: int) -> Value:
+    """Divide a signed word by ``2**shift``, to nearest, ties to even; a negative shift moves left.
+
+    Latency 0 (combinational).
+    """
+    if shift <= 0:
+        return word << -shift
+    wide = _extend(word, shift + 1)
+    floor = wide[shift:].as_signed()
+    half = wide[shift - 1]
+    sticky = wide[: shift - 1].any() if shift > 1 else Const(0)
+    return floor + (half & (sticky | floor[0]))
+
+
+def fits(word: Value, width: int) -> Value:
+    """Whether a signed word is unchanged when cut to so many bits."""
+    wide = _extend(word, width)
+    above = wide[width - 1 :]
+    return ~above.any() | above.all()
+
+
+def saturate(word: Value, target: Q) -> Value:
+    """Limit a signed word to a format.  Latency 0 (combinational)."""
+    wide = _extend(word, target.width)
+    limit = Mux(wide[-1], Const(target.min_word, signed(target.width)), Const(target.max_word, signed(target.width)))
+    return Mux(fits(wide, target.width), wide[: target.width].as_signed(), limit)
+
+
+def _extend(word: Value, width: int) -> Value:
+    """Sign-extend to at least so many bits."""
+    shape: Shape = word.shape()
+    if not shape.signed:
+        word, shape = Cat(word, Const(0, 1)).as_signed(), signed(shape.width + 1)
+    if shape.width >= width:
+        return word
+    return Cat(word, word[-1].replicate(width - shape.width)).as_signed()

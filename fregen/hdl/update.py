@@ -1,0 +1,117 @@
+"""The updater of one lane: rounds a summed contrast into a weight.  Golden twin: :mod:`fregen.golden.update`."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..fixed import DITHER_BITS, Q, Rounding
+from .requant import fits, saturate
+
+__all__ = ["UpdateUnit"]
+
+
+class UpdateUnit(wiring.Component):
+    """Round ``sum / 2**sigma`` and add it to a weight, saturating.
+
+    Bit-exact to :mod:`fregen.golden.update`.
+
+    Parameters
+    ----------
+    sum_width : int
+        Bits of the summed products.
+    weight : Q
+        Format of the weight.
+    rounding : Rounding
+        Nearest even, or stochastic.
+    sigma : (int, int)
+        Least and greatest right shift, bits; negative ones are left shifts.
+
+    Members
+    -------
+    sum : ``In(signed)``
+        Summed products of one weight.
+    shift : ``In``
+        Right shift above the least one, bits; with ``sum``.
+    dither : ``In(16)``
+        Dither, one cycle after ``sum``.
+    old : ``In(signed)``
+        The weight, two cycles after ``sum``.
+    new : ``Out(signed)``
+        The weight after the update, three cycles after ``sum``.
+    saturated : ``Out(1)``
+        ``new`` was limited; with ``new``.
+
+    Timing
+    ------
+    Latency 3 cycles, interval 1, never stalls.
+    """
+
+    LATENCY = 3
+
+    def __init__(self, sum_width: int, weight: Q, rounding: Rounding, sigma: tuple[int, int]) -> None:
+        self.weight = weight
+        self.rounding = rounding
+        self.sigma = sigma
+        super().__init__(
+            {
+                "sum": In(signed(sum_width)),
+                "shift": In((sigma[1] - sigma[0]).bit_length()),
+                "dither": In(DITHER_BITS),
+                "old": In(signed(weight.width)),
+                "new": Out(signed(weight.width)),
+                "saturated": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+
+        # Right shift to 16 fraction bits; what falls off below is remembered in one sticky bit.
+        left = max(0, DITHER_BITS - self.sigma[0])
+        right = max(0, self.sigma[0] - DITHER_BITS)
+        word: Value = (self.sum << left) if left else self.sum
+        lost: Value = Const(0, 1)
+        word, lost = _shift_right(word, right, lost)
+        for bit in range(len(self.shift)):
+            word, lost = _hold(m, f"before_{bit}", word, lost)
+            moved, fallen = _shift_right(word, 1 << bit, lost)
+            word, lost = Mux(self.shift[bit], moved, word).as_signed(), Mux(self.shift[bit], fallen, lost)
+        aligned = Signal(signed(len(word)))
+        sticky = Signal()
+        m.d.sync += [aligned.eq(word), sticky.eq(lost)]
+
+        # Round away the 16 bits.
+        delta = Signal(signed(max(len(word) - DITHER_BITS, 1) + 1))
+        if self.rounding is Rounding.STOCHASTIC:
+            m.d.sync += delta.eq((aligned + self.dither) >> DITHER_BITS)
+        else:
+            floor = aligned >> DITHER_BITS
+            half = aligned[DITHER_BITS - 1]
+            rest = aligned[: DITHER_BITS - 1].any() | sticky
+            m.d.sync += delta.eq(floor + (half & (rest | floor[0])))
+
+        # Add and limit.
+        total = Signal(signed(max(len(self.old), len(delta)) + 1))
+        m.d.comb += total.eq(self.old + delta)
+        m.d.sync += [
+            self.new.eq(saturate(total, self.weight)),
+            self.saturated.eq(~fits(total, self.weight.width)),
+        ]
+        return m
+
+
+def _hold(m: Module, name: str, word: Value, lost: Value) -> tuple[Value, Value]:
+    """Give a stage of the shifter a name, so that its logic is made once."""
+    held, fallen = Signal(signed(len(word)), name=name), Signal(name=f"lost_{name}")
+    m.d.comb += [held.eq(word), fallen.eq(lost)]
+    return held, fallen
+
+
+def _shift_right(word: Value, shift: int, lost: Value) -> tuple[Value, Value]:
+    """Arithmetic right shift that keeps the width, and whether any bit that was not 0 has fallen off."""
+    if shift == 0:
+        return word, lost
+    width = len(word)
+    cut = min(shift, width)
+    sign = word[-1].replicate(cut)
+    return Cat(word[cut:], sign).as_signed(), lost | word[:cut].any()

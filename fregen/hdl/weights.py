@@ -1,0 +1,111 @@
+"""Weight load and read-back, in the order of the memory image."""
+
+from amaranth.hdl import Array, Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .beat import Sizes
+
+__all__ = ["WeightPort"]
+
+
+class WeightPort(wiring.Component):
+    """Walk all weights: addresses rising, all lanes of one address first.
+
+    The order is that of :func:`fregen.plan.pack_weights`, padding included.
+
+    Parameters
+    ----------
+    sizes : Sizes
+        Widths.
+
+    Members
+    -------
+    i : ``In(stream.Signature(signed))``
+        Words to load.  The position begins at the first word after reset, and again after the last.
+    o : ``Out(stream.Signature(signed))``
+        Words read back, after ``dump``.
+    dump : ``In(1)``
+        Send all words; heeded while ``may_start`` is high and no load is half done.
+    may_start : ``In(1)``
+        The sequencer is idle.
+    busy : ``Out(1)``
+        A word is waiting, a load is half done, or weights are being sent: the sequencer must not begin.
+    load, load_lane, load_word, read, address : ``Out``
+        To the lanes.
+    weights : ``In``
+        All lanes' words, one cycle after ``read``.
+
+    Timing
+    ------
+    Loading: one word a cycle.  Reading: P + 2 cycles for P words; stalls losslessly.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        self.sizes = sizes
+        word = signed(sizes.spec.weight.width)
+        super().__init__(
+            {
+                "i": In(stream.Signature(word)),
+                "o": Out(stream.Signature(word)),
+                "dump": In(1),
+                "may_start": In(1),
+                "busy": Out(1),
+                "load": Out(1),
+                "load_lane": Out(max(sizes.lane_bits, 1)),
+                "load_word": Out(word),
+                "read": Out(1),
+                "address": Out(sizes.weight_address),
+                "weights": In(data.ArrayLayout(word, sizes.lanes)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes, depth = self.sizes.lanes, self.sizes.memory.weight_depth
+        lane, address, loading = Signal(max(self.sizes.lane_bits, 1)), Signal(self.sizes.weight_address), Signal()
+        last_lane, last_address = lane == lanes - 1, address == depth - 1
+        line = Signal.like(self.weights)
+        m.d.comb += [
+            self.address.eq(address),
+            self.load_lane.eq(lane),
+            self.load_word.eq(self.i.payload),
+            self.o.payload.eq(line[0] if lanes == 1 else Array(line[k] for k in range(lanes))[lane]),
+        ]
+
+        def step() -> None:
+            """Move on to the next word."""
+            m.d.sync += lane.eq(lane + 1)
+            with m.If(last_lane):
+                m.d.sync += [lane.eq(0), address.eq(address + 1)]
+                with m.If(last_address):
+                    m.d.sync += address.eq(0)
+
+        with m.FSM(name="port"):
+            with m.State("LOAD"):
+                m.d.comb += [
+                    self.busy.eq(self.i.valid | self.dump | loading),
+                    self.i.ready.eq(self.may_start),
+                    self.load.eq(self.i.valid & self.may_start),
+                ]
+                with m.If(self.load):
+                    m.d.sync += loading.eq(~(last_lane & last_address))
+                    step()
+                with m.Elif(self.dump & self.may_start & ~loading):
+                    m.next = "READ"
+            with m.State("READ"):
+                m.d.comb += [self.busy.eq(1), self.read.eq(1)]
+                m.next = "KEEP"
+            with m.State("KEEP"):
+                m.d.comb += self.busy.eq(1)
+                m.d.sync += line.eq(self.weights)
+                m.next = "SEND"
+            with m.State("SEND"):
+                m.d.comb += [self.busy.eq(1), self.o.valid.eq(1)]
+                with m.If(self.o.ready):
+                    step()
+                    with m.If(last_lane):
+                        m.next = "READ"
+                    with m.If(last_lane & last_address):
+                        m.next = "LOAD"
+        return m

@@ -1,0 +1,24 @@
+"""From the meaning of a network to what the hardware holds and does: memory map, schedule, cycles, memory images."""
+
+from .cycles import CycleModel, PhaseCycles
+from .images import pack_weights, unpack_weights
+from .instruction import Drain, Feed, Instruction, Op, Plane, Start, Store
+from .memory_map import MemoryMap
+from .schedule import Program, Schedule
+
+__all__ = [
+    "CycleModel",
+    "Drain",
+    "Feed",
+    "Instruction",
+    "MemoryMap",
+    "Op",
+    "PhaseCycles",
+    "Plane",
+    "Program",
+    "Schedule",
+    "Start",
+    "Store",
+    "pack_weights",
+    "unpack_weights",
+]

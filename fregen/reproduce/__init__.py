@@ -1,0 +1,29 @@
+"""Run the paper's experiments, and those of ``docs/numerics.md``, again: tables of ours against the published ones."""
+
+from .runs import Experiment, Outcome, execute
+from .settling import Settling, settle
+from .study import files, reproduce
+from .tables import COLUMNS, Row, Sheet, summarise, write_sheet, write_table
+from .target import Found, Scale, Target
+from .targets import TARGETS, target
+
+__all__ = [
+    "COLUMNS",
+    "TARGETS",
+    "Experiment",
+    "Found",
+    "Outcome",
+    "Row",
+    "Scale",
+    "Settling",
+    "Sheet",
+    "Target",
+    "execute",
+    "files",
+    "reproduce",
+    "settle",
+    "summarise",
+    "target",
+    "write_sheet",
+    "write_table",
+]

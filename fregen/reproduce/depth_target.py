@@ -1,0 +1,51 @@
+"""Table 2's nets in fixed point: the numbers of ``docs/numerics.md``."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from .plots import against_published
+from .runs import Experiment
+from .target import Scale, Target, mnist
+
+__all__ = ["DEPTH"]
+
+TWELVE = {"state": "q1.11", "weight": "q3.9", "offset": "q3.9", "rounding": "stochastic"}
+"""12/12 bits with stochastic rounding of the update; 16/16 to nearest even is the default of a design."""
+
+_NETS: dict[str, tuple[int, dict[str, Any]]] = {
+    "5 symm": (5, {}),
+    "10 symm, residual": (10, {"topology": "residual"}),
+    "10 symm, no residual": (10, {}),
+    "10 asymm, AGT": (10, {"topology": "random", "feedback": "asymmetric"}),
+    "20 symm, residual": (20, {"topology": "residual"}),
+    "20 symm, no residual": (20, {}),
+}
+
+_PUBLISHED = {
+    "5 symm": 97.64,
+    "10 symm, residual": 97.49,
+    "10 symm, no residual": 92.49,
+    "10 asymm, AGT": 96.87,
+    "20 symm, residual": 95.95,
+}
+
+
+def _depth(scale: Scale) -> Iterator[Experiment]:
+    """Yield fixed-point trainings: offset form, three sweeps up and one down, plain descent."""
+    seeds, epochs = (1, 2) if scale == "quick" else (3, 20)
+    learning = {"free_steps": 3, "nudged_steps": 1, "rate": 2**-4, "batch": 16}
+    for bits, numerics in (("16/16", {}), ("12/12", TWELVE)):
+        for name, (count, network) in _NETS.items():
+            for seed in range(seeds):
+                keys = {**network, "graph_seed": seed} if network.get("topology") == "random" else network
+                design = mnist((64,) * count, scale, seed, network=keys, learning=learning, numerics=numerics)
+                yield Experiment(f"{name}, {bits}", design, "fixed", epochs)
+
+
+DEPTH = Target(
+    "depth",
+    "Table 2's nets in fixed point: offset form, 3 + 1 sweeps, 64 a layer",
+    _depth,
+    against_published,
+    {f"{name}, {bits}": value for name, value in _PUBLISHED.items() for bits in ("16/16", "12/12")},
+)

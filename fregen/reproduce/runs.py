@@ -1,0 +1,222 @@
+"""Trainings of a study: each once, in any number of sittings, several at a time.
+
+A training is known by the digest of everything that it depends on.  Its record is a JSON file of that name, written
+when the training ends; a training whose record is there is not run again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from ..datasets import load
+from ..design import Design
+from ..errors import DataError
+from ..float_model import FloatNetwork
+from ..train import Model, train
+from .settling import Settling, settle
+
+__all__ = ["Experiment", "Outcome", "Progress", "execute"]
+
+Progress = Callable[[int, int, str], object]
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One training.
+
+    Parameters
+    ----------
+    label : str
+        Row of the table that it belongs to; trainings of one label differ in their seed.
+    design : Design
+        Network, learning, data and seed.
+    model : str
+        What learns; see :func:`fregen.train.train`.
+    epochs : int
+        Passes over the training samples.
+    settling : Settling, optional
+        How to measure the network's settling before and after the training; by default it is not measured.
+    """
+
+    label: str
+    design: Design
+    model: Model
+    epochs: int
+    settling: Settling | None = None
+
+    @property
+    def digest(self) -> str:
+        """What the training is known by: 16 hex digits of all it depends on; where the data lie is left out."""
+        table = self.design.table()
+        for section, key in (("data", "path"), ("learning", "epochs")):
+            del table[section][key]
+        for key in ("name", "hardware"):
+            del table[key]
+        depends: list[Any] = [table, self.model, self.epochs]
+        if self.settling is not None:
+            depends.append(asdict(self.settling))
+        text = json.dumps(depends, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training gave.
+
+    Parameters
+    ----------
+    label, model : str
+        As in its :class:`Experiment`.
+    digest : str
+        Of the experiment.
+    seed, epochs : int
+        Of the design; passes.
+    best, last : float
+        Test accuracy after the best and after the last epoch, 0 to 1.
+    train : float
+        Part of the training samples predicted right in the last epoch, just before they were learned.
+    seconds : float
+        Time of learning and tests.
+    history : list of float
+        Test accuracy after every epoch.
+    settling : dict of str to dict of str to float
+        What :func:`~fregen.reproduce.settling.settle` measured ``before`` and ``after``; empty if it was not asked for.
+    """
+
+    label: str
+    model: str
+    digest: str
+    seed: int
+    epochs: int
+    best: float
+    last: float
+    train: float
+    seconds: float
+    history: list[float]
+    settling: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def execute(
+    experiments: Sequence[Experiment], where: Path, processes: int = 1, progress: Progress | None = None
+) -> list[Outcome]:
+    """Run what has not been run.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+        In the order in which they are to be run.
+    where : Path
+        Folder of the records.
+    processes : int
+        Trainings at once, each on one core.
+    progress : callable, optional
+        Called with epochs done, epochs in all, and a line of text.
+
+    Returns
+    -------
+    list of Outcome
+        In the order of the experiments.
+
+    Raises
+    ------
+    DataError
+        If data or a record are absent or damaged.
+    """
+    where.mkdir(parents=True, exist_ok=True)
+    total = sum(experiment.epochs for experiment in experiments)
+    todo = [experiment for experiment in experiments if not _record(where, experiment).exists()]
+    done = total - sum(experiment.epochs for experiment in todo)
+    if progress:
+        progress(done, total, "")
+    if todo:
+        with _one_thread(), get_context("spawn").Manager() as manager:
+            told = manager.Queue()
+            with ProcessPoolExecutor(max(processes, 1), mp_context=get_context("spawn")) as pool:
+                jobs = [pool.submit(_run, experiment, where, told) for experiment in todo]
+                waiting = set(jobs)
+                while waiting:
+                    waiting = wait(waiting, timeout=0.5).not_done
+                    while not told.empty():
+                        done, text = done + 1, told.get()
+                        if progress:
+                            progress(done, total, text)
+                for job in jobs:
+                    job.result()
+    if progress:
+        progress(total, total, "")
+    return [_read(where, experiment) for experiment in experiments]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One BLAS thread for every process that is started inside: trainings run side by side instead."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _record(where: Path, experiment: Experiment) -> Path:
+    return where / f"{experiment.digest}.json"
+
+
+def _run(experiment: Experiment, where: Path, told: Any) -> None:
+    """Train, in a process of its own, and write the record at once."""
+
+    def tell(record: Any) -> None:
+        told.put(f"{experiment.label}, seed {experiment.design.seed}: {100 * record.test_accuracy:.2f} %")
+
+    design, data = experiment.design, load(experiment.design)
+    result = train(design, data, experiment.model, experiment.epochs, on_epoch=tell)
+    settling = {}
+    if experiment.settling is not None:
+        model = FloatNetwork(design)
+        settling["before"] = settle(model, data.test_inputs, experiment.settling)
+        model.load(result.weights)
+        settling["after"] = settle(model, data.test_inputs, experiment.settling)
+    outcome = Outcome(
+        experiment.label,
+        experiment.model,
+        experiment.digest,
+        design.seed,
+        experiment.epochs,
+        result.best,
+        result.last,
+        result.history[-1].train_accuracy,
+        round(result.seconds, 1),
+        [record.test_accuracy for record in result.history],
+        settling,
+    )
+    path = _record(where, experiment)
+    partial = path.with_suffix(f".{os.getpid()}")
+    partial.write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _read(where: Path, experiment: Experiment) -> Outcome:
+    path = _record(where, experiment)
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        outcome = Outcome(**{**stored, "label": experiment.label})
+        if outcome.digest != experiment.digest:
+            raise ValueError(f"it tells of the training {outcome.digest}")
+        if len(outcome.history) != experiment.epochs:
+            raise ValueError(f"it has {len(outcome.history)} epochs, not {experiment.epochs}")
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read as the record of a training ({error}); remove it") from None
+    return outcome

@@ -1,0 +1,142 @@
+"""Ours against the published numbers."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .runs import Outcome
+
+__all__ = ["COLUMNS", "Row", "Sheet", "summarise", "write_sheet", "write_table"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """All trainings of one label.
+
+    Parameters
+    ----------
+    label, model : str
+        What was trained, with which model.
+    seeds, epochs : int
+        Trainings; passes of each.
+    best, best_spread, last, last_spread : float
+        Test accuracy after the best and the last epoch, mean and standard deviation (of the sample) over seeds, %.
+    published : float or None
+        The paper's number (best epoch), %.
+    minutes : float
+        Mean time of a training.
+    """
+
+    label: str
+    model: str
+    seeds: int
+    epochs: int
+    best: float
+    best_spread: float
+    last: float
+    last_spread: float
+    published: float | None
+    minutes: float
+
+    @property
+    def difference(self) -> float | None:
+        """Ours less the published number, in points."""
+        return None if self.published is None else self.best - self.published
+
+    def cells(self) -> tuple[str, ...]:
+        """Text for a table."""
+        published = "" if self.published is None else f"{self.published:.2f}"
+        difference = "" if self.difference is None else f"{self.difference:+.2f}"
+        return (
+            self.label,
+            self.model,
+            str(self.seeds),
+            str(self.epochs),
+            f"{self.best:.2f} ± {self.best_spread:.2f}",
+            f"{self.last:.2f} ± {self.last_spread:.2f}",
+            published,
+            difference,
+            f"{self.minutes:.1f}",
+        )
+
+
+COLUMNS = ("net", "model", "seeds", "epochs", "best %", "last %", "published %", "difference", "minutes")
+
+
+def summarise(outcomes: Sequence[Outcome], published: dict[str, float]) -> list[Row]:
+    """Gather trainings by label, in the order in which labels first appear."""
+    rows = []
+    for label in dict.fromkeys(outcome.label for outcome in outcomes):
+        part = [outcome for outcome in outcomes if outcome.label == label]
+        best, last = [100 * o.best for o in part], [100 * o.last for o in part]
+        rows.append(
+            Row(
+                label,
+                part[0].model,
+                len(part),
+                part[0].epochs,
+                _mean(best),
+                _spread(best),
+                _mean(last),
+                _spread(last),
+                published.get(label),
+                _mean([outcome.seconds / 60 for outcome in part]),
+            )
+        )
+    return rows
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of measurements.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Names, with their units.
+    rows : list of tuple
+        Numbers and names; an empty text where there is no number.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[tuple[float | str, ...]]
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """Text for a table: numbers with four digits."""
+        return [tuple(c if isinstance(c, str) else f"{c:.4g}" for c in row) for row in self.rows]
+
+
+def write_table(rows: Sequence[Row], folder: Path, name: str, left_out: str = "") -> None:
+    """Write ``name.csv`` and ``name.md``; the latter tells what is left out."""
+    cells = [row.cells() for row in rows]
+    _write_csv(folder / f"{name}.csv", COLUMNS, cells)
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    lines += ["| " + " | ".join(row) + " |" for row in cells]
+    if left_out:
+        lines += ["", f"Left out: {left_out}."]
+    (folder / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_sheet(sheet: Sheet, folder: Path, name: str) -> None:
+    """Write ``name.csv``, numbers with all their digits."""
+    _write_csv(folder / f"{name}.csv", sheet.columns, sheet.rows)
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[float | str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _spread(values: Sequence[float]) -> float:
+    if len(values) < 2:
+        return 0.0
+    mean = _mean(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))

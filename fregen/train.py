@@ -1,0 +1,259 @@
+"""Train a design: one loop for the golden model, the float model and the baselines.
+
+Epoch e (counted from 0) learns the samples in :func:`fregen.datasets.epoch_order` at ``design.learning.rate_at(e)`` and
+then measures the test accuracy.  Nothing else enters: a training that was stopped and resumed gives the same words as
+one that ran through.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import checkpoint as checkpoints
+from .datasets import Dataset, as_words, epoch_order
+from .design import Design
+from .errors import DataError
+from .float_model import (
+    BackpropNetwork,
+    FeedbackAlignmentNetwork,
+    FloatModel,
+    FloatNetwork,
+    PrototypicalNetwork,
+    RepresentationAlignmentNetwork,
+)
+from .golden import NetworkModel
+from .spec import NetworkSpec
+
+__all__ = ["EpochRecord", "Model", "Progress", "TrainResult", "train"]
+
+Model = Literal["fixed", "float", "backprop", "fa", "lra", "pep"]
+"""``fixed``: the golden model in integers; ``float``: the paper in float64; the others are baselines in float64:
+backpropagation, feedback alignment, local representation alignment, prototypical equilibrium propagation."""
+
+_REAL: dict[str, type[FloatModel]] = {
+    "float": FloatNetwork,
+    "backprop": BackpropNetwork,
+    "fa": FeedbackAlignmentNetwork,
+    "lra": RepresentationAlignmentNetwork,
+    "pep": PrototypicalNetwork,
+}
+
+Progress = Callable[[int, int, str], object]
+"""Called with samples done, samples in total (over all epochs) and a line of text."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of a training.
+
+    Parameters
+    ----------
+    epoch : int
+        Counted from 0.
+    rate : float
+        Learning rate.
+    train_accuracy : float
+        Part of the training samples predicted right just before they were learned, 0 to 1.
+    test_accuracy : float
+        Part of the test samples predicted right after the epoch, 0 to 1.
+    free_steps, nudged_steps : float
+        Mean number of executed steps a sample.
+    seconds : float
+        Time of learning, without the test.
+    """
+
+    epoch: int
+    rate: float
+    train_accuracy: float
+    test_accuracy: float
+    free_steps: float
+    nudged_steps: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training gave.
+
+    Parameters
+    ----------
+    design : Design
+        What was trained.
+    model : str
+        With which model.
+    history : tuple of EpochRecord
+        One entry an epoch, those before a resumption included.
+    weights : list of arrays
+        After the last epoch, by matrix index, shape (target, source): int64 words (``fixed``) or values.
+    key : int or None
+        Dither key of the next update (``fixed``).
+    seconds : float
+        Time of this call, tests included.
+    samples : int
+        Training samples of an epoch.
+    """
+
+    design: Design
+    model: Model
+    history: tuple[EpochRecord, ...]
+    weights: list[NDArray[Any]]
+    key: int | None
+    seconds: float
+    samples: int
+
+    @property
+    def last(self) -> float:
+        """Test accuracy after the last epoch, 0 to 1."""
+        return self.history[-1].test_accuracy
+
+    @property
+    def best(self) -> float:
+        """Test accuracy after the best epoch, 0 to 1."""
+        return max(record.test_accuracy for record in self.history)
+
+    @property
+    def samples_per_second(self) -> float:
+        """Training samples learned a second, over all epochs of the history."""
+        return self.samples * len(self.history) / max(sum(record.seconds for record in self.history), 1e-9)
+
+
+def train(
+    design: Design,
+    dataset: Dataset,
+    model: Model = "fixed",
+    epochs: int | None = None,
+    progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+    resume: str | Path | None = None,
+    on_epoch: Callable[[EpochRecord], object] | None = None,
+) -> TrainResult:
+    """Train and test.
+
+    Parameters
+    ----------
+    design : Design
+        Network, numerics, learning and seed.
+    dataset : Dataset
+        Samples; see :func:`fregen.datasets.load`.
+    model : {"fixed", "float", "backprop", "fa", "lra", "pep"}
+        What learns; see :data:`Model`.
+    epochs : int, optional
+        Epochs in total, resumed ones included; default ``design.learning.epochs``.
+    progress : callable, optional
+        Called after every batch, and last with ``done == total``.
+    checkpoint : path, optional
+        File that is renewed after every epoch (``fixed`` only).
+    resume : path, optional
+        Checkpoint to go on from (``fixed`` only); may be the same file as ``checkpoint``.
+    on_epoch : callable, optional
+        Called after every epoch with its record.
+
+    Raises
+    ------
+    DataError
+        If a checkpoint is absent, damaged or of another training, holds more than ``epochs`` epochs, or cannot be
+        written; if a checkpoint is asked of a real-valued model.
+    """
+    begin = time.perf_counter()
+    total = design.learning.epochs if epochs is None else epochs
+    if total < 1:
+        raise DataError(f"epochs: expected at least 1, not {total}")
+    if model != "fixed" and (checkpoint is not None or resume is not None):
+        raise DataError(f"a checkpoint holds weight words: only the model 'fixed' has one, not {model!r}")
+    network = _network(design, model)
+    history: list[EpochRecord] = []
+    if resume is not None and isinstance(network, NetworkModel):
+        history = _resume(network, design, resume, total)
+    train_inputs: NDArray[Any] = dataset.train_inputs
+    test_inputs: NDArray[Any] = dataset.test_inputs
+    if isinstance(network, NetworkModel):
+        train_inputs, test_inputs = as_words(train_inputs, network.spec), as_words(test_inputs, network.spec)
+    samples = len(train_inputs)
+    text = _text(history, total)
+    for epoch in range(len(history), total):
+        start, rate = time.perf_counter(), design.learning.rate_at(epoch)
+        report = None if progress is None else _Reporter(progress, epoch * samples, total * samples, text)
+        order = epoch_order(design.seed, epoch, samples)
+        result = network.train_epoch(train_inputs, dataset.train_labels, order, rate, report)
+        seconds = time.perf_counter() - start
+        test = network.accuracy(test_inputs, dataset.test_labels)
+        record = EpochRecord(epoch, rate, result.accuracy, test, result.free_steps, result.nudged_steps, seconds)
+        history.append(record)
+        text = _text(history, total)
+        if checkpoint is not None and isinstance(network, NetworkModel):
+            records = [asdict(entry) for entry in history]
+            checkpoints.save(checkpoint, design, network.weights, epoch + 1, network.key, records)
+        if on_epoch is not None:
+            on_epoch(record)
+    if progress is not None:
+        progress(total * samples, total * samples, text)
+    key = network.key if isinstance(network, NetworkModel) else None
+    weights = [np.array(array) for array in network.weights]
+    return TrainResult(design, model, tuple(history), weights, key, time.perf_counter() - begin, samples)
+
+
+@dataclass(frozen=True)
+class _Reporter:
+    """Turns samples of an epoch into samples of the whole training."""
+
+    progress: Progress
+    before: int
+    total: int
+    text: str
+
+    def __call__(self, done: int) -> None:
+        self.progress(self.before + done, self.total, self.text)
+
+
+def _network(design: Design, model: Model) -> NetworkModel | FloatModel:
+    if model == "fixed":
+        return NetworkModel(NetworkSpec(design))
+    if model not in _REAL:
+        raise DataError(f"model: expected one of fixed, {', '.join(_REAL)}, not {model!r}")
+    return _REAL[model](design)
+
+
+def _text(history: list[EpochRecord], total: int) -> str:
+    epoch = f"epoch {min(len(history) + 1, total)}/{total}"
+    return f"{epoch}, test {100 * history[-1].test_accuracy:.2f} %" if history else epoch
+
+
+def _resume(network: NetworkModel, design: Design, path: str | Path, total: int) -> list[EpochRecord]:
+    """Load weights, key and history of a checkpoint of the same training."""
+    stored = checkpoints.load(path, design)
+    differing = _differing(stored.design, design)
+    if differing:
+        raise DataError(
+            f"{path}: the checkpoint belongs to another training: {', '.join(differing)} differ; "
+            "only learning.epochs may change on the way"
+        )
+    if stored.epoch > total:
+        raise DataError(f"{path}: {stored.epoch} epochs are done already, more than the {total} asked for")
+    try:
+        history = [_record(record) for record in stored.history]
+    except (TypeError, KeyError, ValueError) as error:
+        raise DataError(f"{path}: the history inside cannot be read: {error}") from None
+    if [record.epoch for record in history] != list(range(stored.epoch)):
+        raise DataError(f"{path}: expected a history of the epochs 0 to {stored.epoch - 1}")
+    network.load(stored.weights)
+    network.key = stored.key
+    return history
+
+
+def _record(stored: Mapping[str, Any]) -> EpochRecord:
+    return EpochRecord(**stored)
+
+
+def _differing(stored: Design, wanted: Design) -> list[str]:
+    """Name the keys of seed, learning and data that differ; where the data lie and how many epochs may differ."""
+    before, after = stored.table(), wanted.table()
+    for table in (before, after):
+        del table["learning"]["epochs"], table["data"]["path"]
+    keys = [f"learning.{key}" for key in after["learning"] if before["learning"][key] != after["learning"][key]]
+    keys += [f"data.{key}" for key in after["data"] if before["data"][key] != after["data"][key]]
+    return (["seed"] if before["seed"] != after["seed"] else []) + keys

@@ -1,0 +1,296 @@
+"""The lanes at work, told by hand-made beats: products by broadcast and ring, drives, learning; against numpy."""
+
+from itertools import cycle
+
+import numpy as np
+import pytest
+from unit_bench import make_sizes, pack, packed, play, unpack
+
+from fregen.fixed import Rounding, round_shift, round_shift_dithered
+from fregen.golden import DitherModel
+from fregen.hdl import array as array_module
+from fregen.hdl.array import ArrayUnit
+from fregen.hdl.beat import beat_layout
+from fregen.plan import Drain, pack_weights
+
+pytestmark = pytest.mark.rtl
+
+LANES = (1, 2, 4, 8)
+LAYERS = (5, 11, 9, 3)
+
+
+def sizes_of(lanes, rounding="nearest"):
+    numerics = {"state": "q1.7", "weight": "q2.10", "offset": "q1.8", "rounding": rounding}
+    return make_sizes(LAYERS, lanes, numerics=numerics, learning={"batch": 2}, network={"beta": 2**-3})
+
+
+class Player:
+    """Beats, and what the memories answer to each of them, in the right cycles."""
+
+    def __init__(self, sizes, seed=0):
+        self.sizes, self.layout = sizes, beat_layout(sizes)
+        self.rng = np.random.default_rng(seed)
+        self.memory, self.spec = sizes.memory, sizes.spec
+        q = self.spec.weight
+        self.weights = [
+            self.rng.integers(q.min_word, q.max_word + 1, self.spec.graph.shape(m)) for m in self.spec.graph.matrices
+        ]
+        self.rows = []
+        image = pack_weights(self.memory, self.weights)
+        for address, words in enumerate(image):
+            for lane, word in enumerate(words):
+                self.at(len(self.rows), load=1, load_lane=lane, load_word=word, address=address)
+        self.at(len(self.rows), load=0)
+        self.now = len(self.rows)
+
+    def at(self, cycle, **inputs):
+        self.rows += [{} for _ in range(cycle + 1 - len(self.rows))]
+        self.rows[cycle].update(inputs)
+
+    def beat(self, states=(), offsets=(), pixel=0, index=0, **fields):
+        """One beat; lines of states and offsets come two cycles later, as from the memories."""
+        lanes, cycle = self.sizes.lanes, self.now
+        self.at(cycle, beat=packed(self.layout, valid=1, **fields))
+        self.at(cycle + 1, beat=0, index=index)
+        fill = self.rng.integers(-8, 8, lanes).tolist()  # what an unused port happens to show
+        self.at(cycle + 2, states=pack((*states,) or fill, self.sizes.state_width), pixel=pixel)
+        self.at(cycle + 2, offsets=pack((*offsets,) or fill, self.sizes.offset_width))
+        self.now += 1
+
+    def wait(self, cycles):
+        self.now += cycles
+
+    def line(self, words, group):
+        """P words of a vector; beyond its end 0."""
+        part = words[group * self.sizes.lanes : (group + 1) * self.sizes.lanes]
+        return [int(word) for word in part] + [0] * (self.sizes.lanes - len(part))
+
+    def play(self, outputs, after=30):
+        return play(ArrayUnit(self.sizes), self.rows, outputs, after=after + self.now - len(self.rows))
+
+    def stored(self, matrix):
+        """Base, stride and stored rows and columns of a matrix."""
+        m = self.spec.graph.matrices[matrix]
+        return self.memory.weight_bases[matrix], self.memory.row_stride(m), *self.memory.stored_shape(m)
+
+    def words(self, count, q=None):
+        q = q or self.spec.state
+        return self.rng.integers(q.min_word, q.max_word + 1, count)
+
+    def broadcast(self, matrix, vector, tile, last=None, kind="states", first=None, shift=0):
+        """Stored rows times a vector, for one tile: one word a beat to all lanes."""
+        base, stride, _, columns = self.stored(matrix)
+        lanes = self.sizes.lanes
+        for j in range(columns):
+            fields = {"weight": base + tile * stride + j, "shift": shift, "select": j % lanes}
+            lines = {kind: self.line(vector, j // lanes)} if kind != "pixel" else {"pixel": vector[j]}
+            if kind == "offsets":
+                fields["shared_is_offset"] = 1
+            if kind == "pixel":
+                fields |= {"shared_is_input": 1, "from_list": 1, "weight": base + tile * stride}
+                lines["index"] = j
+            if j == 0:
+                fields |= first if first is not None else {"clear": 1}
+            if j == columns - 1:
+                fields |= last or {}
+            self.beat(**lines, **fields)
+
+    def ring(self, matrix, vector, tile, last=None, kind="states", first=None, shift=0):
+        """Stored columns times a vector, for one tile: sums wander."""
+        base, stride, rows, _ = self.stored(matrix)
+        lanes, groups = self.sizes.lanes, self.memory.groups(rows)
+        for g in range(groups):
+            for t in range(lanes):
+                fields = {"weight": base + tile * lanes + g * stride, "ring": 1, "rotate": t, "shift": shift}
+                fields["own_is_offset"] = int(kind == "offsets")
+                if g == t == 0:
+                    fields |= first if first is not None else {"clear": 1}
+                if g == groups - 1 and t == lanes - 1:
+                    fields |= last or {}
+                self.beat(**{kind: self.line(vector, g)}, **fields)
+
+
+OUTPUTS = ["o_valid", "o_sum", "o_lane", "o_drain", "o_neuron", "o_target", "o_first", "o_wants_error"]
+
+
+def drained(found):
+    """Cycle and fields of every sum that came out."""
+    return [(cycle, *record[1:]) for cycle, record in enumerate(found) if record[0]]
+
+
+def product_differences(lanes):
+    """W·s by broadcast of states, offsets and pixels, Wᵀ·s by ring, shifted; back to back: sums, order, cycles."""
+    player = Player(sizes_of(lanes))
+    memory, layers, shifts = player.memory, player.spec.graph.layers, player.sizes.schedule.shifts
+    expected = []
+
+    def tiles(size, wanted, add, **fields):
+        for tile in range(memory.groups(size)):
+            count = memory.tile(size, tile)
+            last = {
+                "drain": int(Drain.STATE),
+                "drain_count": count,
+                "target": tile + 1,
+                "neuron": tile * lanes,
+                **fields,
+            }
+            add(tile, last)
+            for k in range(count):
+                neuron = tile * lanes + k
+                place = (k, last["drain"], neuron, tile + 1, fields.get("first", 0), fields.get("wants_error", 0))
+                expected.append((player.now - 1 + 7 + k, int(wanted[neuron]), *place))
+            player.wait(int(player.rng.integers(3)) + max(0, count - 2))
+
+    W = player.weights
+    turn = cycle(enumerate(shifts))
+    for _ in range(2):
+        s, pixels = player.words(LAYERS[1]), player.words(LAYERS[0])
+        d, e = player.words(LAYERS[2], player.spec.offset), player.words(LAYERS[3], player.spec.error)
+        after = layers[2].size
+        position, shift = next(turn)
+        product = W[1] @ s << shift
+        tiles(after, product, lambda t, last, s=s, p=position: player.broadcast(1, s, t, last, shift=p), first=1)
+        position, shift = next(turn)
+        product = W[0] @ pixels << shift
+        tiles(
+            LAYERS[1], product, lambda t, last, x=pixels, p=position: player.broadcast(0, x, t, last, "pixel", shift=p)
+        )
+        position, shift = next(turn)
+        product = W[1].T @ d << shift
+        tiles(LAYERS[1], product, lambda t, last, d=d, p=position: player.ring(1, d, t, last, "offsets", shift=p))
+        # The output's matrix is stored transposed: its own product goes by ring, the error's by broadcast.
+        position, shift = next(turn)
+        product = W[2] @ d << shift
+        tiles(
+            LAYERS[3],
+            product,
+            lambda t, last, d=d, p=position: player.ring(2, d, t, last, "offsets", shift=p),
+            wants_error=1,
+        )
+        position, shift = next(turn)
+        product = W[2].T @ e << shift
+        tiles(LAYERS[2], product, lambda t, last, e=e, p=position: player.broadcast(2, e, t, last, "offsets", shift=p))
+    found = drained(player.play(OUTPUTS))
+    assert len(shifts) <= 10
+    assert len(expected) == 2 * (9 + 11 + 11 + 3 + 9)
+    return [(got, want) for got, want in zip(found, expected, strict=False) if got != want] or found[len(expected) :]
+
+
+@pytest.mark.parametrize("lanes", LANES)
+def test_products_equal_numpy(lanes):
+    assert len(sizes_of(lanes).schedule.shifts) > 2
+    wrong = product_differences(lanes)
+    assert not wrong, wrong[:5]
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 8])
+def test_a_drive_is_saved_loaded_and_kept(lanes):
+    """Two products into one sum; the first alone is the drive of its tile, from which later steps start."""
+    player = Player(sizes_of(lanes), seed=2)
+    memory, W, expected = player.memory, player.weights, []
+    pixels, s, t = player.words(LAYERS[0]), player.words(LAYERS[2]), player.words(LAYERS[2])
+    tiles = range(memory.groups(LAYERS[1]))
+
+    def last_of(tile, **fields):
+        count = memory.tile(LAYERS[1], tile)
+        return {"drain": int(Drain.STATE), "drain_count": count, "drive": tile, **fields}
+
+    for tile in tiles:
+        player.broadcast(0, pixels, tile, {"save": 1, "drive": tile}, "pixel")
+        player.ring(1, s, tile, last_of(tile), first={})
+        player.wait(lanes)
+    for tile in reversed(tiles):
+        player.ring(1, t, tile, last_of(tile), first={"load": 1, "drive": tile})
+        player.wait(lanes)
+    # Nothing to add: one null beat that loads, one that clears.
+    player.beat(weight=0, null=1, load=1, **last_of(0))
+    player.wait(lanes)
+    player.beat(weight=0, null=1, clear=1, **last_of(0))
+    fixed, first, second = W[0] @ pixels, W[1].T @ s, W[1].T @ t
+    for tile in tiles:
+        expected += (fixed + first)[tile * lanes : (tile + 1) * lanes].tolist()
+    for tile in reversed(tiles):
+        expected += (fixed + second)[tile * lanes : (tile + 1) * lanes].tolist()
+    expected += fixed[:lanes].tolist() + [0] * min(lanes, LAYERS[1])
+    found = [record[1] for record in drained(player.play(OUTPUTS))]
+    assert found == expected
+
+
+def update_differences(lanes, rounding, seed=3):
+    """A batch of two samples learns the matrix between the hidden layers; writes, words, saturations, and read-back."""
+    player = Player(sizes_of(lanes, rounding), seed)
+    spec, memory, matrix = player.spec, player.memory, player.spec.graph.matrices[1]
+    base, stride, rows, columns = player.stored(1)
+    s, d = player.words((2, columns)), player.words((2, rows), spec.offset)
+    dither = DitherModel(spec)
+    from fregen.dither import first_key
+
+    noise = dither.words(first_key(spec.design.seed), matrix).astype(np.int64)
+    sigma = player.sizes.sigma[0] + 1
+    total = d.T @ s
+    change = round_shift(total, sigma)
+    if rounding is Rounding.STOCHASTIC:
+        change = round_shift_dithered(total, sigma, noise)
+    exact = player.weights[1] + change
+    after = [*player.weights]
+    after[1] = spec.weight.saturate(exact)
+    expected = []
+    for column in range(columns):
+        for group in range(memory.groups(rows)):
+            for sample in (0, 1):
+                player.beat(
+                    update=1, own_is_offset=1, clear=int(sample == 0), last=sample, sigma=1,
+                    weight=base + group * stride + column, select=column % lanes, group=group,
+                    column=spec.column_id(matrix) + column,
+                    states=player.line(s[sample], column // lanes), offsets=player.line(d[sample], group),
+                )  # fmt: skip
+            words = player.line(after[1][:, column], group)
+            limited = [int(a != b) for a, b in zip(player.line(exact[:, column], group), words, strict=True)]
+            expected.append((player.now - 1 + 9, base + group * stride + column, words, limited))
+    player.wait(12)
+    reads = []
+    for address in range(memory.weight_depth):
+        player.at(player.now, read=1, address=address)
+        reads.append(player.now + 1)
+        player.now += 1
+    found = player.play(["updates", "write", "write_address", "write_words", "saturated", "weights"])
+    width = spec.weight.width
+    written = [
+        (cycle, address, unpack(words, width, lanes), unpack(limited, 1, lanes, is_signed=False))
+        for cycle, (updates, write, address, words, limited, _) in enumerate(found)
+        if updates and write == (1 << lanes) - 1
+    ]
+    image = [unpack(found[cycle][5], width, lanes) for cycle in reads]
+    wrong = [(got, want) for got, want in zip(written, expected, strict=False) if got != want]
+    wrong += [] if len(written) == len(expected) else [(len(written), len(expected))]
+    if image != pack_weights(memory, after).tolist():
+        wrong.append(("image", "read back differs"))
+    assert any(any(limited) for *_, limited in expected)
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("lanes", "rounding"), [*((lanes, Rounding.STOCHASTIC) for lanes in LANES), (4, Rounding.NEAREST)]
+)
+def test_an_update_equals_golden(lanes, rounding):
+    """Padding rows are updated with 0, so they stay 0; an untouched matrix keeps every word."""
+    wrong = update_differences(lanes, rounding)
+    assert not wrong, wrong[:3]
+
+
+def test_the_bench_sees_a_ring_that_turns_the_other_way(monkeypatch):
+    """Lanes in reverse order: only the ring tells the difference from which side a sum comes."""
+    original = array_module.LaneUnit.elaborate
+
+    def elaborate(self, platform):
+        m = original(self, platform)
+        m.d.sync += self.sum.eq(self.total)  # the last assignment wins: no lane hears its neighbour
+        return m
+
+    monkeypatch.setattr(array_module.LaneUnit, "elaborate", elaborate)
+    assert product_differences(4)
+
+
+def test_the_bench_sees_a_wrong_word_picked(monkeypatch):
+    monkeypatch.setattr(array_module, "_pick", lambda line, select, lanes: line[0])
+    assert product_differences(4)

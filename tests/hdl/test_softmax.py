@@ -1,0 +1,119 @@
+"""Prediction and error words against the golden model."""
+
+import numpy as np
+import pytest
+from unit_bench import play, random_words
+
+from fregen.fixed import Q
+from fregen.golden import SoftmaxModel
+from fregen.hdl import softmax as softmax_module
+from fregen.hdl.softmax import SoftmaxUnit
+from fregen.spec import SoftmaxSpec
+
+pytestmark = pytest.mark.rtl
+
+SUM_WIDTH, SUM_FRAC = 34, 20
+SAMPLES = 24
+
+
+def spec_of(classes, error, frac=SUM_FRAC, width=SUM_WIDTH):
+    return SoftmaxSpec(classes, frac, width, Q.parse(error))
+
+
+def samples_of(spec, rng, count=SAMPLES):
+    """(logits, label, wants_error) of samples: extremes, ties, random ones; labels beyond the classes too."""
+    n, top = spec.classes, 1 << (spec.sum_width - 1)
+    one = 1 << spec.sum_frac_bits
+    labels = 1 << max((n - 1).bit_length(), 1)
+    fixed = [
+        [0] * n,
+        [top - 1] * n,
+        [-top] * n,
+        [top - 1] + [-top] * (n - 1),
+        [-top] * (n - 1) + [top - 1],
+        [-5 * k for k in range(n)],
+        [k * (one >> 5) + (one >> 6) for k in range(n)],
+        [one * (k % 2) for k in range(n)],
+    ]
+    for index in range(count):
+        if index < len(fixed):
+            logits = fixed[index]
+        elif index % 3 == 0:
+            logits = random_words(rng, spec.sum_width, n)
+        elif index % 3 == 1:
+            logits = (rng.normal(0, 2, n) * one).astype(np.int64).tolist()
+        else:
+            logits = [int(word) * (one >> 2) for word in rng.integers(-2, 3, n)]
+        yield logits, index % labels, index % 7 != 6
+
+
+def differences(spec, seed=0):
+    """Samples one right after the other; all that differs from the golden model, and how many errors were compared."""
+    rng, model, unit = np.random.default_rng(seed), SoftmaxModel(spec), SoftmaxUnit(spec)
+    n = spec.classes
+    rows, errors, predictions = [], {}, []
+    for logits, label, wants_error in samples_of(spec, rng):
+        array = np.array([logits], dtype=np.int64)
+        for index, word in enumerate(logits):
+            if index and rng.random() < 0.2:
+                rows.append({"valid": 0})
+            rows.append({"valid": 1, "sum": word, "index": index, "wants_error": wants_error, "label": label})
+        last = len(rows) - 1
+        predictions.append((last + 2, int(model.predict(array)[0])))
+        if not wants_error:
+            rows.append({"valid": 0})
+            continue
+        target = np.array([spec.one if k == label else 0 for k in range(n)])
+        words = spec.error.saturate(target - model.probabilities(array)[0])
+        if label < n:
+            assert words.tolist() == model.errors(array, np.array([label]))[0].tolist()
+        first = last + n + 10
+        errors.update({first + k: (k, int(word)) for k, word in enumerate(words)})
+        rows += [{"valid": 0}] * (2 * n + 9)
+    found = play(unit, rows, ["o_valid", "o_index", "o_word", "prediction"], after=4)
+    wrong = [(t, found[t][3], p) for t, p in predictions if found[t][3] != p]
+    seen = {t: (index, word) for t, (valid, index, word, _) in enumerate(found) if valid}
+    wrong += [(t, seen.get(t), errors.get(t)) for t in sorted({*seen, *errors}) if seen.get(t) != errors.get(t)]
+    return wrong, len(errors)
+
+
+@pytest.mark.parametrize("error", ["q1.3", "q1.7", "q2.10", "q1.23", "q4.0"])
+@pytest.mark.parametrize("classes", [1, 2, 3, 10, 16])
+def test_errors_and_predictions_equal_golden(classes, error):
+    """Also the cycle of every word: the first error ``classes + 10`` cycles after the last logit, then one a cycle."""
+    wrong, compared = differences(spec_of(classes, error))
+    assert not wrong, wrong[:5]
+    assert compared == classes * sum(index % 7 != 6 for index in range(SAMPLES))
+
+
+@pytest.mark.parametrize("frac", [2, 4, 5, 6])
+def test_sums_with_few_fraction_bits(frac):
+    """The table's index is then a left shift of the sum, or hardly a right one."""
+    wrong, _ = differences(spec_of(5, "q1.7", frac, 12))
+    assert not wrong, wrong[:5]
+
+
+@pytest.mark.parametrize("classes", [4, 7, 8, 9, 15])
+def test_every_number_of_classes(classes):
+    wrong, _ = differences(spec_of(classes, "q1.7"), seed=classes)
+    assert not wrong, wrong[:5]
+
+
+def test_no_error_unless_wanted():
+    spec = spec_of(3, "q1.7")
+    rows = [{"valid": 1, "sum": 7 - k, "index": k, "wants_error": 0} for k in range(3)] + [{"valid": 0}]
+    found = play(SoftmaxUnit(spec), rows, ["o_valid", "prediction"], after=60)
+    assert not any(valid for valid, _ in found)
+    assert found[-1][1] == 0
+
+
+MUTANTS = {
+    "round_shift": lambda word, shift: word >> shift if shift > 0 else word << -shift,
+    "saturate": lambda word, target: word[: target.width].as_signed(),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_bench_sees_a_mutant(monkeypatch, mutant):
+    monkeypatch.setattr(softmax_module, mutant, MUTANTS[mutant])
+    assert differences(spec_of(3, "q1.7"))[0]

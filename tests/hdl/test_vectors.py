@@ -1,0 +1,121 @@
+"""The vector memories against arrays: random writes, reads, copies and differences, cycle by cycle."""
+
+import numpy as np
+import pytest
+from amaranth.hdl import Value
+from unit_bench import make_sizes, pack, play, unpack
+
+from fregen.hdl import vectors as vectors_module
+from fregen.hdl.vectors import VectorUnit
+
+pytestmark = pytest.mark.rtl
+
+FORMS = {
+    "states": {"state": "q1.7", "error": "q1.5"},
+    "offset": {"state": "q1.9", "offset": "q1.5", "error": "q1.7"},
+    "wide error": {"state": "q1.3", "offset": "q1.5", "error": "q1.11"},
+}
+
+
+def differences(lanes, form, cycles=500, seed=0):
+    """Random traffic; what differs from two arrays, and how many lines were compared."""
+    learning = {"nudged": "states" if form == "states" else "offset", "batch": 1}
+    sizes = make_sizes((3, 2 * lanes + 1, 3), lanes, numerics=FORMS[form], learning=learning)
+    rng, unit = np.random.default_rng(seed), VectorUnit(sizes)
+    depth = sizes.memory.planes * sizes.memory.plane_size
+    widths = {"state": sizes.state_width, "offset": sizes.offset_width}
+    contents = {name: np.zeros((depth, lanes), dtype=np.int64) for name in widths}
+    shown = {name: [0] * lanes for name in widths}  # what the read ports deliver in this cycle
+    kept = [0] * lanes
+    rows, expected = [], []
+    for cycle in range(cycles):
+        row = {f"{name}_address": int(rng.integers(depth)) for name in widths}
+        if cycle % 7 == 0:  # read what was written in the cycle before
+            row |= {
+                f"{name}_address": rows[-1]["word_address"] for name in widths if rows and "word_address" in rows[-1]
+            }
+        row |= dict.fromkeys(("word_valid", "copy", "keep", "subtract"), 0)
+        line = None
+        kind = rng.choice(["word", "word", "word", "copy", "keep", "subtract", "nothing"])
+        if kind == "subtract" and form != "states":
+            kind = "nothing"
+        moved = int(rng.integers(depth))
+        writes = []
+        if kind == "word":
+            name = "offset" if rng.integers(2) else "state"
+            low = -(1 << (widths[name] - 1))
+            word, lane = int(rng.choice([low, -low - 1, int(rng.integers(low, -low))])), int(rng.integers(lanes))
+            row |= {
+                "word_valid": 1,
+                "word_offset": int(name == "offset"),
+                "word_address": moved,
+                "word_lane": lane,
+                "word": word,
+            }
+            writes = [(name, moved, lane, word)]
+            line = [word] * lanes
+        elif kind == "copy":
+            name = "offset" if rng.integers(2) else "state"
+            row |= {"copy": 1, "to_offsets": int(name == "offset"), "move_address": moved}
+            writes = [(name, moved, lane, shown[name][lane]) for lane in range(lanes)]
+            line = shown[name]
+        elif kind == "subtract":
+            row |= {"subtract": 1, "move_address": moved}
+            line = [a - b for a, b in zip(kept, shown["state"], strict=True)]
+            writes = [("offset", moved, lane, line[lane]) for lane in range(lanes)]
+        elif kind == "keep":
+            row["keep"] = 1
+        rows.append(row)
+        expected.append(([*shown["state"]], [*shown["offset"]], line))
+        if kind == "keep":
+            kept = shown["state"]
+        shown = {name: contents[name][row[f"{name}_address"]].tolist() for name in widths}
+        for name, address, lane, word in writes:
+            contents[name][address, lane] = word
+    found = play(unit, rows, [Value.cast(port) for port in (unit.states, unit.offsets, unit.line)])
+    wrong = []
+    for cycle, ((states, offsets, line), want) in enumerate(zip(found, expected, strict=True)):
+        got = (unpack(states, widths["state"], lanes), unpack(offsets, widths["offset"], lanes))
+        if got != want[:2]:
+            wrong.append((cycle, got, want[:2]))
+        if want[2] is not None and unpack(line, sizes.word_width, lanes) != want[2]:
+            wrong.append((cycle, "line"))
+    return wrong, len(expected)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("lanes", [1, 2, 8])
+def test_traffic_equals_arrays(lanes, form):
+    wrong, compared = differences(lanes, form)
+    assert not wrong, wrong[:3]
+    assert compared == 500
+
+
+def test_a_contrast_holds_the_greatest_difference():
+    """One bit wider than a state: -128 - 127 = -255."""
+    sizes = make_sizes(
+        (3, 1, 2), 1, numerics={"state": "q1.7", "error": "q1.3"}, learning={"nudged": "states", "batch": 1}
+    )
+    assert sizes.offset_width == 9
+    write = {"word_valid": 1, "word_offset": 0, "word_lane": 0}
+    rows = [
+        {**write, "word_address": 0, "word": -128}, {**write, "word_address": 1, "word": 127},
+        {"word_valid": 0, "state_address": 0}, {"state_address": 1, "keep": 1},
+        {"keep": 0, "subtract": 1, "move_address": 2}, {"subtract": 0, "offset_address": 2}, {},
+    ]  # fmt: skip
+    unit = VectorUnit(sizes)
+    assert unpack(play(unit, rows, [Value.cast(unit.offsets)])[-1][0], 9, 1) == [-255]
+
+
+def test_words_fill_the_line_of_their_lane_only():
+    sizes = make_sizes((3, 4, 2), 4)
+    unit = VectorUnit(sizes)
+    rows = [{"word_valid": 1, "word_address": 1, "word_lane": 2, "word": -3, "state_address": 1}, {"word_valid": 0}, {}]
+    assert play(unit, rows, [Value.cast(unit.states)])[-1][0] == pack([0, 0, -3, 0], sizes.state_width)
+
+
+def test_the_bench_sees_swapped_operands(monkeypatch):
+    """The difference the other way round, by a keep that comes with the wrong line."""
+    original = vectors_module.Mux
+    monkeypatch.setattr(vectors_module, "Mux", lambda test, a, b: original(test, b, a))
+    assert differences(2, "states")[0]

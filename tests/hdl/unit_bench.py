@@ -1,0 +1,144 @@
+"""What all unit benches share: a spec from a few words, and a player that drives a unit cycle by cycle.
+
+A *row* is what the inputs of one cycle are set to (inputs that a row leaves out keep their value).  :func:`play`
+returns what the outputs were in every cycle, before its closing edge: with a latency of L cycles the answer to row t
+stands in record t + L.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from amaranth.hdl import Elaboratable, Value
+from amaranth.sim import Simulator
+
+from fregen.design import Design
+from fregen.hdl.beat import Sizes
+from fregen.plan import Schedule
+from fregen.spec import NetworkSpec
+
+PERIOD = 1e-6
+
+
+def make_spec(layers: Sequence[int] = (5, 4, 3), lanes: int = 4, **sections: Any) -> NetworkSpec:
+    """A small design; sections as in a design file, ``network`` without layers."""
+    network = {"layers": tuple(layers), **sections.pop("network", {})}
+    return NetworkSpec(Design.parse({"name": "t", "network": network, "hardware": {"lanes": lanes}, **sections}))
+
+
+def make_sizes(*args: Any, **sections: Any) -> Sizes:
+    """Sizes of a small design; arguments of :func:`make_spec`."""
+    return Sizes(Schedule.of(make_spec(*args, **sections)))
+
+
+def play(
+    dut: Elaboratable, rows: Iterable[Mapping[str, Any]], outputs: Sequence[Any], after: int = 0, clocked: bool = True
+) -> list[tuple[Any, ...]]:
+    """Set one row of inputs a cycle, then wait ``after`` cycles more.
+
+    Parameters
+    ----------
+    dut : component
+        Its attributes are the inputs that rows name.
+    rows : iterable of dict
+        Numbers; ports with a layout take the number of all their bits.
+    outputs : sequence of str or values
+        What to record: attributes of the dut, or expressions.
+
+    Returns
+    -------
+    list of tuple of int
+        One entry a cycle, in the order of ``outputs``.
+    """
+    watched = [Value.cast(getattr(dut, item) if isinstance(item, str) else item) for item in outputs]
+    rows = list(rows)
+    records: list[tuple[Any, ...]] = []
+    inputs: dict[str, Value] = {}
+    simulator = Simulator(dut)
+    if clocked:
+        simulator.add_clock(PERIOD)
+
+    async def drive(ctx: Any) -> None:
+        with ctx.critical():
+            await every_row(ctx)
+
+    async def every_row(ctx: Any) -> None:
+        for row in [*rows, *({} for _ in range(after))]:
+            for name, number in row.items():
+                if name not in inputs:
+                    inputs[name] = Value.cast(getattr(dut, name))
+                ctx.set(inputs[name], int(number))
+            if clocked:
+                _, _, *values = await ctx.tick().sample(*watched)
+            else:
+                values = (await ctx.delay(PERIOD).sample(*watched))[1:]
+            records.append(tuple(values))
+
+    simulator.add_process(drive)
+    simulator.run()
+    assert len(records) == len(rows) + after, "the bench has not played all its rows"
+    return records
+
+
+def run(dut: Elaboratable, *benches: Any, cycles: int = 100_000) -> None:
+    """Run test benches (async functions of a context) until all have ended.
+
+    Raises
+    ------
+    AssertionError
+        If they have not ended within so many cycles.
+    """
+    simulator = Simulator(dut)
+    simulator.add_clock(PERIOD)
+    ended = []
+
+    def watched(bench: Any) -> Any:
+        async def whole(ctx: Any) -> None:
+            await bench(ctx)
+            ended.append(bench)
+
+        return whole
+
+    for bench in benches:
+        simulator.add_testbench(watched(bench))
+
+    async def guard(ctx: Any) -> None:
+        for _ in range(cycles // 64 + 1):
+            await ctx.tick().repeat(64)
+            if len(ended) == len(benches):
+                return
+        raise AssertionError(f"{len(benches) - len(ended)} of {len(benches)} benches still run after {cycles} cycles")
+
+    simulator.add_testbench(guard)
+    simulator.run()
+
+
+def pack(words: Iterable[int], width: int) -> int:
+    """Words side by side in one number, the first lowest."""
+    number = 0
+    for place, word in enumerate(words):
+        number |= (int(word) & ((1 << width) - 1)) << (place * width)
+    return number
+
+
+def unpack(number: int, width: int, count: int, is_signed: bool = True) -> list[int]:
+    """The inverse of :func:`pack`."""
+    words = [number >> (place * width) & ((1 << width) - 1) for place in range(count)]
+    return [word - (1 << width) if is_signed and word >> (width - 1) else word for word in words]
+
+
+def packed(layout: Any, **fields: int) -> int:
+    """Number of all bits of a struct layout."""
+    number = 0
+    for name, word in fields.items():
+        field = layout[name]
+        width = field.width
+        assert -(1 << max(width - 1, 0)) <= word < 1 << width, f"{name} = {word} does not fit {width} bits"
+        number |= (int(word) & ((1 << width) - 1)) << field.offset
+    return number
+
+
+def random_words(rng: np.random.Generator, width: int, count: int) -> list[int]:
+    """Signed words of all magnitudes: so many bits, so often."""
+    sizes = rng.integers(0, width, count)
+    return [int(rng.integers(-(1 << size), 1 << size)) if size else int(rng.integers(-1, 1)) for size in sizes]
