@@ -58,5 +58,7 @@ def read_arrays(path: Path, required: Collection[str], what: str) -> dict[str, N
         raise DataError(f"{path}: damaged, cannot be read as {what}: {error}") from None
     except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: truncated or damaged, cannot be read as {what}: {error}") from None
-    except (MemoryError, RuntimeError, NotImplementedError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # what numpy's reader of headers raises on damage is not listed anywhere
         raise DataError(f"{path}: cannot be read as {what}: {type(error).__name__}: {error}") from None
