@@ -63,8 +63,12 @@ class Sizes:
     @cached_property
     def sum_width(self) -> int:
         """Bits of a lane's accumulator: sums, and summed products of an update."""
-        updates = (self.spec.update_width(matrix) for matrix in self.spec.graph.learned)
-        return max(self.spec.sum_width, *updates)
+        return max(self.spec.sum_width, self.update_width)
+
+    @cached_property
+    def update_width(self) -> int:
+        """Bits of the summed products of an update, of any matrix."""
+        return max(self.spec.update_width(matrix) for matrix in self.spec.graph.learned)
 
     @property
     def weight_address(self) -> int:

@@ -155,10 +155,10 @@ class LaneUnit(wiring.Component):
             m.d.sync += self.sum.eq(Mux(control.s5_ring, self.neighbour, self.total))
 
         # Learning.
-        updater = UpdateUnit(sizes.sum_width, sizes.spec.weight, sizes.spec.design.numerics.rounding, sizes.sigma)
+        updater = UpdateUnit(sizes.update_width, sizes.spec.weight, sizes.spec.design.numerics.rounding, sizes.sigma)
         m.submodules.updater = submodule(updater, platform)
         m.d.comb += [
-            updater.sum.eq(self.sum),
+            updater.sum.eq(self.sum[: sizes.update_width]),
             updater.shift.eq(control.s6_sigma),
             updater.dither.eq(lane_dither(control.s7_dither, self.number)),
             updater.old.eq(read.data),

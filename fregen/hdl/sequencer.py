@@ -382,8 +382,9 @@ class SequencerUnit(wiring.Component):
         m.d.comb += [
             beat.weight.eq(weight),
             beat.rotate.eq(rotate),
-            beat.state.eq(Mux(is_update & ~columns_in_states, rows_address, vector_address)),
-            beat.offset.eq(Mux(is_update & columns_in_states, rows_address, vector_address)),
+            # An instruction that is no update has no rows: what it reads beside its operand goes nowhere.
+            beat.state.eq(Mux(columns_in_states, vector_address, rows_address)),
+            beat.offset.eq(Mux(columns_in_states, rows_address, vector_address)),
             beat.select.eq(word[:lane_bits] if lane_bits else 0),
             beat.shared_is_offset.eq(~columns_in_states),
             beat.shared_is_input.eq(line.feed == Feed.INPUT),

@@ -69,9 +69,13 @@ class UpdateUnit(wiring.Component):
         # Right shift to 16 fraction bits; what falls off below is remembered in one sticky bit.
         left = max(0, DITHER_BITS - self.sigma[0])
         right = max(0, self.sigma[0] - DITHER_BITS)
-        word: Value = (self.sum << left) if left else self.sum
+        wide = Signal(signed(max(len(self.sum), DITHER_BITS)))
+        m.d.comb += wide.eq(self.sum)
+        word: Value = (wide << left) if left else wide
         lost: Value = Const(0, 1)
-        word, lost = _shift_right(word, right, lost)
+        if right:
+            word, lost = _shift_right(word, right, lost)
+            word = word[: max(len(wide) - right, DITHER_BITS)].as_signed()
         for bit in range(len(self.shift)):
             word, lost = _hold(m, f"before_{bit}", word, lost)
             moved, fallen = _shift_right(word, 1 << bit, lost)

@@ -4917,8 +4917,7 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   wire [4:0] shift;
   output [43:0] sum;
   reg [43:0] sum = 44'h00000000000;
-  (* init = 44'h00000000000 *)
-  wire [43:0] \sum$23 ;
+  wire [34:0] \sum$23 ;
   output [43:0] total;
   wire [43:0] total;
   output [15:0] weight;
@@ -5229,7 +5228,7 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
     .rst(rst),
     .saturated(\saturated$27 ),
     .shift(control[48:44]),
-    .sum(sum)
+    .sum(sum[34:0])
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
@@ -5299,7 +5298,7 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   assign drive_write__addr = control[43:42];
   assign drive_write__data = sum;
   assign drive_write__en = control[41];
-  assign \sum$23  = sum;
+  assign \sum$23  = sum[34:0];
   assign shift = control[48:44];
   assign dither = \$22 [15:0];
   assign old = weight;
@@ -7499,44 +7498,44 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   wire \$138 ;
   wire \$139 ;
   wire \$14 ;
-  wire \$140 ;
+  wire [1:0] \$140 ;
   wire \$141 ;
   wire \$142 ;
   wire \$143 ;
   wire \$144 ;
-  wire [1:0] \$145 ;
+  wire \$145 ;
   wire \$146 ;
   wire \$147 ;
   wire \$148 ;
   wire \$149 ;
   wire \$15 ;
   wire \$150 ;
-  wire \$151 ;
+  wire [4:0] \$151 ;
   wire \$152 ;
   wire \$153 ;
   wire \$154 ;
-  wire \$155 ;
-  wire [4:0] \$156 ;
+  wire [4:0] \$155 ;
+  wire \$156 ;
   wire \$157 ;
   wire \$158 ;
   wire \$159 ;
   wire \$16 ;
-  wire [4:0] \$160 ;
-  wire \$161 ;
+  wire \$160 ;
+  wire [2:0] \$161 ;
   wire \$162 ;
   wire \$163 ;
   wire \$164 ;
-  wire \$165 ;
-  wire [2:0] \$166 ;
+  wire [4:0] \$165 ;
+  wire [9:0] \$166 ;
   wire \$167 ;
-  wire \$168 ;
-  wire \$169 ;
+  wire [8:0] \$168 ;
+  wire [7:0] \$169 ;
   wire \$17 ;
-  wire [4:0] \$170 ;
-  wire [9:0] \$171 ;
+  wire \$170 ;
+  wire \$171 ;
   wire \$172 ;
-  wire [8:0] \$173 ;
-  wire [7:0] \$174 ;
+  wire \$173 ;
+  wire \$174 ;
   wire \$175 ;
   wire \$176 ;
   wire \$177 ;
@@ -7558,12 +7557,12 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   wire \$191 ;
   wire \$192 ;
   wire \$193 ;
-  wire \$194 ;
+  wire [2:0] \$194 ;
   wire \$195 ;
   wire \$196 ;
   wire \$197 ;
   wire \$198 ;
-  wire [2:0] \$199 ;
+  wire \$199 ;
   wire [15:0] \$2 ;
   wire \$20 ;
   wire \$200 ;
@@ -7588,115 +7587,110 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   wire \$218 ;
   wire \$219 ;
   wire \$22 ;
-  wire \$220 ;
+  wire [6:0] \$220 ;
   wire \$221 ;
-  wire \$222 ;
+  wire [5:0] \$222 ;
   wire \$223 ;
   wire \$224 ;
-  wire [6:0] \$225 ;
+  wire [5:0] \$225 ;
   wire \$226 ;
-  wire [5:0] \$227 ;
+  wire \$227 ;
   wire \$228 ;
   wire \$229 ;
   wire \$23 ;
-  wire [5:0] \$230 ;
+  wire \$230 ;
   wire \$231 ;
-  wire \$232 ;
-  wire \$233 ;
-  wire \$234 ;
-  wire \$235 ;
-  wire \$236 ;
-  wire [7:0] \$237 ;
-  wire [1:0] \$238 ;
-  wire [8:0] \$239 ;
+  wire [7:0] \$232 ;
+  wire [1:0] \$233 ;
+  wire [8:0] \$234 ;
+  wire [4:0] \$235 ;
+  wire [7:0] \$236 ;
+  wire \$237 ;
+  wire [5:0] \$238 ;
+  wire \$239 ;
   wire \$24 ;
-  wire [4:0] \$240 ;
-  wire [7:0] \$241 ;
+  wire \$240 ;
+  wire [2:0] \$241 ;
   wire \$242 ;
-  wire [5:0] \$243 ;
-  wire \$244 ;
-  wire \$245 ;
-  wire [2:0] \$246 ;
+  wire \$243 ;
+  wire [1:0] \$244 ;
+  wire [8:0] \$245 ;
+  wire \$246 ;
   wire \$247 ;
   wire \$248 ;
-  wire [1:0] \$249 ;
+  wire [2:0] \$249 ;
   wire \$25 ;
-  wire [8:0] \$250 ;
+  wire \$250 ;
   wire \$251 ;
   wire \$252 ;
   wire \$253 ;
-  wire [2:0] \$254 ;
+  wire \$254 ;
   wire \$255 ;
   wire \$256 ;
   wire \$257 ;
   wire \$258 ;
-  wire \$259 ;
+  wire [5:0] \$259 ;
   wire \$26 ;
   wire \$260 ;
   wire \$261 ;
-  wire \$262 ;
+  wire [7:0] \$262 ;
   wire \$263 ;
-  wire [5:0] \$264 ;
+  wire \$264 ;
   wire \$265 ;
   wire \$266 ;
-  wire [7:0] \$267 ;
+  wire \$267 ;
   wire \$268 ;
   wire \$269 ;
   wire \$27 ;
   wire \$270 ;
-  wire \$271 ;
+  wire [8:0] \$271 ;
   wire \$272 ;
   wire \$273 ;
   wire \$274 ;
   wire \$275 ;
-  wire [8:0] \$276 ;
+  wire \$276 ;
   wire \$277 ;
   wire \$278 ;
-  wire \$279 ;
+  wire [8:0] \$279 ;
   wire \$28 ;
   wire \$280 ;
   wire \$281 ;
   wire \$282 ;
   wire \$283 ;
-  wire [8:0] \$284 ;
+  wire \$284 ;
   wire \$285 ;
   wire \$286 ;
   wire \$287 ;
   wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire \$290 ;
-  wire \$291 ;
+  wire [15:0] \$290 ;
+  wire [8:0] \$291 ;
   wire \$292 ;
   wire \$293 ;
   wire \$294 ;
-  wire [15:0] \$295 ;
-  wire [8:0] \$296 ;
-  wire \$297 ;
-  wire \$298 ;
-  wire \$299 ;
+  reg [5:0] \$295 ;
+  reg [4:0] \$296 ;
+  reg \$297 ;
+  reg [7:0] \$298 ;
+  reg [2:0] \$299 ;
   wire [15:0] \$3 ;
   wire \$30 ;
-  reg [5:0] \$300 ;
-  reg [4:0] \$301 ;
-  reg \$302 ;
-  reg [7:0] \$303 ;
-  reg [2:0] \$304 ;
-  reg [4:0] \$305 ;
-  reg [2:0] \$306 ;
-  reg [88:0] \$307 ;
+  reg [4:0] \$300 ;
+  reg [2:0] \$301 ;
+  reg [88:0] \$302 ;
+  reg [6:0] \$303 ;
+  reg [3:0] \$304 ;
+  reg \$305 ;
+  reg [7:0] \$306 ;
+  reg \$307 ;
   reg [6:0] \$308 ;
-  reg [3:0] \$309 ;
+  reg \$309 ;
   wire \$31 ;
-  reg \$310 ;
-  reg [7:0] \$311 ;
-  reg \$312 ;
-  reg [6:0] \$313 ;
-  reg \$314 ;
-  reg [8:0] \$315 ;
-  reg [8:0] \$316 ;
-  reg [6:0] \$317 ;
-  reg [8:0] \$318 ;
+  reg [8:0] \$310 ;
+  reg [8:0] \$311 ;
+  reg [6:0] \$312 ;
+  reg [8:0] \$313 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -7726,46 +7720,46 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   wire [6:0] \$56 ;
   wire [9:0] \$57 ;
   wire \$58 ;
-  wire \$59 ;
+  wire [6:0] \$59 ;
   wire [3:0] \$6 ;
   wire \$60 ;
-  wire \$61 ;
-  wire [6:0] \$62 ;
+  wire [6:0] \$61 ;
+  wire \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
-  wire [6:0] \$66 ;
+  wire \$66 ;
   wire \$67 ;
   wire \$68 ;
   wire \$69 ;
   wire [4:0] \$7 ;
-  wire \$70 ;
+  wire [7:0] \$70 ;
   wire \$71 ;
   wire \$72 ;
   wire \$73 ;
   wire \$74 ;
-  wire [7:0] \$75 ;
+  wire \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire \$78 ;
+  wire [6:0] \$78 ;
   wire \$79 ;
   wire [5:0] \$8 ;
   wire \$80 ;
   wire \$81 ;
   wire \$82 ;
-  wire [6:0] \$83 ;
+  wire [2:0] \$83 ;
   wire \$84 ;
   wire \$85 ;
-  wire \$86 ;
+  wire [7:0] \$86 ;
   wire \$87 ;
-  wire [2:0] \$88 ;
-  wire \$89 ;
+  wire \$88 ;
+  wire [7:0] \$89 ;
   wire [6:0] \$9 ;
   wire \$90 ;
-  wire [7:0] \$91 ;
+  wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire [7:0] \$94 ;
+  wire \$94 ;
   wire \$95 ;
   wire \$96 ;
   wire \$97 ;
@@ -8021,263 +8015,261 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   assign \$55  = \$53  | \$54 ;
   assign \$56  = \$55  ? word : 7'h00;
   assign \$57  = \$52  + \$56 ;
-  assign \$59  = ! \$signal$34 [3];
-  assign \$61  = \$58  & \$60 ;
-  assign \$62  = \$61  ? { \sample$33 , \$signal$39  } : { \where$43 , \$39 [2:0] };
-  assign \$64  = ! \$signal$34 [3];
-  assign \$65  = \$63  & \$64 ;
-  assign \$66  = \$65  ? { \sample$33 , \$signal$39  } : { \where$43 , \$39 [2:0] };
+  assign \$58  = ! \$signal$34 [3];
+  assign \$59  = \$signal$34 [3] ? { \sample$33 , \$signal$39  } : { \where$43 , \$39 [2:0] };
+  assign \$60  = ! \$signal$34 [3];
+  assign \$61  = \$signal$34 [3] ? { \where$43 , \$39 [2:0] } : { \sample$33 , \$signal$39  };
+  assign \$62  = ! \$signal$34 [3];
+  assign \$64  = \$signal$34 [2:1] == 2'h2;
+  assign \$66  = ! \$signal$34 [3];
   assign \$67  = ! \$signal$34 [3];
-  assign \$69  = \$signal$34 [2:1] == 2'h2;
-  assign \$71  = ! \$signal$34 [3];
-  assign \$72  = ! \$signal$34 [3];
-  assign \$74  = \$70  ? \$71  : \$73 ;
-  assign \$75  = \$signal$34 [56:50] + column;
-  assign \$76  = ! \$signal$34 [0];
-  assign \$77  = \$signal$34 [2:1] == 2'h2;
-  assign \$78  = \$76  & \$77 ;
-  assign \$79  = ! \$signal$34 [0];
-  assign \$80  = \$signal$34 [2:1] == 2'h3;
-  assign \$81  = \$79  & \$80 ;
-  assign \$82  = ! nonzero;
-  assign \$83  = \$82  ? 7'h01 : nonzero;
+  assign \$69  = \$65  ? \$66  : \$68 ;
+  assign \$70  = \$signal$34 [56:50] + column;
+  assign \$71  = ! \$signal$34 [0];
+  assign \$72  = \$signal$34 [2:1] == 2'h2;
+  assign \$73  = \$71  & \$72 ;
+  assign \$74  = ! \$signal$34 [0];
+  assign \$75  = \$signal$34 [2:1] == 2'h3;
+  assign \$76  = \$74  & \$75 ;
+  assign \$77  = ! nonzero;
+  assign \$78  = \$77  ? 7'h01 : nonzero;
   assign turned = rotate == 4'hf;
-  assign \$84  = ! \$signal$34 [0];
-  assign \$85  = \$signal$34 [2:1] == 1'h1;
-  assign \$86  = \$84  & \$85 ;
-  assign \$88  = \$signal$34 [33:32] - 1'h1;
-  assign \$89  = \$signal$40  == \$88 ;
-  assign \$90  = \$89  & turned;
-  assign \$91  = count - 1'h1;
-  assign \$92  = \$signal$37  == \$91 ;
-  assign \$93  = \$92  & half;
-  assign \$94  = count - 1'h1;
-  assign \$95  = \$signal$37  == \$94 ;
+  assign \$79  = ! \$signal$34 [0];
+  assign \$80  = \$signal$34 [2:1] == 1'h1;
+  assign \$81  = \$79  & \$80 ;
+  assign \$83  = \$signal$34 [33:32] - 1'h1;
+  assign \$84  = \$signal$40  == \$83 ;
+  assign \$85  = \$84  & turned;
+  assign \$86  = count - 1'h1;
+  assign \$87  = \$signal$37  == \$86 ;
+  assign \$88  = \$87  & half;
+  assign \$89  = count - 1'h1;
+  assign \$90  = \$signal$37  == \$89 ;
+  assign \$91  = ! \$signal$34 [0];
   assign \$96  = ! \$signal$34 [0];
-  assign \$101  = ! \$signal$34 [0];
-  assign \$102  = \$signal$34 [2:1] == 1'h1;
-  assign \$103  = \$101  & \$102 ;
+  assign \$97  = \$signal$34 [2:1] == 1'h1;
+  assign \$98  = \$96  & \$97 ;
+  assign \$99  = ! \$signal$34 [0];
+  assign \$100  = \$signal$34 [2:1] == 2'h2;
+  assign \$101  = \$99  & \$100 ;
+  assign \$102  = ! \$signal$34 [0];
+  assign \$103  = \$signal$34 [2:1] == 2'h3;
   assign \$104  = ! \$signal$34 [0];
   assign \$105  = \$signal$34 [2:1] == 2'h2;
   assign \$106  = \$104  & \$105 ;
-  assign \$107  = ! \$signal$34 [0];
-  assign \$108  = \$signal$34 [2:1] == 2'h3;
-  assign \$109  = ! \$signal$34 [0];
-  assign \$110  = \$signal$34 [2:1] == 2'h2;
-  assign \$111  = \$109  & \$110 ;
-  assign \$112  = ! nonzero;
+  assign \$107  = ! nonzero;
+  assign \$108  = \$106  & \$107 ;
+  assign \$109  = \$103  | \$108 ;
+  assign \$110  = \$102  & \$109 ;
+  assign \$112  = \$signal$35  == \$signal$52 ;
   assign \$113  = \$111  & \$112 ;
-  assign \$114  = \$108  | \$113 ;
-  assign \$115  = \$107  & \$114 ;
-  assign \$117  = \$signal$35  == \$signal$52 ;
+  assign \$114  = ! \$signal$34 [0];
+  assign \$115  = \$signal$34 [58:57] == 1'h1;
+  assign \$116  = \$114  & \$115 ;
+  assign \$117  = ! \$signal$37 ;
   assign \$118  = \$116  & \$117 ;
-  assign \$119  = ! \$signal$34 [0];
-  assign \$120  = \$signal$34 [58:57] == 1'h1;
-  assign \$121  = \$119  & \$120 ;
-  assign \$122  = ! \$signal$37 ;
-  assign \$123  = \$121  & \$122 ;
-  assign \$124  = ! rotate;
-  assign \$125  = \$123  & \$124 ;
-  assign \$126  = ! \$signal$40 ;
-  assign \$127  = \$125  & \$126 ;
-  assign \$128  = \$118  | \$127 ;
-  assign \$129  = ! \$signal$34 [0];
-  assign \$130  = \$signal$34 [58:57] == 2'h2;
-  assign \$131  = \$129  & \$130 ;
-  assign \$132  = ! \$signal$37 ;
-  assign \$133  = \$131  & \$132 ;
-  assign \$134  = ! rotate;
-  assign \$135  = \$133  & \$134 ;
-  assign \$136  = ! \$signal$40 ;
-  assign \$137  = \$135  & \$136 ;
-  assign \$138  = ! \$signal$34 [0];
-  assign \$139  = \$signal$51  & \$138 ;
-  assign \$140  = \$139  & \final ;
-  assign \$141  = \$140  & \$signal$34 [59];
-  assign \$142  = ! \$signal$34 [0];
-  assign \$143  = \$signal$51  & \$142 ;
-  assign \$144  = \$143  & \final ;
-  assign \$145  = \$144  ? \$signal$34 [63:62] : 2'h0;
-  assign \$150  = ~ half;
-  assign \$156  = \$signal$34 [49:47] + rate;
-  assign \$157  = ! \$signal$34 [0];
-  assign \$158  = \$signal$34 [2:1] == 1'h1;
-  assign \$159  = \$157  & \$158 ;
-  assign \$160  = \$159  ? \$signal$34 [43:39] : 5'h10;
-  assign \$161  = ! \$signal$34 [0];
-  assign \$162  = \$signal$34 [2:1] == 1'h1;
-  assign \$163  = \$161  & \$162 ;
-  assign \$165  = \$163  | \$164 ;
-  assign \$166  = \$signal$34 [33:32] - 1'h1;
-  assign \$167  = \$signal$40  == \$166 ;
-  assign \$168  = ~ \$167 ;
-  assign \$169  = \$165  & \$168 ;
-  assign \$170  = \$169  ? 5'h10 : \$signal$34 [38:34];
-  assign \$171  = \$signal$35  - 1'h1;
-  assign remaining_after = \$signal$35  & \$171 [8:0];
-  assign \$172  = \$signal$34 [2:1] == 2'h2;
-  assign \$173  = \$172  ? mask : 9'h1ff;
-  assign found_mask = \$signal$29  & \$173 ;
-  assign \$174  = scan + advance;
-  assign \$176  = ! remaining_after;
-  assign \$177  = \$175  & \$176 ;
-  assign \$178  = ~ hold;
-  assign \$179  = loaded & \$178 ;
-  assign \$180  = ~ \$signal$34 [81];
-  assign \$181  = ! \$signal$58 ;
-  assign \$182  = \$180  | \$181 ;
-  assign \$183  = | \$signal$37 ;
-  assign \$184  = \$182  | \$183 ;
-  assign \$185  = | rotate;
-  assign \$186  = \$184  | \$185 ;
-  assign \$188  = \$186  | \$187 ;
-  assign \$189  = \$188  | half;
-  assign \$190  = ~ \final ;
-  assign \$191  = ! \$signal$34 [63:62];
-  assign \$192  = \$190  | \$191 ;
-  assign \$193  = ! \$signal$59 ;
-  assign \$194  = \$192  | \$193 ;
-  assign \$195  = \$189  & \$194 ;
-  assign \$196  = ~ element;
-  assign \$197  = ! remaining_after;
-  assign \$198  = element & \$197 ;
-  assign \$199  = \$signal$34 [33:32] - 1'h1;
-  assign \$200  = \$signal$40  == \$199 ;
+  assign \$119  = ! rotate;
+  assign \$120  = \$118  & \$119 ;
+  assign \$121  = ! \$signal$40 ;
+  assign \$122  = \$120  & \$121 ;
+  assign \$123  = \$113  | \$122 ;
+  assign \$124  = ! \$signal$34 [0];
+  assign \$125  = \$signal$34 [58:57] == 2'h2;
+  assign \$126  = \$124  & \$125 ;
+  assign \$127  = ! \$signal$37 ;
+  assign \$128  = \$126  & \$127 ;
+  assign \$129  = ! rotate;
+  assign \$130  = \$128  & \$129 ;
+  assign \$131  = ! \$signal$40 ;
+  assign \$132  = \$130  & \$131 ;
+  assign \$133  = ! \$signal$34 [0];
+  assign \$134  = \$signal$51  & \$133 ;
+  assign \$135  = \$134  & \final ;
+  assign \$136  = \$135  & \$signal$34 [59];
+  assign \$137  = ! \$signal$34 [0];
+  assign \$138  = \$signal$51  & \$137 ;
+  assign \$139  = \$138  & \final ;
+  assign \$140  = \$139  ? \$signal$34 [63:62] : 2'h0;
+  assign \$145  = ~ half;
+  assign \$151  = \$signal$34 [49:47] + rate;
+  assign \$152  = ! \$signal$34 [0];
+  assign \$153  = \$signal$34 [2:1] == 1'h1;
+  assign \$154  = \$152  & \$153 ;
+  assign \$155  = \$154  ? \$signal$34 [43:39] : 5'h10;
+  assign \$156  = ! \$signal$34 [0];
+  assign \$157  = \$signal$34 [2:1] == 1'h1;
+  assign \$158  = \$156  & \$157 ;
+  assign \$160  = \$158  | \$159 ;
+  assign \$161  = \$signal$34 [33:32] - 1'h1;
+  assign \$162  = \$signal$40  == \$161 ;
+  assign \$163  = ~ \$162 ;
+  assign \$164  = \$160  & \$163 ;
+  assign \$165  = \$164  ? 5'h10 : \$signal$34 [38:34];
+  assign \$166  = \$signal$35  - 1'h1;
+  assign remaining_after = \$signal$35  & \$166 [8:0];
+  assign \$167  = \$signal$34 [2:1] == 2'h2;
+  assign \$168  = \$167  ? mask : 9'h1ff;
+  assign found_mask = \$signal$29  & \$168 ;
+  assign \$169  = scan + advance;
+  assign \$171  = ! remaining_after;
+  assign \$172  = \$170  & \$171 ;
+  assign \$173  = ~ hold;
+  assign \$174  = loaded & \$173 ;
+  assign \$175  = ~ \$signal$34 [81];
+  assign \$176  = ! \$signal$58 ;
+  assign \$177  = \$175  | \$176 ;
+  assign \$178  = | \$signal$37 ;
+  assign \$179  = \$177  | \$178 ;
+  assign \$180  = | rotate;
+  assign \$181  = \$179  | \$180 ;
+  assign \$183  = \$181  | \$182 ;
+  assign \$184  = \$183  | half;
+  assign \$185  = ~ \final ;
+  assign \$186  = ! \$signal$34 [63:62];
+  assign \$187  = \$185  | \$186 ;
+  assign \$188  = ! \$signal$59 ;
+  assign \$189  = \$187  | \$188 ;
+  assign \$190  = \$184  & \$189 ;
+  assign \$191  = ~ element;
+  assign \$192  = ! remaining_after;
+  assign \$193  = element & \$192 ;
+  assign \$194  = \$signal$34 [33:32] - 1'h1;
+  assign \$195  = \$signal$40  == \$194 ;
+  assign \$196  = \$193  & \$195 ;
+  assign \$197  = \$191  | \$196 ;
+  assign \$198  = ! found_mask;
+  assign \$199  = scan == \$signal$34 [31:25];
+  assign \$200  = ~ \$199 ;
   assign \$201  = \$198  & \$200 ;
-  assign \$202  = \$196  | \$201 ;
-  assign \$203  = ! found_mask;
-  assign \$204  = scan == \$signal$34 [31:25];
-  assign \$205  = ~ \$204 ;
-  assign \$206  = \$203  & \$205 ;
-  assign \$207  = scan == \$signal$34 [31:25];
-  assign \$208  = ! \$signal$58 ;
-  assign \$209  = ! \$signal$32 ;
-  assign \$210  = \$signal$32  == 1'h1;
-  assign \$211  = \$209  | \$210 ;
-  assign \$212  = \$signal$32  == 3'h4;
-  assign \$213  = \$signal$32  == 3'h5;
-  assign \$214  = \$212  | \$213 ;
-  assign \$215  = \$signal$32  == 3'h7;
-  assign \$216  = ! control_state;
-  assign \$217  = control_state == 1'h1;
-  assign \$218  = control_state == 2'h2;
-  assign \$219  = control_state == 2'h3;
-  assign \$220  = control_state == 3'h4;
-  assign \$221  = control_state == 3'h5;
-  assign \$222  = control_state == 3'h6;
-  assign \$223  = control_state == 3'h7;
-  assign \$224  = | \$signal$58 ;
-  assign \$225  = \$signal$58  - 1'h1;
-  assign \$226  = | \$signal$59 ;
-  assign \$227  = \$signal$59  - 1'h1;
-  assign \$228  = ~ hold;
-  assign \$229  = loaded & \$228 ;
-  assign \$230  = fetch__addr + 1'h1;
-  assign \$233  = ! \$signal$34 [0];
-  assign \$234  = \$signal$34 [2:1] == 1'h1;
-  assign \$235  = \$233  & \$234 ;
-  assign \$236  = ~ half;
-  assign \$237  = \$signal$37  + half;
-  assign \$238  = \$signal$40  + 1'h1;
-  assign \$239  = \$signal$47  + \$signal$34 [24:18];
-  assign \$240  = rotate + 1'h1;
-  assign \$241  = \$signal$37  + 1'h1;
-  assign \$242  = | \$signal$34 [63:62];
-  assign \$243  = \$signal$34 [68:64] - 1'h1;
-  assign \$244  = \$signal$34 [87:82] >= \$signal$58 ;
-  assign \$245  = | remaining_after;
-  assign \$246  = \$signal$34 [33:32] - 1'h1;
-  assign \$247  = \$signal$40  == \$246 ;
-  assign \$248  = ~ \$247 ;
-  assign \$249  = \$signal$40  + 1'h1;
-  assign \$250  = \$signal$47  + \$signal$34 [24:18];
-  assign \$251  = ~ element;
-  assign \$252  = ! remaining_after;
-  assign \$253  = element & \$252 ;
-  assign \$254  = \$signal$34 [33:32] - 1'h1;
-  assign \$255  = \$signal$40  == \$254 ;
+  assign \$202  = scan == \$signal$34 [31:25];
+  assign \$203  = ! \$signal$58 ;
+  assign \$204  = ! \$signal$32 ;
+  assign \$205  = \$signal$32  == 1'h1;
+  assign \$206  = \$204  | \$205 ;
+  assign \$207  = \$signal$32  == 3'h4;
+  assign \$208  = \$signal$32  == 3'h5;
+  assign \$209  = \$207  | \$208 ;
+  assign \$210  = \$signal$32  == 3'h7;
+  assign \$211  = ! control_state;
+  assign \$212  = control_state == 1'h1;
+  assign \$213  = control_state == 2'h2;
+  assign \$214  = control_state == 2'h3;
+  assign \$215  = control_state == 3'h4;
+  assign \$216  = control_state == 3'h5;
+  assign \$217  = control_state == 3'h6;
+  assign \$218  = control_state == 3'h7;
+  assign \$219  = | \$signal$58 ;
+  assign \$220  = \$signal$58  - 1'h1;
+  assign \$221  = | \$signal$59 ;
+  assign \$222  = \$signal$59  - 1'h1;
+  assign \$223  = ~ hold;
+  assign \$224  = loaded & \$223 ;
+  assign \$225  = fetch__addr + 1'h1;
+  assign \$228  = ! \$signal$34 [0];
+  assign \$229  = \$signal$34 [2:1] == 1'h1;
+  assign \$230  = \$228  & \$229 ;
+  assign \$231  = ~ half;
+  assign \$232  = \$signal$37  + half;
+  assign \$233  = \$signal$40  + 1'h1;
+  assign \$234  = \$signal$47  + \$signal$34 [24:18];
+  assign \$235  = rotate + 1'h1;
+  assign \$236  = \$signal$37  + 1'h1;
+  assign \$237  = | \$signal$34 [63:62];
+  assign \$238  = \$signal$34 [68:64] - 1'h1;
+  assign \$239  = \$signal$34 [87:82] >= \$signal$58 ;
+  assign \$240  = | remaining_after;
+  assign \$241  = \$signal$34 [33:32] - 1'h1;
+  assign \$242  = \$signal$40  == \$241 ;
+  assign \$243  = ~ \$242 ;
+  assign \$244  = \$signal$40  + 1'h1;
+  assign \$245  = \$signal$47  + \$signal$34 [24:18];
+  assign \$246  = ~ element;
+  assign \$247  = ! remaining_after;
+  assign \$248  = element & \$247 ;
+  assign \$249  = \$signal$34 [33:32] - 1'h1;
+  assign \$250  = \$signal$40  == \$249 ;
+  assign \$251  = \$248  & \$250 ;
+  assign \$252  = \$246  | \$251 ;
+  assign \$253  = ! found_mask;
+  assign \$254  = scan == \$signal$34 [31:25];
+  assign \$255  = ~ \$254 ;
   assign \$256  = \$253  & \$255 ;
-  assign \$257  = \$251  | \$256 ;
-  assign \$258  = ! found_mask;
-  assign \$259  = scan == \$signal$34 [31:25];
-  assign \$260  = ~ \$259 ;
-  assign \$261  = \$258  & \$260 ;
-  assign \$262  = scan == \$signal$34 [31:25];
-  assign \$263  = | \$signal$34 [63:62];
-  assign \$264  = \$signal$34 [68:64] - 1'h1;
-  assign \$265  = \$signal$34 [87:82] >= \$signal$58 ;
-  assign \$266  = | found_mask;
-  assign \$267  = scan + advance;
-  assign \$268  = ! \$signal$58 ;
-  assign \$269  = ! \$signal$32 ;
-  assign \$270  = \$signal$32  == 1'h1;
-  assign \$271  = \$269  | \$270 ;
-  assign \$272  = \$signal$61  == 4'ha;
-  assign \$273  = ~ changed;
+  assign \$257  = scan == \$signal$34 [31:25];
+  assign \$258  = | \$signal$34 [63:62];
+  assign \$259  = \$signal$34 [68:64] - 1'h1;
+  assign \$260  = \$signal$34 [87:82] >= \$signal$58 ;
+  assign \$261  = | found_mask;
+  assign \$262  = scan + advance;
+  assign \$263  = ! \$signal$58 ;
+  assign \$264  = ! \$signal$32 ;
+  assign \$265  = \$signal$32  == 1'h1;
+  assign \$266  = \$264  | \$265 ;
+  assign \$267  = \$signal$61  == 4'ha;
+  assign \$268  = ~ changed;
+  assign \$269  = \$267  | \$268 ;
+  assign \$270  = ~ \$269 ;
+  assign \$271  = \$signal$61  + 1'h1;
+  assign \$272  = \$signal$32  == 3'h4;
+  assign \$273  = \$signal$32  == 3'h5;
   assign \$274  = \$272  | \$273 ;
-  assign \$275  = ~ \$274 ;
-  assign \$276  = \$signal$61  + 1'h1;
-  assign \$277  = \$signal$32  == 3'h4;
-  assign \$278  = \$signal$32  == 3'h5;
-  assign \$279  = \$277  | \$278 ;
-  assign \$280  = \$signal$61  == 4'h8;
-  assign \$281  = ~ changed;
+  assign \$275  = \$signal$61  == 4'h8;
+  assign \$276  = ~ changed;
+  assign \$277  = \$275  | \$276 ;
+  assign \$278  = ~ \$277 ;
+  assign \$279  = \$signal$61  + 1'h1;
+  assign \$280  = \$signal$32  == 2'h2;
+  assign \$281  = \$signal$32  == 2'h3;
   assign \$282  = \$280  | \$281 ;
-  assign \$283  = ~ \$282 ;
-  assign \$284  = \$signal$61  + 1'h1;
-  assign \$285  = \$signal$32  == 2'h2;
-  assign \$286  = \$signal$32  == 2'h3;
-  assign \$287  = \$285  | \$286 ;
-  assign \$288  = \$signal$32  == 3'h4;
-  assign \$289  = \$signal$32  == 3'h5;
-  assign \$290  = \$288  | \$289 ;
-  assign \$291  = \$signal$61  == 4'h8;
-  assign \$292  = ~ changed;
-  assign \$293  = \$291  | \$292 ;
-  assign \$294  = \$290  & \$293 ;
-  assign \$295  = 1'h1 << slot;
-  assign \$296  = \$signal$29  | \$295 [8:0];
-  assign \$297  = \$signal$32  == 3'h7;
-  assign \$298  = \$signal$32  == 2'h2;
-  assign \$299  = batch_full | close;
+  assign \$283  = \$signal$32  == 3'h4;
+  assign \$284  = \$signal$32  == 3'h5;
+  assign \$285  = \$283  | \$284 ;
+  assign \$286  = \$signal$61  == 4'h8;
+  assign \$287  = ~ changed;
+  assign \$288  = \$286  | \$287 ;
+  assign \$289  = \$285  & \$288 ;
+  assign \$290  = 1'h1 << slot;
+  assign \$291  = \$signal$29  | \$290 [8:0];
+  assign \$292  = \$signal$32  == 3'h7;
+  assign \$293  = \$signal$32  == 2'h2;
+  assign \$294  = batch_full | close;
   always @(posedge clk)
-    \$signal$58  <= \$300 ;
+    \$signal$58  <= \$295 ;
   always @(posedge clk)
-    \$signal$59  <= \$301 ;
+    \$signal$59  <= \$296 ;
   always @(posedge clk)
-    working <= \$302 ;
+    working <= \$297 ;
   always @(posedge clk)
-    \$signal$61  <= \$303 ;
+    \$signal$61  <= \$298 ;
   always @(posedge clk)
-    \$signal$32  <= \$304 ;
+    \$signal$32  <= \$299 ;
   always @(posedge clk)
-    fetch__addr <= \$305 ;
+    fetch__addr <= \$300 ;
   always @(posedge clk)
-    control_state <= \$306 ;
+    control_state <= \$301 ;
   always @(posedge clk)
-    \$signal$34  <= \$307 ;
+    \$signal$34  <= \$302 ;
   always @(posedge clk)
-    \$signal$37  <= \$308 ;
+    \$signal$37  <= \$303 ;
   always @(posedge clk)
-    rotate <= \$309 ;
+    rotate <= \$304 ;
   always @(posedge clk)
-    \$signal$40  <= \$310 ;
+    \$signal$40  <= \$305 ;
   always @(posedge clk)
-    \$signal$47  <= \$311 ;
+    \$signal$47  <= \$306 ;
   always @(posedge clk)
-    half <= \$312 ;
+    half <= \$307 ;
   always @(posedge clk)
-    scan <= \$313 ;
+    scan <= \$308 ;
   always @(posedge clk)
-    element <= \$314 ;
+    element <= \$309 ;
   always @(posedge clk)
-    \$signal$35  <= \$315 ;
+    \$signal$35  <= \$310 ;
   always @(posedge clk)
-    \$signal$52  <= \$316 ;
+    \$signal$52  <= \$311 ;
   always @(posedge clk)
-    column <= \$317 ;
+    column <= \$312 ;
   always @(posedge clk)
-    \$signal$29  <= \$318 ;
+    \$signal$29  <= \$313 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
@@ -8334,26 +8326,26 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     count = \$signal$34 [31:25];
-    if (\$78 ) begin
-      count = \$83 ;
-    end else if (\$81 ) begin
+    if (\$73 ) begin
+      count = \$78 ;
+    end else if (\$76 ) begin
       count = 7'h01;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
-    if (\$86 ) begin
-      \final  = \$90 ;
-    end else if (\$87 ) begin
-      \final  = \$93 ;
+    if (\$81 ) begin
+      \final  = \$85 ;
+    end else if (\$82 ) begin
+      \final  = \$88 ;
     end else begin
-      \final  = \$95 ;
+      \final  = \$90 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    mask_index = \$174 [5:0];
+    mask_index = \$169 [5:0];
     casez (control_state)
       3'h0:
           /* empty */;
@@ -8376,7 +8368,7 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
     take = 1'h0;
     casez (control_state)
       3'h0:
-          if (\$179 ) begin
+          if (\$174 ) begin
             take = 1'h1;
           end
     endcase
@@ -8420,7 +8412,7 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h2:
           /* empty */;
       3'h4:
-          \$signal$51  = \$195 ;
+          \$signal$51  = \$190 ;
       3'h3:
           \$signal$51  = element;
     endcase
@@ -8438,13 +8430,13 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h4:
           /* empty */;
       3'h3:
-          if (\$202 ) begin
+          if (\$197 ) begin
             (* full_case = 32'd1 *)
-            if (\$207 ) begin
+            if (\$202 ) begin
             end else begin
               advance = 1'h1;
             end
-          end else if (\$206 ) begin
+          end else if (\$201 ) begin
             advance = 1'h1;
           end
     endcase
@@ -8464,8 +8456,8 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$208 ) begin
-            if (\$211 ) begin
+          if (\$203 ) begin
+            if (\$206 ) begin
               free_step = 1'h1;
             end
           end
@@ -8486,8 +8478,8 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$208 ) begin
-            if (\$214 ) begin
+          if (\$203 ) begin
+            if (\$209 ) begin
               nudged_step = 1'h1;
             end
           end
@@ -8508,8 +8500,8 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$208 ) begin
-            if (\$215 ) begin
+          if (\$203 ) begin
+            if (\$210 ) begin
               update = 1'h1;
             end
           end
@@ -8559,9 +8551,9 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$300  = \$signal$58 ;
-    if (\$224 ) begin
-      \$300  = \$225 [5:0];
+    \$295  = \$signal$58 ;
+    if (\$219 ) begin
+      \$295  = \$220 [5:0];
     end
     casez (control_state)
       3'h0:
@@ -8573,29 +8565,29 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h4:
           if (\$signal$51 ) begin
             if (\final ) begin
-              if (\$244 ) begin
-                \$300  = \$signal$34 [87:82];
+              if (\$239 ) begin
+                \$295  = \$signal$34 [87:82];
               end
             end
           end
       3'h3:
-          if (\$257 ) begin
-            if (\$262 ) begin
-              if (\$265 ) begin
-                \$300  = \$signal$34 [87:82];
+          if (\$252 ) begin
+            if (\$257 ) begin
+              if (\$260 ) begin
+                \$295  = \$signal$34 [87:82];
               end
             end
           end
     endcase
     if (rst) begin
-      \$300  = 6'h00;
+      \$295  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$301  = \$signal$59 ;
-    if (\$226 ) begin
-      \$301  = \$227 [4:0];
+    \$296  = \$signal$59 ;
+    if (\$221 ) begin
+      \$296  = \$222 [4:0];
     end
     casez (control_state)
       3'h0:
@@ -8607,31 +8599,31 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h4:
           if (\$signal$51 ) begin
             if (\final ) begin
-              if (\$242 ) begin
-                \$301  = \$243 [4:0];
+              if (\$237 ) begin
+                \$296  = \$238 [4:0];
               end
             end
           end
       3'h3:
-          if (\$257 ) begin
-            if (\$262 ) begin
-              if (\$263 ) begin
-                \$301  = \$264 [4:0];
+          if (\$252 ) begin
+            if (\$257 ) begin
+              if (\$258 ) begin
+                \$296  = \$259 [4:0];
               end
             end
           end
     endcase
     if (rst) begin
-      \$301  = 5'h00;
+      \$296  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$302  = working;
+    \$297  = working;
     casez (control_state)
       3'h0:
-          if (\$229 ) begin
-            \$302  = 1'h1;
+          if (\$224 ) begin
+            \$297  = 1'h1;
           end
       3'h1:
           /* empty */;
@@ -8642,29 +8634,29 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$268 ) begin
-            if (\$294 ) begin
-              \$302  = 1'h0;
+          if (\$263 ) begin
+            if (\$289 ) begin
+              \$297  = 1'h0;
             end
           end
       3'h6:
           if (emit_ready) begin
-            if (\$298 ) begin
-              \$302  = 1'h0;
+            if (\$293 ) begin
+              \$297  = 1'h0;
             end
           end
     endcase
     if (rst) begin
-      \$302  = 1'h0;
+      \$297  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$303  = \$signal$61 ;
+    \$298  = \$signal$61 ;
     casez (control_state)
       3'h0:
-          if (\$229 ) begin
-            \$303  = 8'h01;
+          if (\$224 ) begin
+            \$298  = 8'h01;
           end
       3'h1:
           /* empty */;
@@ -8675,39 +8667,39 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$268 ) begin
-            if (\$271 ) begin
-              if (\$275 ) begin
-                \$303  = \$276 [7:0];
+          if (\$263 ) begin
+            if (\$266 ) begin
+              if (\$270 ) begin
+                \$298  = \$271 [7:0];
               end
             end
-            if (\$279 ) begin
-              if (\$283 ) begin
-                \$303  = \$284 [7:0];
+            if (\$274 ) begin
+              if (\$278 ) begin
+                \$298  = \$279 [7:0];
               end
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$298 ) begin
+            if (\$293 ) begin
             end else begin
-              \$303  = 8'h01;
+              \$298  = 8'h01;
             end
           end
     endcase
     if (rst) begin
-      \$303  = 8'h00;
+      \$298  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$304  = \$signal$32 ;
+    \$299  = \$signal$32 ;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
-          if (\$229 ) begin
-            \$304  = 3'h0;
+          if (\$224 ) begin
+            \$299  = 3'h0;
           end
       3'h1:
           /* empty */;
@@ -8718,198 +8710,351 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$268 ) begin
-            if (\$271 ) begin
+          if (\$263 ) begin
+            if (\$266 ) begin
               (* full_case = 32'd1 *)
-              if (\$275 ) begin
-                \$304  = 3'h1;
+              if (\$270 ) begin
+                \$299  = 3'h1;
               end else if (learn) begin
-                \$304  = 3'h3;
+                \$299  = 3'h3;
               end else begin
-                \$304  = 3'h2;
+                \$299  = 3'h2;
               end
             end
-            if (\$279 ) begin
-              if (\$283 ) begin
-                \$304  = 3'h5;
+            if (\$274 ) begin
+              if (\$278 ) begin
+                \$299  = 3'h5;
               end
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$298 ) begin
+            if (\$293 ) begin
             end else begin
-              \$304  = 3'h4;
+              \$299  = 3'h4;
             end
           end
       3'h7:
-          if (\$299 ) begin
-            \$304  = 3'h7;
+          if (\$294 ) begin
+            \$299  = 3'h7;
           end
     endcase
     if (rst) begin
-      \$304  = 3'h0;
+      \$299  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$305  = fetch__addr;
+    \$300  = fetch__addr;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
-          if (\$229 ) begin
-            \$305  = 5'h00;
+          if (\$224 ) begin
+            \$300  = 5'h00;
           end
       3'h1:
           /* empty */;
       3'h2:
-          \$305  = \$230 [4:0];
+          \$300  = \$225 [4:0];
       3'h4:
           /* empty */;
       3'h3:
           /* empty */;
       3'h5:
-          if (\$268 ) begin
-            if (\$271 ) begin
+          if (\$263 ) begin
+            if (\$266 ) begin
               (* full_case = 32'd1 *)
-              if (\$275 ) begin
-                \$305  = 5'h04;
+              if (\$270 ) begin
+                \$300  = 5'h04;
               end else if (learn) begin
-                \$305  = 5'h09;
+                \$300  = 5'h09;
               end else begin
-                \$305  = 5'h08;
+                \$300  = 5'h08;
               end
             end
-            if (\$279 ) begin
-              if (\$283 ) begin
-                \$305  = 5'h0e;
+            if (\$274 ) begin
+              if (\$278 ) begin
+                \$300  = 5'h0e;
               end
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$298 ) begin
+            if (\$293 ) begin
             end else begin
-              \$305  = 5'h0a;
+              \$300  = 5'h0a;
             end
           end
       3'h7:
-          if (\$299 ) begin
-            \$305  = 5'h12;
+          if (\$294 ) begin
+            \$300  = 5'h12;
           end
     endcase
     if (rst) begin
-      \$305  = 5'h00;
+      \$300  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$306  = control_state;
+    \$301  = control_state;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
-          if (\$229 ) begin
-            \$306  = 3'h1;
+          if (\$224 ) begin
+            \$301  = 3'h1;
           end
       3'h1:
-          \$306  = 3'h2;
+          \$301  = 3'h2;
       3'h2:
           (* full_case = 32'd1 *)
-          if (\$231 ) begin
-            \$306  = 3'h3;
+          if (\$226 ) begin
+            \$301  = 3'h3;
           end else begin
-            \$306  = 3'h4;
+            \$301  = 3'h4;
           end
       3'h4:
           if (\$signal$51 ) begin
             if (\final ) begin
               (* full_case = 32'd1 *)
               if (\$signal$34 [88]) begin
-                \$306  = 3'h5;
+                \$301  = 3'h5;
               end else begin
-                \$306  = 3'h2;
+                \$301  = 3'h2;
               end
             end
           end
       3'h3:
-          if (\$257 ) begin
-            if (\$262 ) begin
+          if (\$252 ) begin
+            if (\$257 ) begin
               (* full_case = 32'd1 *)
               if (\$signal$34 [88]) begin
-                \$306  = 3'h5;
+                \$301  = 3'h5;
               end else begin
-                \$306  = 3'h2;
+                \$301  = 3'h2;
               end
             end
           end
       3'h5:
-          if (\$268 ) begin
-            if (\$271 ) begin
+          if (\$263 ) begin
+            if (\$266 ) begin
               (* full_case = 32'd1 *)
-              if (\$275 ) begin
-                \$306  = 3'h1;
+              if (\$270 ) begin
+                \$301  = 3'h1;
               end else if (learn) begin
-                \$306  = 3'h1;
+                \$301  = 3'h1;
               end else begin
-                \$306  = 3'h1;
+                \$301  = 3'h1;
               end
             end
-            if (\$279 ) begin
-              if (\$283 ) begin
-                \$306  = 3'h1;
+            if (\$274 ) begin
+              if (\$278 ) begin
+                \$301  = 3'h1;
               end
             end
-            if (\$287 ) begin
-              \$306  = 3'h6;
+            if (\$282 ) begin
+              \$301  = 3'h6;
             end
-            if (\$294 ) begin
-              \$306  = 3'h7;
+            if (\$289 ) begin
+              \$301  = 3'h7;
             end
-            if (\$297 ) begin
-              \$306  = 3'h0;
+            if (\$292 ) begin
+              \$301  = 3'h0;
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$298 ) begin
-              \$306  = 3'h0;
+            if (\$293 ) begin
+              \$301  = 3'h0;
             end else begin
-              \$306  = 3'h1;
+              \$301  = 3'h1;
             end
           end
       3'h7:
           (* full_case = 32'd1 *)
-          if (\$299 ) begin
-            \$306  = 3'h1;
+          if (\$294 ) begin
+            \$301  = 3'h1;
           end else begin
-            \$306  = 3'h0;
+            \$301  = 3'h0;
           end
     endcase
     if (rst) begin
-      \$306  = 3'h0;
+      \$301  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$307  = \$signal$34 ;
+    \$302  = \$signal$34 ;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$307  = fetch__data;
+          \$302  = fetch__data;
     endcase
     if (rst) begin
-      \$307  = 89'h00000000000000000000000;
+      \$302  = 89'h00000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$308  = \$signal$37 ;
+    \$303  = \$signal$37 ;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$303  = 7'h00;
+      3'h4:
+          if (\$signal$51 ) begin
+            (* full_case = 32'd1 *)
+            if (\$227 ) begin
+              \$303  = \$232 [6:0];
+            end else if (\$230 ) begin
+            end else begin
+              \$303  = \$236 [6:0];
+            end
+          end
+    endcase
+    if (rst) begin
+      \$303  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$304  = rotate;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$304  = 4'h0;
+      3'h4:
+          if (\$signal$51 ) begin
+            if (\$227 ) begin
+            end else if (\$230 ) begin
+              (* full_case = 32'd1 *)
+              if (turned) begin
+                \$304  = 4'h0;
+              end else begin
+                \$304  = \$235 [3:0];
+              end
+            end
+          end
+    endcase
+    if (rst) begin
+      \$304  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$305  = \$signal$40 ;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$305  = 1'h0;
+      3'h4:
+          if (\$signal$51 ) begin
+            if (\$227 ) begin
+            end else if (\$230 ) begin
+              if (turned) begin
+                \$305  = \$233 [0];
+              end
+            end
+          end
+      3'h3:
+        begin
+          if (element) begin
+            if (\$240 ) begin
+            end else if (\$243 ) begin
+              \$305  = \$244 [0];
+            end
+          end
+          if (\$252 ) begin
+            (* full_case = 32'd1 *)
+            if (\$257 ) begin
+            end else begin
+              \$305  = 1'h0;
+            end
+          end
+        end
+    endcase
+    if (rst) begin
+      \$305  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$306  = \$signal$47 ;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$306  = 8'h00;
+      3'h4:
+          if (\$signal$51 ) begin
+            if (\$227 ) begin
+            end else if (\$230 ) begin
+              if (turned) begin
+                \$306  = \$234 [7:0];
+              end
+            end
+          end
+      3'h3:
+        begin
+          if (element) begin
+            if (\$240 ) begin
+            end else if (\$243 ) begin
+              \$306  = \$245 [7:0];
+            end
+          end
+          if (\$252 ) begin
+            (* full_case = 32'd1 *)
+            if (\$257 ) begin
+            end else begin
+              \$306  = 8'h00;
+            end
+          end
+        end
+    endcase
+    if (rst) begin
+      \$306  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$307  = half;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$307  = 1'h0;
+      3'h4:
+          if (\$signal$51 ) begin
+            if (\$227 ) begin
+              \$307  = \$231 ;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$307  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$308  = scan;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -8918,15 +9063,9 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h2:
           \$308  = 7'h00;
       3'h4:
-          if (\$signal$51 ) begin
-            (* full_case = 32'd1 *)
-            if (\$232 ) begin
-              \$308  = \$237 [6:0];
-            end else if (\$235 ) begin
-            end else begin
-              \$308  = \$241 [6:0];
-            end
-          end
+          /* empty */;
+      3'h3:
+          \$308  = \$262 [6:0];
     endcase
     if (rst) begin
       \$308  = 7'h00;
@@ -8934,180 +9073,33 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$309  = rotate;
+    \$309  = element;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$309  = 4'h0;
+          \$309  = 1'h0;
       3'h4:
-          if (\$signal$51 ) begin
-            if (\$232 ) begin
-            end else if (\$235 ) begin
-              (* full_case = 32'd1 *)
-              if (turned) begin
-                \$309  = 4'h0;
-              end else begin
-                \$309  = \$240 [3:0];
-              end
-            end
-          end
-    endcase
-    if (rst) begin
-      \$309  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$310  = \$signal$40 ;
-    casez (control_state)
-      3'h0:
           /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$310  = 1'h0;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$232 ) begin
-            end else if (\$235 ) begin
-              if (turned) begin
-                \$310  = \$238 [0];
-              end
-            end
-          end
       3'h3:
-        begin
-          if (element) begin
-            if (\$245 ) begin
-            end else if (\$248 ) begin
-              \$310  = \$249 [0];
-            end
-          end
-          if (\$257 ) begin
+          if (\$252 ) begin
             (* full_case = 32'd1 *)
-            if (\$262 ) begin
+            if (\$257 ) begin
+              \$309  = 1'h0;
             end else begin
-              \$310  = 1'h0;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$310  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$311  = \$signal$47 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$311  = 8'h00;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$232 ) begin
-            end else if (\$235 ) begin
-              if (turned) begin
-                \$311  = \$239 [7:0];
-              end
-            end
-          end
-      3'h3:
-        begin
-          if (element) begin
-            if (\$245 ) begin
-            end else if (\$248 ) begin
-              \$311  = \$250 [7:0];
-            end
-          end
-          if (\$257 ) begin
-            (* full_case = 32'd1 *)
-            if (\$262 ) begin
-            end else begin
-              \$311  = 8'h00;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$311  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$312  = half;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$312  = 1'h0;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$232 ) begin
-              \$312  = \$236 ;
+              \$309  = \$261 ;
             end
           end
     endcase
     if (rst) begin
-      \$312  = 1'h0;
+      \$309  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$313  = scan;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$313  = 7'h00;
-      3'h4:
-          /* empty */;
-      3'h3:
-          \$313  = \$267 [6:0];
-    endcase
-    if (rst) begin
-      \$313  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$314  = element;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$314  = 1'h0;
-      3'h4:
-          /* empty */;
-      3'h3:
-          if (\$257 ) begin
-            (* full_case = 32'd1 *)
-            if (\$262 ) begin
-              \$314  = 1'h0;
-            end else begin
-              \$314  = \$266 ;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$314  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$315  = \$signal$35 ;
+    \$310  = \$signal$35 ;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -9120,28 +9112,28 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
         begin
           if (element) begin
-            if (\$245 ) begin
-              \$315  = remaining_after;
-            end else if (\$248 ) begin
-              \$315  = \$signal$52 ;
+            if (\$240 ) begin
+              \$310  = remaining_after;
+            end else if (\$243 ) begin
+              \$310  = \$signal$52 ;
             end
           end
-          if (\$257 ) begin
+          if (\$252 ) begin
             (* full_case = 32'd1 *)
-            if (\$262 ) begin
+            if (\$257 ) begin
             end else begin
-              \$315  = found_mask;
+              \$310  = found_mask;
             end
           end
         end
     endcase
     if (rst) begin
-      \$315  = 9'h000;
+      \$310  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$316  = \$signal$52 ;
+    \$311  = \$signal$52 ;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -9152,21 +9144,21 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h4:
           /* empty */;
       3'h3:
-          if (\$257 ) begin
+          if (\$252 ) begin
             (* full_case = 32'd1 *)
-            if (\$262 ) begin
+            if (\$257 ) begin
             end else begin
-              \$316  = found_mask;
+              \$311  = found_mask;
             end
           end
     endcase
     if (rst) begin
-      \$316  = 9'h000;
+      \$311  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$317  = column;
+    \$312  = column;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -9177,21 +9169,21 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h4:
           /* empty */;
       3'h3:
-          if (\$257 ) begin
+          if (\$252 ) begin
             (* full_case = 32'd1 *)
-            if (\$262 ) begin
+            if (\$257 ) begin
             end else begin
-              \$317  = scan;
+              \$312  = scan;
             end
           end
     endcase
     if (rst) begin
-      \$317  = 7'h00;
+      \$312  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$318  = \$signal$29 ;
+    \$313  = \$signal$29 ;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -9204,17 +9196,17 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$268 ) begin
-            if (\$294 ) begin
-              \$318  = \$296 ;
+          if (\$263 ) begin
+            if (\$289 ) begin
+              \$313  = \$291 ;
             end
-            if (\$297 ) begin
-              \$318  = 9'h000;
+            if (\$292 ) begin
+              \$313  = 9'h000;
             end
           end
     endcase
     if (rst) begin
-      \$318  = 9'h000;
+      \$313  = 9'h000;
     end
   end
   assign \$signal  = fetch__addr;
@@ -9315,40 +9307,40 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   assign \fetch__data.sync  = fetch__data[81];
   assign \fetch__data.wait  = fetch__data[87:82];
   assign \fetch__data.end  = fetch__data[88];
-  assign beat[66] = \$177 ;
-  assign beat[52:48] = \$170 ;
-  assign beat[57:53] = \$160 ;
-  assign beat[71:67] = \$156 ;
+  assign beat[66] = \$172 ;
+  assign beat[52:48] = \$165 ;
+  assign beat[57:53] = \$155 ;
+  assign beat[71:67] = \$151 ;
   assign beat[60:58] = \$signal$34 [46:44];
   assign beat[101] = \$signal$34 [80];
   assign beat[100] = \$signal$34 [79];
   assign beat[99:94] = \$signal$34 [78:73];
   assign beat[86:82] = \$signal$34 [68:64];
   assign beat[65:64] = \$signal$34 [61:60];
-  assign beat[105] = \$155 ;
-  assign beat[104] = \$154 ;
-  assign beat[103] = \$151 ;
-  assign beat[102] = \$147 ;
-  assign beat[81:80] = \$145 ;
-  assign beat[63] = \$141 ;
-  assign beat[62] = \$137 ;
-  assign beat[61] = \$128 ;
-  assign beat[4] = \$115 ;
-  assign beat[3] = \$106 ;
-  assign beat[2] = \$103 ;
-  assign beat[1] = \$100 ;
-  assign beat[0] = \$99 ;
+  assign beat[105] = \$150 ;
+  assign beat[104] = \$149 ;
+  assign beat[103] = \$146 ;
+  assign beat[102] = \$142 ;
+  assign beat[81:80] = \$140 ;
+  assign beat[63] = \$136 ;
+  assign beat[62] = \$132 ;
+  assign beat[61] = \$123 ;
+  assign beat[4] = \$110 ;
+  assign beat[3] = \$101 ;
+  assign beat[2] = \$98 ;
+  assign beat[1] = \$95 ;
+  assign beat[0] = \$94 ;
   assign beat[93:87] = { \where$46 , \$48 [2:0] };
   assign beat[79] = \$signal$40 ;
-  assign beat[78:72] = \$75 [6:0];
+  assign beat[78:72] = \$70 [6:0];
   assign beat[47:42] = column[5:0];
   assign beat[41:38] = \sample$33 ;
-  assign beat[37] = \$74 ;
-  assign beat[36] = \$69 ;
-  assign beat[35] = \$68 ;
+  assign beat[37] = \$69 ;
+  assign beat[36] = \$64 ;
+  assign beat[35] = \$63 ;
   assign beat[34:31] = word[3:0];
-  assign beat[30:24] = \$66 ;
-  assign beat[23:17] = \$62 ;
+  assign beat[30:24] = \$61 ;
+  assign beat[23:17] = \$59 ;
   assign beat[16:13] = rotate;
   assign beat[12:5] = \$57 [7:0];
   assign \$12  = \$signal$34 [0];
@@ -9373,34 +9365,31 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   assign \$50  = \$signal$34 [69];
   assign \where$46  = \$51 ;
   assign \$53  = \$signal$34 [0];
-  assign \$58  = \$signal$34 [0];
-  assign \$63  = \$signal$34 [0];
-  assign \$70  = \$signal$34 [0];
-  assign \$87  = 1'h0;
-  assign \$97  = \$signal$34 [0];
-  assign \$100  = \$signal$34 [0];
-  assign \$116  = \$signal$34 [0];
+  assign \$65  = \$signal$34 [0];
+  assign \$82  = 1'h0;
+  assign \$92  = \$signal$34 [0];
+  assign \$95  = \$signal$34 [0];
+  assign \$111  = \$signal$34 [0];
+  assign \$141  = 1'h0;
+  assign \$142  = 1'h0;
+  assign \$143  = 1'h0;
+  assign \$144  = 1'h0;
   assign \$146  = 1'h0;
   assign \$147  = 1'h0;
   assign \$148  = 1'h0;
   assign \$149  = 1'h0;
-  assign \$151  = 1'h0;
-  assign \$152  = 1'h0;
-  assign \$153  = 1'h0;
-  assign \$154  = 1'h0;
-  assign \$155  = \$signal$34 [3];
-  assign \$164  = \$signal$34 [0];
-  assign \$175  = \$signal$34 [0];
-  assign \$231  = fetch__data[0];
-  assign \$232  = 1'h0;
+  assign \$150  = \$signal$34 [3];
+  assign \$159  = \$signal$34 [0];
+  assign \$170  = \$signal$34 [0];
+  assign \$226  = fetch__data[0];
+  assign \$227  = 1'h0;
   assign \$33  = 1'h1;
   assign \$39  = \$38 ;
-  assign \$60  = \$signal$34 [3];
+  assign \$63  = \$signal$34 [3];
   assign \$68  = \$signal$34 [3];
-  assign \$73  = \$signal$34 [3];
-  assign \$98  = 1'h1;
-  assign \$99  = \$signal$51 ;
-  assign \$187  = \$signal$40 ;
+  assign \$93  = 1'h1;
+  assign \$94  = \$signal$51 ;
+  assign \$182  = \$signal$40 ;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -10314,13 +10303,13 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [50:0] \$13 ;
+  wire [41:0] \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire [50:0] \$16 ;
+  wire [41:0] \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire [51:0] \$19 ;
+  wire [42:0] \$19 ;
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
@@ -10334,9 +10323,9 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
   wire \$29 ;
   wire \$3 ;
   wire \$30 ;
-  reg [50:0] \$31 ;
+  reg [41:0] \$31 ;
   reg \$32 ;
-  reg [35:0] \$33 ;
+  reg [26:0] \$33 ;
   reg [15:0] \$34 ;
   reg \$35 ;
   wire \$4 ;
@@ -10344,16 +10333,16 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [50:0] \$9 ;
-  reg [50:0] aligned = 51'h0000000000000;
-  wire [50:0] before_0;
-  wire [50:0] before_1;
-  wire [50:0] before_2;
-  wire [50:0] before_3;
-  wire [50:0] before_4;
+  wire [41:0] \$9 ;
+  reg [41:0] aligned = 42'h00000000000;
+  wire [41:0] before_0;
+  wire [41:0] before_1;
+  wire [41:0] before_2;
+  wire [41:0] before_3;
+  wire [41:0] before_4;
   input clk;
   wire clk;
-  reg [35:0] delta = 36'h000000000;
+  reg [26:0] delta = 27'h0000000;
   input [15:0] dither;
   wire [15:0] dither;
   wire lost_before_0;
@@ -10372,23 +10361,24 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
   input [4:0] shift;
   wire [4:0] shift;
   reg sticky = 1'h0;
-  input [43:0] sum;
-  wire [43:0] sum;
-  wire [36:0] total;
-  assign before_1 = shift[0] ? { before_0[50], before_0[50:1] } : before_0;
-  assign before_2 = shift[1] ? { before_1[50], before_1[50], before_1[50:2] } : before_1;
+  input [34:0] sum;
+  wire [34:0] sum;
+  wire [27:0] total;
+  wire [34:0] wide;
+  assign before_1 = shift[0] ? { before_0[41], before_0[41:1] } : before_0;
+  assign before_2 = shift[1] ? { before_1[41], before_1[41], before_1[41:2] } : before_1;
   assign \$3  = | before_1[1:0];
   assign lost_before_2 = shift[1] ? \$4  : 1'h0;
-  assign before_3 = shift[2] ? { before_2[50], before_2[50], before_2[50], before_2[50], before_2[50:4] } : before_2;
+  assign before_3 = shift[2] ? { before_2[41], before_2[41], before_2[41], before_2[41], before_2[41:4] } : before_2;
   assign \$5  = | before_2[3:0];
   assign \$6  = lost_before_2 | \$5 ;
   assign lost_before_3 = shift[2] ? \$6  : lost_before_2;
-  assign before_4 = shift[3] ? { before_3[50], before_3[50], before_3[50], before_3[50], before_3[50], before_3[50], before_3[50], before_3[50], before_3[50:8] } : before_3;
+  assign before_4 = shift[3] ? { before_3[41], before_3[41], before_3[41], before_3[41], before_3[41], before_3[41], before_3[41], before_3[41], before_3[41:8] } : before_3;
   assign \$7  = | before_3[7:0];
   assign \$8  = lost_before_3 | \$7 ;
   assign lost_before_4 = shift[3] ? \$8  : lost_before_3;
   assign total = $signed(old) + $signed(delta);
-  assign \$9  = shift[4] ? { before_4[50], before_4[50], before_4[50], before_4[50], before_4[50], before_4[50], before_4[50], before_4[50], before_4[50], before_4[50], before_4[50], before_4[50], before_4[50], before_4[50], before_4[50], before_4[50], before_4[50:16] } : before_4;
+  assign \$9  = shift[4] ? { before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41:16] } : before_4;
   assign \$10  = | before_4[15:0];
   assign \$11  = lost_before_4 | \$10 ;
   assign \$12  = shift[4] ? \$11  : lost_before_4;
@@ -10397,15 +10387,15 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
   assign \$17  = \$15  | \$16 [0];
   assign \$18  = aligned[15] & \$17 ;
   assign \$19  = $signed(\$13 ) + $signed({ 1'h0, \$18  });
-  assign \$20  = | total[36:15];
+  assign \$20  = | total[27:15];
   assign \$21  = ~ \$20 ;
-  assign \$22  = & total[36:15];
+  assign \$22  = & total[27:15];
   assign \$23  = \$21  | \$22 ;
-  assign \$24  = total[36] ? 16'h8000 : 16'h7fff;
+  assign \$24  = total[27] ? 16'h8000 : 16'h7fff;
   assign \$25  = \$23  ? total[15:0] : \$24 ;
-  assign \$26  = | total[36:15];
+  assign \$26  = | total[27:15];
   assign \$27  = ~ \$26 ;
-  assign \$28  = & total[36:15];
+  assign \$28  = & total[27:15];
   assign \$29  = \$27  | \$28 ;
   assign \$30  = ~ \$29 ;
   always @(posedge clk)
@@ -10422,7 +10412,7 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$31  = \$9 ;
     if (rst) begin
-      \$31  = 51'h0000000000000;
+      \$31  = 42'h00000000000;
     end
   end
   always @* begin
@@ -10434,9 +10424,9 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$33  = \$19 [35:0];
+    \$33  = \$19 [26:0];
     if (rst) begin
-      \$33  = 36'h000000000;
+      \$33  = 27'h0000000;
     end
   end
   always @* begin
@@ -10453,12 +10443,13 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
       \$35  = 1'h0;
     end
   end
+  assign wide = sum;
   assign lost_before_0 = 1'h0;
-  assign before_0 = { sum[43], sum[43], sum[43], sum, 4'h0 };
+  assign before_0 = { sum[34], sum[34], sum[34], sum, 4'h0 };
   assign \$1  = before_0[0];
   assign \$2  = before_0[0];
-  assign \$13  = { aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50:16] };
-  assign \$16  = { aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50], aligned[50:16] };
+  assign \$13  = { aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41:16] };
+  assign \$16  = { aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41:16] };
   assign lost_before_1 = 1'h0;
   assign \$4  = \$3 ;
 endmodule

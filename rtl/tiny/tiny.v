@@ -3425,8 +3425,7 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   wire [4:0] shift;
   output [42:0] sum;
   reg [42:0] sum = 43'h00000000000;
-  (* init = 43'h00000000000 *)
-  wire [42:0] \sum$23 ;
+  wire [33:0] \sum$23 ;
   output [42:0] total;
   wire [42:0] total;
   output [15:0] weight;
@@ -3673,7 +3672,7 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
     .rst(rst),
     .saturated(\saturated$27 ),
     .shift(control[46:42]),
-    .sum(sum)
+    .sum(sum[33:0])
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
@@ -3743,7 +3742,7 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   assign drive_write__addr = control[41:40];
   assign drive_write__data = sum;
   assign drive_write__en = control[39];
-  assign \sum$23  = sum;
+  assign \sum$23  = sum[33:0];
   assign shift = control[46:42];
   assign dither = \$14 [15:0];
   assign old = weight;
@@ -5532,45 +5531,45 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   wire \$126 ;
   wire \$127 ;
   wire \$128 ;
-  wire \$129 ;
+  wire [1:0] \$129 ;
   wire \$13 ;
   wire \$130 ;
   wire \$131 ;
   wire \$132 ;
   wire \$133 ;
-  wire [1:0] \$134 ;
+  wire \$134 ;
   wire \$135 ;
   wire \$136 ;
   wire \$137 ;
   wire \$138 ;
   wire \$139 ;
   wire \$14 ;
-  wire \$140 ;
+  wire [4:0] \$140 ;
   wire \$141 ;
   wire \$142 ;
   wire \$143 ;
-  wire \$144 ;
-  wire [4:0] \$145 ;
+  wire [2:0] \$144 ;
+  wire \$145 ;
   wire \$146 ;
   wire \$147 ;
   wire \$148 ;
-  wire [2:0] \$149 ;
+  wire \$149 ;
   wire \$15 ;
-  wire \$150 ;
+  wire [2:0] \$150 ;
   wire \$151 ;
   wire \$152 ;
   wire \$153 ;
-  wire \$154 ;
-  wire [2:0] \$155 ;
+  wire [2:0] \$154 ;
+  wire [5:0] \$155 ;
   wire \$156 ;
-  wire \$157 ;
-  wire \$158 ;
-  wire [2:0] \$159 ;
+  wire [4:0] \$157 ;
+  wire [7:0] \$158 ;
+  wire \$159 ;
   wire \$16 ;
-  wire [5:0] \$160 ;
+  wire \$160 ;
   wire \$161 ;
-  wire [4:0] \$162 ;
-  wire [7:0] \$163 ;
+  wire \$162 ;
+  wire \$163 ;
   wire \$164 ;
   wire \$165 ;
   wire \$166 ;
@@ -5592,12 +5591,12 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   wire \$180 ;
   wire \$181 ;
   wire \$182 ;
-  wire \$183 ;
+  wire [2:0] \$183 ;
   wire \$184 ;
   wire \$185 ;
   wire \$186 ;
   wire \$187 ;
-  wire [2:0] \$188 ;
+  wire \$188 ;
   wire \$189 ;
   wire [3:0] \$19 ;
   wire \$190 ;
@@ -5621,116 +5620,111 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   wire \$206 ;
   wire \$207 ;
   wire \$208 ;
-  wire \$209 ;
+  wire [6:0] \$209 ;
   wire \$21 ;
   wire \$210 ;
-  wire \$211 ;
+  wire [3:0] \$211 ;
   wire \$212 ;
   wire \$213 ;
-  wire [6:0] \$214 ;
+  wire [5:0] \$214 ;
   wire \$215 ;
-  wire [3:0] \$216 ;
+  wire \$216 ;
   wire \$217 ;
   wire \$218 ;
-  wire [5:0] \$219 ;
+  wire \$219 ;
   wire \$22 ;
   wire \$220 ;
-  wire \$221 ;
-  wire \$222 ;
-  wire \$223 ;
-  wire \$224 ;
-  wire \$225 ;
-  wire [7:0] \$226 ;
-  wire [2:0] \$227 ;
-  wire [8:0] \$228 ;
-  wire [2:0] \$229 ;
+  wire [7:0] \$221 ;
+  wire [2:0] \$222 ;
+  wire [8:0] \$223 ;
+  wire [2:0] \$224 ;
+  wire [7:0] \$225 ;
+  wire \$226 ;
+  wire [3:0] \$227 ;
+  wire \$228 ;
+  wire \$229 ;
   wire \$23 ;
-  wire [7:0] \$230 ;
+  wire [2:0] \$230 ;
   wire \$231 ;
-  wire [3:0] \$232 ;
-  wire \$233 ;
-  wire \$234 ;
-  wire [2:0] \$235 ;
+  wire \$232 ;
+  wire [2:0] \$233 ;
+  wire [8:0] \$234 ;
+  wire \$235 ;
   wire \$236 ;
   wire \$237 ;
   wire [2:0] \$238 ;
-  wire [8:0] \$239 ;
+  wire \$239 ;
   wire [3:0] \$24 ;
   wire \$240 ;
   wire \$241 ;
   wire \$242 ;
-  wire [2:0] \$243 ;
+  wire \$243 ;
   wire \$244 ;
   wire \$245 ;
   wire \$246 ;
   wire \$247 ;
-  wire \$248 ;
+  wire [3:0] \$248 ;
   wire \$249 ;
   wire [6:0] \$25 ;
   wire \$250 ;
-  wire \$251 ;
+  wire [7:0] \$251 ;
   wire \$252 ;
-  wire [3:0] \$253 ;
+  wire \$253 ;
   wire \$254 ;
   wire \$255 ;
-  wire [7:0] \$256 ;
+  wire \$256 ;
   wire \$257 ;
   wire \$258 ;
   wire \$259 ;
   wire [7:0] \$26 ;
-  wire \$260 ;
+  wire [8:0] \$260 ;
   wire \$261 ;
   wire \$262 ;
   wire \$263 ;
   wire \$264 ;
-  wire [8:0] \$265 ;
+  wire \$265 ;
   wire \$266 ;
   wire \$267 ;
-  wire \$268 ;
+  wire [8:0] \$268 ;
   wire \$269 ;
   wire [7:0] \$27 ;
   wire \$270 ;
   wire \$271 ;
   wire \$272 ;
-  wire [8:0] \$273 ;
+  wire \$273 ;
   wire \$274 ;
   wire \$275 ;
   wire \$276 ;
   wire \$277 ;
   wire \$278 ;
-  wire \$279 ;
+  wire [7:0] \$279 ;
   wire [7:0] \$28 ;
-  wire \$280 ;
+  wire [4:0] \$280 ;
   wire \$281 ;
   wire \$282 ;
   wire \$283 ;
-  wire [7:0] \$284 ;
-  wire [4:0] \$285 ;
-  wire \$286 ;
-  wire \$287 ;
-  wire \$288 ;
-  reg [5:0] \$289 ;
+  reg [5:0] \$284 ;
+  reg [2:0] \$285 ;
+  reg \$286 ;
+  reg [7:0] \$287 ;
+  reg [2:0] \$288 ;
+  reg [4:0] \$289 ;
   wire \$29 ;
   reg [2:0] \$290 ;
-  reg \$291 ;
-  reg [7:0] \$292 ;
-  reg [2:0] \$293 ;
-  reg [4:0] \$294 ;
-  reg [2:0] \$295 ;
-  reg [81:0] \$296 ;
+  reg [81:0] \$291 ;
+  reg [6:0] \$292 ;
+  reg [1:0] \$293 ;
+  reg [1:0] \$294 ;
+  reg [7:0] \$295 ;
+  reg \$296 ;
   reg [6:0] \$297 ;
-  reg [1:0] \$298 ;
-  reg [1:0] \$299 ;
+  reg \$298 ;
+  reg [4:0] \$299 ;
   wire [7:0] \$3 ;
   wire \$30 ;
-  reg [7:0] \$300 ;
-  reg \$301 ;
-  reg [6:0] \$302 ;
-  reg \$303 ;
-  reg [4:0] \$304 ;
-  reg [4:0] \$305 ;
-  reg [6:0] \$306 ;
-  reg [4:0] \$307 ;
+  reg [4:0] \$300 ;
+  reg [6:0] \$301 ;
+  reg [4:0] \$302 ;
   wire \$31 ;
   wire \$32 ;
   wire \$33 ;
@@ -5749,46 +5743,46 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   wire [6:0] \$45 ;
   wire [9:0] \$46 ;
   wire \$47 ;
-  wire \$48 ;
+  wire [5:0] \$48 ;
   wire \$49 ;
   wire [2:0] \$5 ;
-  wire \$50 ;
-  wire [5:0] \$51 ;
+  wire [5:0] \$50 ;
+  wire \$51 ;
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
-  wire [5:0] \$55 ;
+  wire \$55 ;
   wire \$56 ;
   wire \$57 ;
   wire \$58 ;
-  wire \$59 ;
+  wire [7:0] \$59 ;
   wire [3:0] \$6 ;
   wire \$60 ;
   wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  wire [7:0] \$64 ;
+  wire \$64 ;
   wire \$65 ;
   wire \$66 ;
-  wire \$67 ;
+  wire [6:0] \$67 ;
   wire \$68 ;
   wire \$69 ;
   wire [4:0] \$7 ;
   wire \$70 ;
   wire \$71 ;
-  wire [6:0] \$72 ;
+  wire [2:0] \$72 ;
   wire \$73 ;
   wire \$74 ;
-  wire \$75 ;
+  wire [7:0] \$75 ;
   wire \$76 ;
-  wire [2:0] \$77 ;
-  wire \$78 ;
+  wire \$77 ;
+  wire [7:0] \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire [7:0] \$80 ;
+  wire \$80 ;
   wire \$81 ;
   wire \$82 ;
-  wire [7:0] \$83 ;
+  wire \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
@@ -6052,264 +6046,262 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   assign \$44  = \$42  | \$43 ;
   assign \$45  = \$44  ? word : 7'h00;
   assign \$46  = \$41  + \$45 ;
-  assign \$48  = ! \$signal$34 [3];
-  assign \$50  = \$47  & \$49 ;
-  assign \$51  = \$50  ? { \sample$33 , \$19 [2:0] } : { \where$43 , \$28 [2:0] };
-  assign \$53  = ! \$signal$34 [3];
-  assign \$54  = \$52  & \$53 ;
-  assign \$55  = \$54  ? { \sample$33 , \$19 [2:0] } : { \where$43 , \$28 [2:0] };
+  assign \$47  = ! \$signal$34 [3];
+  assign \$48  = \$signal$34 [3] ? { \sample$33 , \$19 [2:0] } : { \where$43 , \$28 [2:0] };
+  assign \$49  = ! \$signal$34 [3];
+  assign \$50  = \$signal$34 [3] ? { \where$43 , \$28 [2:0] } : { \sample$33 , \$19 [2:0] };
+  assign \$51  = ! \$signal$34 [3];
+  assign \$53  = \$signal$34 [2:1] == 2'h2;
+  assign \$55  = ! \$signal$34 [3];
   assign \$56  = ! \$signal$34 [3];
-  assign \$58  = \$signal$34 [2:1] == 2'h2;
-  assign \$60  = ! \$signal$34 [3];
-  assign \$61  = ! \$signal$34 [3];
-  assign \$63  = \$59  ? \$60  : \$62 ;
-  assign \$64  = \$signal$34 [53:47] + column;
-  assign \$65  = ! \$signal$34 [0];
-  assign \$66  = \$signal$34 [2:1] == 2'h2;
-  assign \$67  = \$65  & \$66 ;
-  assign \$68  = ! \$signal$34 [0];
-  assign \$69  = \$signal$34 [2:1] == 2'h3;
-  assign \$70  = \$68  & \$69 ;
-  assign \$71  = ! nonzero;
-  assign \$72  = \$71  ? 7'h01 : nonzero;
+  assign \$58  = \$54  ? \$55  : \$57 ;
+  assign \$59  = \$signal$34 [53:47] + column;
+  assign \$60  = ! \$signal$34 [0];
+  assign \$61  = \$signal$34 [2:1] == 2'h2;
+  assign \$62  = \$60  & \$61 ;
+  assign \$63  = ! \$signal$34 [0];
+  assign \$64  = \$signal$34 [2:1] == 2'h3;
+  assign \$65  = \$63  & \$64 ;
+  assign \$66  = ! nonzero;
+  assign \$67  = \$66  ? 7'h01 : nonzero;
   assign turned = rotate == 2'h3;
-  assign \$73  = ! \$signal$34 [0];
-  assign \$74  = \$signal$34 [2:1] == 1'h1;
-  assign \$75  = \$73  & \$74 ;
-  assign \$77  = \$signal$34 [34:33] - 1'h1;
-  assign \$78  = \$signal$40  == \$77 ;
-  assign \$79  = \$78  & turned;
-  assign \$80  = count - 1'h1;
-  assign \$81  = \$signal$37  == \$80 ;
-  assign \$82  = \$81  & half;
-  assign \$83  = count - 1'h1;
-  assign \$84  = \$signal$37  == \$83 ;
+  assign \$68  = ! \$signal$34 [0];
+  assign \$69  = \$signal$34 [2:1] == 1'h1;
+  assign \$70  = \$68  & \$69 ;
+  assign \$72  = \$signal$34 [34:33] - 1'h1;
+  assign \$73  = \$signal$40  == \$72 ;
+  assign \$74  = \$73  & turned;
+  assign \$75  = count - 1'h1;
+  assign \$76  = \$signal$37  == \$75 ;
+  assign \$77  = \$76  & half;
+  assign \$78  = count - 1'h1;
+  assign \$79  = \$signal$37  == \$78 ;
+  assign \$80  = ! \$signal$34 [0];
   assign \$85  = ! \$signal$34 [0];
-  assign \$90  = ! \$signal$34 [0];
-  assign \$91  = \$signal$34 [2:1] == 1'h1;
-  assign \$92  = \$90  & \$91 ;
+  assign \$86  = \$signal$34 [2:1] == 1'h1;
+  assign \$87  = \$85  & \$86 ;
+  assign \$88  = ! \$signal$34 [0];
+  assign \$89  = \$signal$34 [2:1] == 2'h2;
+  assign \$90  = \$88  & \$89 ;
+  assign \$91  = ! \$signal$34 [0];
+  assign \$92  = \$signal$34 [2:1] == 2'h3;
   assign \$93  = ! \$signal$34 [0];
   assign \$94  = \$signal$34 [2:1] == 2'h2;
   assign \$95  = \$93  & \$94 ;
-  assign \$96  = ! \$signal$34 [0];
-  assign \$97  = \$signal$34 [2:1] == 2'h3;
-  assign \$98  = ! \$signal$34 [0];
-  assign \$99  = \$signal$34 [2:1] == 2'h2;
-  assign \$100  = \$98  & \$99 ;
-  assign \$101  = ! nonzero;
+  assign \$96  = ! nonzero;
+  assign \$97  = \$95  & \$96 ;
+  assign \$98  = \$92  | \$97 ;
+  assign \$99  = \$91  & \$98 ;
+  assign \$101  = \$signal$35  == \$signal$52 ;
   assign \$102  = \$100  & \$101 ;
-  assign \$103  = \$97  | \$102 ;
-  assign \$104  = \$96  & \$103 ;
-  assign \$106  = \$signal$35  == \$signal$52 ;
+  assign \$103  = ! \$signal$34 [0];
+  assign \$104  = \$signal$34 [55:54] == 1'h1;
+  assign \$105  = \$103  & \$104 ;
+  assign \$106  = ! \$signal$37 ;
   assign \$107  = \$105  & \$106 ;
-  assign \$108  = ! \$signal$34 [0];
-  assign \$109  = \$signal$34 [55:54] == 1'h1;
-  assign \$110  = \$108  & \$109 ;
-  assign \$111  = ! \$signal$37 ;
-  assign \$112  = \$110  & \$111 ;
-  assign \$113  = ! rotate;
-  assign \$114  = \$112  & \$113 ;
-  assign \$115  = ! \$signal$40 ;
-  assign \$116  = \$114  & \$115 ;
-  assign \$117  = \$107  | \$116 ;
-  assign \$118  = ! \$signal$34 [0];
-  assign \$119  = \$signal$34 [55:54] == 2'h2;
-  assign \$120  = \$118  & \$119 ;
-  assign \$121  = ! \$signal$37 ;
-  assign \$122  = \$120  & \$121 ;
-  assign \$123  = ! rotate;
-  assign \$124  = \$122  & \$123 ;
-  assign \$125  = ! \$signal$40 ;
-  assign \$126  = \$124  & \$125 ;
-  assign \$127  = ! \$signal$34 [0];
-  assign \$128  = \$signal$51  & \$127 ;
-  assign \$129  = \$128  & \final ;
-  assign \$130  = \$129  & \$signal$34 [56];
-  assign \$131  = ! \$signal$34 [0];
-  assign \$132  = \$signal$51  & \$131 ;
-  assign \$133  = \$132  & \final ;
-  assign \$134  = \$133  ? \$signal$34 [60:59] : 2'h0;
-  assign \$139  = ~ half;
-  assign \$145  = \$signal$34 [46:44] + rate;
-  assign \$146  = ! \$signal$34 [0];
-  assign \$147  = \$signal$34 [2:1] == 1'h1;
-  assign \$148  = \$146  & \$147 ;
-  assign \$149  = \$148  ? \$signal$34 [40:38] : 3'h4;
-  assign \$150  = ! \$signal$34 [0];
-  assign \$151  = \$signal$34 [2:1] == 1'h1;
-  assign \$152  = \$150  & \$151 ;
-  assign \$154  = \$152  | \$153 ;
-  assign \$155  = \$signal$34 [34:33] - 1'h1;
-  assign \$156  = \$signal$40  == \$155 ;
-  assign \$157  = ~ \$156 ;
-  assign \$158  = \$154  & \$157 ;
-  assign \$159  = \$158  ? 3'h4 : \$signal$34 [37:35];
-  assign \$160  = \$signal$35  - 1'h1;
-  assign remaining_after = \$signal$35  & \$160 [4:0];
-  assign \$161  = \$signal$34 [2:1] == 2'h2;
-  assign \$162  = \$161  ? mask : 5'h1f;
-  assign found_mask = \$signal$29  & \$162 ;
-  assign \$163  = scan + advance;
-  assign \$165  = ! remaining_after;
-  assign \$166  = \$164  & \$165 ;
-  assign \$167  = ~ hold;
-  assign \$168  = loaded & \$167 ;
-  assign \$169  = ~ \$signal$34 [74];
-  assign \$170  = ! \$signal$58 ;
-  assign \$171  = \$169  | \$170 ;
-  assign \$172  = | \$signal$37 ;
-  assign \$173  = \$171  | \$172 ;
-  assign \$174  = | rotate;
-  assign \$175  = \$173  | \$174 ;
-  assign \$176  = | \$signal$40 ;
-  assign \$177  = \$175  | \$176 ;
-  assign \$178  = \$177  | half;
-  assign \$179  = ~ \final ;
-  assign \$180  = ! \$signal$34 [60:59];
-  assign \$181  = \$179  | \$180 ;
-  assign \$182  = ! \$signal$59 ;
-  assign \$183  = \$181  | \$182 ;
-  assign \$184  = \$178  & \$183 ;
-  assign \$185  = ~ element;
-  assign \$186  = ! remaining_after;
-  assign \$187  = element & \$186 ;
-  assign \$188  = \$signal$34 [34:33] - 1'h1;
-  assign \$189  = \$signal$40  == \$188 ;
+  assign \$108  = ! rotate;
+  assign \$109  = \$107  & \$108 ;
+  assign \$110  = ! \$signal$40 ;
+  assign \$111  = \$109  & \$110 ;
+  assign \$112  = \$102  | \$111 ;
+  assign \$113  = ! \$signal$34 [0];
+  assign \$114  = \$signal$34 [55:54] == 2'h2;
+  assign \$115  = \$113  & \$114 ;
+  assign \$116  = ! \$signal$37 ;
+  assign \$117  = \$115  & \$116 ;
+  assign \$118  = ! rotate;
+  assign \$119  = \$117  & \$118 ;
+  assign \$120  = ! \$signal$40 ;
+  assign \$121  = \$119  & \$120 ;
+  assign \$122  = ! \$signal$34 [0];
+  assign \$123  = \$signal$51  & \$122 ;
+  assign \$124  = \$123  & \final ;
+  assign \$125  = \$124  & \$signal$34 [56];
+  assign \$126  = ! \$signal$34 [0];
+  assign \$127  = \$signal$51  & \$126 ;
+  assign \$128  = \$127  & \final ;
+  assign \$129  = \$128  ? \$signal$34 [60:59] : 2'h0;
+  assign \$134  = ~ half;
+  assign \$140  = \$signal$34 [46:44] + rate;
+  assign \$141  = ! \$signal$34 [0];
+  assign \$142  = \$signal$34 [2:1] == 1'h1;
+  assign \$143  = \$141  & \$142 ;
+  assign \$144  = \$143  ? \$signal$34 [40:38] : 3'h4;
+  assign \$145  = ! \$signal$34 [0];
+  assign \$146  = \$signal$34 [2:1] == 1'h1;
+  assign \$147  = \$145  & \$146 ;
+  assign \$149  = \$147  | \$148 ;
+  assign \$150  = \$signal$34 [34:33] - 1'h1;
+  assign \$151  = \$signal$40  == \$150 ;
+  assign \$152  = ~ \$151 ;
+  assign \$153  = \$149  & \$152 ;
+  assign \$154  = \$153  ? 3'h4 : \$signal$34 [37:35];
+  assign \$155  = \$signal$35  - 1'h1;
+  assign remaining_after = \$signal$35  & \$155 [4:0];
+  assign \$156  = \$signal$34 [2:1] == 2'h2;
+  assign \$157  = \$156  ? mask : 5'h1f;
+  assign found_mask = \$signal$29  & \$157 ;
+  assign \$158  = scan + advance;
+  assign \$160  = ! remaining_after;
+  assign \$161  = \$159  & \$160 ;
+  assign \$162  = ~ hold;
+  assign \$163  = loaded & \$162 ;
+  assign \$164  = ~ \$signal$34 [74];
+  assign \$165  = ! \$signal$58 ;
+  assign \$166  = \$164  | \$165 ;
+  assign \$167  = | \$signal$37 ;
+  assign \$168  = \$166  | \$167 ;
+  assign \$169  = | rotate;
+  assign \$170  = \$168  | \$169 ;
+  assign \$171  = | \$signal$40 ;
+  assign \$172  = \$170  | \$171 ;
+  assign \$173  = \$172  | half;
+  assign \$174  = ~ \final ;
+  assign \$175  = ! \$signal$34 [60:59];
+  assign \$176  = \$174  | \$175 ;
+  assign \$177  = ! \$signal$59 ;
+  assign \$178  = \$176  | \$177 ;
+  assign \$179  = \$173  & \$178 ;
+  assign \$180  = ~ element;
+  assign \$181  = ! remaining_after;
+  assign \$182  = element & \$181 ;
+  assign \$183  = \$signal$34 [34:33] - 1'h1;
+  assign \$184  = \$signal$40  == \$183 ;
+  assign \$185  = \$182  & \$184 ;
+  assign \$186  = \$180  | \$185 ;
+  assign \$187  = ! found_mask;
+  assign \$188  = scan == \$signal$34 [32:26];
+  assign \$189  = ~ \$188 ;
   assign \$190  = \$187  & \$189 ;
-  assign \$191  = \$185  | \$190 ;
-  assign \$192  = ! found_mask;
-  assign \$193  = scan == \$signal$34 [32:26];
-  assign \$194  = ~ \$193 ;
-  assign \$195  = \$192  & \$194 ;
-  assign \$196  = scan == \$signal$34 [32:26];
-  assign \$197  = ! \$signal$58 ;
-  assign \$198  = ! \$signal$32 ;
-  assign \$199  = \$signal$32  == 1'h1;
-  assign \$200  = \$198  | \$199 ;
-  assign \$201  = \$signal$32  == 3'h4;
-  assign \$202  = \$signal$32  == 3'h5;
-  assign \$203  = \$201  | \$202 ;
-  assign \$204  = \$signal$32  == 3'h7;
-  assign \$205  = ! control_state;
-  assign \$206  = control_state == 1'h1;
-  assign \$207  = control_state == 2'h2;
-  assign \$208  = control_state == 2'h3;
-  assign \$209  = control_state == 3'h4;
-  assign \$210  = control_state == 3'h5;
-  assign \$211  = control_state == 3'h6;
-  assign \$212  = control_state == 3'h7;
-  assign \$213  = | \$signal$58 ;
-  assign \$214  = \$signal$58  - 1'h1;
-  assign \$215  = | \$signal$59 ;
-  assign \$216  = \$signal$59  - 1'h1;
-  assign \$217  = ~ hold;
-  assign \$218  = loaded & \$217 ;
-  assign \$219  = fetch__addr + 1'h1;
-  assign \$222  = ! \$signal$34 [0];
-  assign \$223  = \$signal$34 [2:1] == 1'h1;
-  assign \$224  = \$222  & \$223 ;
-  assign \$225  = ~ half;
-  assign \$226  = \$signal$37  + half;
-  assign \$227  = \$signal$40  + 1'h1;
-  assign \$228  = \$signal$47  + \$signal$34 [25:19];
-  assign \$229  = rotate + 1'h1;
-  assign \$230  = \$signal$37  + 1'h1;
-  assign \$231  = | \$signal$34 [60:59];
-  assign \$232  = \$signal$34 [63:61] - 1'h1;
-  assign \$233  = \$signal$34 [80:75] >= \$signal$58 ;
-  assign \$234  = | remaining_after;
-  assign \$235  = \$signal$34 [34:33] - 1'h1;
-  assign \$236  = \$signal$40  == \$235 ;
-  assign \$237  = ~ \$236 ;
-  assign \$238  = \$signal$40  + 1'h1;
-  assign \$239  = \$signal$47  + \$signal$34 [25:19];
-  assign \$240  = ~ element;
-  assign \$241  = ! remaining_after;
-  assign \$242  = element & \$241 ;
-  assign \$243  = \$signal$34 [34:33] - 1'h1;
-  assign \$244  = \$signal$40  == \$243 ;
+  assign \$191  = scan == \$signal$34 [32:26];
+  assign \$192  = ! \$signal$58 ;
+  assign \$193  = ! \$signal$32 ;
+  assign \$194  = \$signal$32  == 1'h1;
+  assign \$195  = \$193  | \$194 ;
+  assign \$196  = \$signal$32  == 3'h4;
+  assign \$197  = \$signal$32  == 3'h5;
+  assign \$198  = \$196  | \$197 ;
+  assign \$199  = \$signal$32  == 3'h7;
+  assign \$200  = ! control_state;
+  assign \$201  = control_state == 1'h1;
+  assign \$202  = control_state == 2'h2;
+  assign \$203  = control_state == 2'h3;
+  assign \$204  = control_state == 3'h4;
+  assign \$205  = control_state == 3'h5;
+  assign \$206  = control_state == 3'h6;
+  assign \$207  = control_state == 3'h7;
+  assign \$208  = | \$signal$58 ;
+  assign \$209  = \$signal$58  - 1'h1;
+  assign \$210  = | \$signal$59 ;
+  assign \$211  = \$signal$59  - 1'h1;
+  assign \$212  = ~ hold;
+  assign \$213  = loaded & \$212 ;
+  assign \$214  = fetch__addr + 1'h1;
+  assign \$217  = ! \$signal$34 [0];
+  assign \$218  = \$signal$34 [2:1] == 1'h1;
+  assign \$219  = \$217  & \$218 ;
+  assign \$220  = ~ half;
+  assign \$221  = \$signal$37  + half;
+  assign \$222  = \$signal$40  + 1'h1;
+  assign \$223  = \$signal$47  + \$signal$34 [25:19];
+  assign \$224  = rotate + 1'h1;
+  assign \$225  = \$signal$37  + 1'h1;
+  assign \$226  = | \$signal$34 [60:59];
+  assign \$227  = \$signal$34 [63:61] - 1'h1;
+  assign \$228  = \$signal$34 [80:75] >= \$signal$58 ;
+  assign \$229  = | remaining_after;
+  assign \$230  = \$signal$34 [34:33] - 1'h1;
+  assign \$231  = \$signal$40  == \$230 ;
+  assign \$232  = ~ \$231 ;
+  assign \$233  = \$signal$40  + 1'h1;
+  assign \$234  = \$signal$47  + \$signal$34 [25:19];
+  assign \$235  = ~ element;
+  assign \$236  = ! remaining_after;
+  assign \$237  = element & \$236 ;
+  assign \$238  = \$signal$34 [34:33] - 1'h1;
+  assign \$239  = \$signal$40  == \$238 ;
+  assign \$240  = \$237  & \$239 ;
+  assign \$241  = \$235  | \$240 ;
+  assign \$242  = ! found_mask;
+  assign \$243  = scan == \$signal$34 [32:26];
+  assign \$244  = ~ \$243 ;
   assign \$245  = \$242  & \$244 ;
-  assign \$246  = \$240  | \$245 ;
-  assign \$247  = ! found_mask;
-  assign \$248  = scan == \$signal$34 [32:26];
-  assign \$249  = ~ \$248 ;
-  assign \$250  = \$247  & \$249 ;
-  assign \$251  = scan == \$signal$34 [32:26];
-  assign \$252  = | \$signal$34 [60:59];
-  assign \$253  = \$signal$34 [63:61] - 1'h1;
-  assign \$254  = \$signal$34 [80:75] >= \$signal$58 ;
-  assign \$255  = | found_mask;
-  assign \$256  = scan + advance;
-  assign \$257  = ! \$signal$58 ;
-  assign \$258  = ! \$signal$32 ;
-  assign \$259  = \$signal$32  == 1'h1;
-  assign \$260  = \$258  | \$259 ;
-  assign \$261  = \$signal$61  == 4'ha;
-  assign \$262  = ~ changed;
+  assign \$246  = scan == \$signal$34 [32:26];
+  assign \$247  = | \$signal$34 [60:59];
+  assign \$248  = \$signal$34 [63:61] - 1'h1;
+  assign \$249  = \$signal$34 [80:75] >= \$signal$58 ;
+  assign \$250  = | found_mask;
+  assign \$251  = scan + advance;
+  assign \$252  = ! \$signal$58 ;
+  assign \$253  = ! \$signal$32 ;
+  assign \$254  = \$signal$32  == 1'h1;
+  assign \$255  = \$253  | \$254 ;
+  assign \$256  = \$signal$61  == 4'ha;
+  assign \$257  = ~ changed;
+  assign \$258  = \$256  | \$257 ;
+  assign \$259  = ~ \$258 ;
+  assign \$260  = \$signal$61  + 1'h1;
+  assign \$261  = \$signal$32  == 3'h4;
+  assign \$262  = \$signal$32  == 3'h5;
   assign \$263  = \$261  | \$262 ;
-  assign \$264  = ~ \$263 ;
-  assign \$265  = \$signal$61  + 1'h1;
-  assign \$266  = \$signal$32  == 3'h4;
-  assign \$267  = \$signal$32  == 3'h5;
-  assign \$268  = \$266  | \$267 ;
-  assign \$269  = \$signal$61  == 4'h8;
-  assign \$270  = ~ changed;
+  assign \$264  = \$signal$61  == 4'h8;
+  assign \$265  = ~ changed;
+  assign \$266  = \$264  | \$265 ;
+  assign \$267  = ~ \$266 ;
+  assign \$268  = \$signal$61  + 1'h1;
+  assign \$269  = \$signal$32  == 2'h2;
+  assign \$270  = \$signal$32  == 2'h3;
   assign \$271  = \$269  | \$270 ;
-  assign \$272  = ~ \$271 ;
-  assign \$273  = \$signal$61  + 1'h1;
-  assign \$274  = \$signal$32  == 2'h2;
-  assign \$275  = \$signal$32  == 2'h3;
-  assign \$276  = \$274  | \$275 ;
-  assign \$277  = \$signal$32  == 3'h4;
-  assign \$278  = \$signal$32  == 3'h5;
-  assign \$279  = \$277  | \$278 ;
-  assign \$280  = \$signal$61  == 4'h8;
-  assign \$281  = ~ changed;
-  assign \$282  = \$280  | \$281 ;
-  assign \$283  = \$279  & \$282 ;
-  assign \$284  = 1'h1 << slot;
-  assign \$285  = \$signal$29  | \$284 [4:0];
-  assign \$286  = \$signal$32  == 3'h7;
-  assign \$287  = \$signal$32  == 2'h2;
-  assign \$288  = batch_full | close;
+  assign \$272  = \$signal$32  == 3'h4;
+  assign \$273  = \$signal$32  == 3'h5;
+  assign \$274  = \$272  | \$273 ;
+  assign \$275  = \$signal$61  == 4'h8;
+  assign \$276  = ~ changed;
+  assign \$277  = \$275  | \$276 ;
+  assign \$278  = \$274  & \$277 ;
+  assign \$279  = 1'h1 << slot;
+  assign \$280  = \$signal$29  | \$279 [4:0];
+  assign \$281  = \$signal$32  == 3'h7;
+  assign \$282  = \$signal$32  == 2'h2;
+  assign \$283  = batch_full | close;
   always @(posedge clk)
-    \$signal$58  <= \$289 ;
+    \$signal$58  <= \$284 ;
   always @(posedge clk)
-    \$signal$59  <= \$290 ;
+    \$signal$59  <= \$285 ;
   always @(posedge clk)
-    working <= \$291 ;
+    working <= \$286 ;
   always @(posedge clk)
-    \$signal$61  <= \$292 ;
+    \$signal$61  <= \$287 ;
   always @(posedge clk)
-    \$signal$32  <= \$293 ;
+    \$signal$32  <= \$288 ;
   always @(posedge clk)
-    fetch__addr <= \$294 ;
+    fetch__addr <= \$289 ;
   always @(posedge clk)
-    control_state <= \$295 ;
+    control_state <= \$290 ;
   always @(posedge clk)
-    \$signal$34  <= \$296 ;
+    \$signal$34  <= \$291 ;
   always @(posedge clk)
-    \$signal$37  <= \$297 ;
+    \$signal$37  <= \$292 ;
   always @(posedge clk)
-    rotate <= \$298 ;
+    rotate <= \$293 ;
   always @(posedge clk)
-    \$signal$40  <= \$299 ;
+    \$signal$40  <= \$294 ;
   always @(posedge clk)
-    \$signal$47  <= \$300 ;
+    \$signal$47  <= \$295 ;
   always @(posedge clk)
-    half <= \$301 ;
+    half <= \$296 ;
   always @(posedge clk)
-    scan <= \$302 ;
+    scan <= \$297 ;
   always @(posedge clk)
-    element <= \$303 ;
+    element <= \$298 ;
   always @(posedge clk)
-    \$signal$35  <= \$304 ;
+    \$signal$35  <= \$299 ;
   always @(posedge clk)
-    \$signal$52  <= \$305 ;
+    \$signal$52  <= \$300 ;
   always @(posedge clk)
-    column <= \$306 ;
+    column <= \$301 ;
   always @(posedge clk)
-    \$signal$29  <= \$307 ;
+    \$signal$29  <= \$302 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
@@ -6354,26 +6346,26 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     count = \$signal$34 [32:26];
-    if (\$67 ) begin
-      count = \$72 ;
-    end else if (\$70 ) begin
+    if (\$62 ) begin
+      count = \$67 ;
+    end else if (\$65 ) begin
       count = 7'h01;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
-    if (\$75 ) begin
-      \final  = \$79 ;
-    end else if (\$76 ) begin
-      \final  = \$82 ;
+    if (\$70 ) begin
+      \final  = \$74 ;
+    end else if (\$71 ) begin
+      \final  = \$77 ;
     end else begin
-      \final  = \$84 ;
+      \final  = \$79 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    mask_index = \$163 [5:0];
+    mask_index = \$158 [5:0];
     casez (control_state)
       3'h0:
           /* empty */;
@@ -6396,7 +6388,7 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
     take = 1'h0;
     casez (control_state)
       3'h0:
-          if (\$168 ) begin
+          if (\$163 ) begin
             take = 1'h1;
           end
     endcase
@@ -6440,7 +6432,7 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h2:
           /* empty */;
       3'h4:
-          \$signal$51  = \$184 ;
+          \$signal$51  = \$179 ;
       3'h3:
           \$signal$51  = element;
     endcase
@@ -6458,13 +6450,13 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h4:
           /* empty */;
       3'h3:
-          if (\$191 ) begin
+          if (\$186 ) begin
             (* full_case = 32'd1 *)
-            if (\$196 ) begin
+            if (\$191 ) begin
             end else begin
               advance = 1'h1;
             end
-          end else if (\$195 ) begin
+          end else if (\$190 ) begin
             advance = 1'h1;
           end
     endcase
@@ -6484,8 +6476,8 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
           /* empty */;
       3'h5:
-          if (\$197 ) begin
-            if (\$200 ) begin
+          if (\$192 ) begin
+            if (\$195 ) begin
               free_step = 1'h1;
             end
           end
@@ -6506,8 +6498,8 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
           /* empty */;
       3'h5:
-          if (\$197 ) begin
-            if (\$203 ) begin
+          if (\$192 ) begin
+            if (\$198 ) begin
               nudged_step = 1'h1;
             end
           end
@@ -6528,8 +6520,8 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
           /* empty */;
       3'h5:
-          if (\$197 ) begin
-            if (\$204 ) begin
+          if (\$192 ) begin
+            if (\$199 ) begin
               update = 1'h1;
             end
           end
@@ -6579,9 +6571,9 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$289  = \$signal$58 ;
-    if (\$213 ) begin
-      \$289  = \$214 [5:0];
+    \$284  = \$signal$58 ;
+    if (\$208 ) begin
+      \$284  = \$209 [5:0];
     end
     casez (control_state)
       3'h0:
@@ -6593,29 +6585,29 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h4:
           if (\$signal$51 ) begin
             if (\final ) begin
-              if (\$233 ) begin
-                \$289  = \$signal$34 [80:75];
+              if (\$228 ) begin
+                \$284  = \$signal$34 [80:75];
               end
             end
           end
       3'h3:
-          if (\$246 ) begin
-            if (\$251 ) begin
-              if (\$254 ) begin
-                \$289  = \$signal$34 [80:75];
+          if (\$241 ) begin
+            if (\$246 ) begin
+              if (\$249 ) begin
+                \$284  = \$signal$34 [80:75];
               end
             end
           end
     endcase
     if (rst) begin
-      \$289  = 6'h00;
+      \$284  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$290  = \$signal$59 ;
-    if (\$215 ) begin
-      \$290  = \$216 [2:0];
+    \$285  = \$signal$59 ;
+    if (\$210 ) begin
+      \$285  = \$211 [2:0];
     end
     casez (control_state)
       3'h0:
@@ -6627,18 +6619,285 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h4:
           if (\$signal$51 ) begin
             if (\final ) begin
-              if (\$231 ) begin
-                \$290  = \$232 [2:0];
+              if (\$226 ) begin
+                \$285  = \$227 [2:0];
               end
             end
           end
       3'h3:
-          if (\$246 ) begin
-            if (\$251 ) begin
-              if (\$252 ) begin
-                \$290  = \$253 [2:0];
+          if (\$241 ) begin
+            if (\$246 ) begin
+              if (\$247 ) begin
+                \$285  = \$248 [2:0];
               end
             end
+          end
+    endcase
+    if (rst) begin
+      \$285  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$286  = working;
+    casez (control_state)
+      3'h0:
+          if (\$213 ) begin
+            \$286  = 1'h1;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          if (\$252 ) begin
+            if (\$278 ) begin
+              \$286  = 1'h0;
+            end
+          end
+      3'h6:
+          if (emit_ready) begin
+            if (\$282 ) begin
+              \$286  = 1'h0;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$286  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$287  = \$signal$61 ;
+    casez (control_state)
+      3'h0:
+          if (\$213 ) begin
+            \$287  = 8'h01;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          if (\$252 ) begin
+            if (\$255 ) begin
+              if (\$259 ) begin
+                \$287  = \$260 [7:0];
+              end
+            end
+            if (\$263 ) begin
+              if (\$267 ) begin
+                \$287  = \$268 [7:0];
+              end
+            end
+          end
+      3'h6:
+          if (emit_ready) begin
+            (* full_case = 32'd1 *)
+            if (\$282 ) begin
+            end else begin
+              \$287  = 8'h01;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$287  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$288  = \$signal$32 ;
+    (* full_case = 32'd1 *)
+    casez (control_state)
+      3'h0:
+          if (\$213 ) begin
+            \$288  = 3'h0;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          if (\$252 ) begin
+            if (\$255 ) begin
+              (* full_case = 32'd1 *)
+              if (\$259 ) begin
+                \$288  = 3'h1;
+              end else if (learn) begin
+                \$288  = 3'h3;
+              end else begin
+                \$288  = 3'h2;
+              end
+            end
+            if (\$263 ) begin
+              if (\$267 ) begin
+                \$288  = 3'h5;
+              end
+            end
+          end
+      3'h6:
+          if (emit_ready) begin
+            (* full_case = 32'd1 *)
+            if (\$282 ) begin
+            end else begin
+              \$288  = 3'h4;
+            end
+          end
+      3'h7:
+          if (\$283 ) begin
+            \$288  = 3'h7;
+          end
+    endcase
+    if (rst) begin
+      \$288  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$289  = fetch__addr;
+    (* full_case = 32'd1 *)
+    casez (control_state)
+      3'h0:
+          if (\$213 ) begin
+            \$289  = 5'h00;
+          end
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$289  = \$214 [4:0];
+      3'h4:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          if (\$252 ) begin
+            if (\$255 ) begin
+              (* full_case = 32'd1 *)
+              if (\$259 ) begin
+                \$289  = 5'h04;
+              end else if (learn) begin
+                \$289  = 5'h0b;
+              end else begin
+                \$289  = 5'h08;
+              end
+            end
+            if (\$263 ) begin
+              if (\$267 ) begin
+                \$289  = 5'h12;
+              end
+            end
+          end
+      3'h6:
+          if (emit_ready) begin
+            (* full_case = 32'd1 *)
+            if (\$282 ) begin
+            end else begin
+              \$289  = 5'h0e;
+            end
+          end
+      3'h7:
+          if (\$283 ) begin
+            \$289  = 5'h16;
+          end
+    endcase
+    if (rst) begin
+      \$289  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$290  = control_state;
+    (* full_case = 32'd1 *)
+    casez (control_state)
+      3'h0:
+          if (\$213 ) begin
+            \$290  = 3'h1;
+          end
+      3'h1:
+          \$290  = 3'h2;
+      3'h2:
+          (* full_case = 32'd1 *)
+          if (\$215 ) begin
+            \$290  = 3'h3;
+          end else begin
+            \$290  = 3'h4;
+          end
+      3'h4:
+          if (\$signal$51 ) begin
+            if (\final ) begin
+              (* full_case = 32'd1 *)
+              if (\$signal$34 [81]) begin
+                \$290  = 3'h5;
+              end else begin
+                \$290  = 3'h2;
+              end
+            end
+          end
+      3'h3:
+          if (\$241 ) begin
+            if (\$246 ) begin
+              (* full_case = 32'd1 *)
+              if (\$signal$34 [81]) begin
+                \$290  = 3'h5;
+              end else begin
+                \$290  = 3'h2;
+              end
+            end
+          end
+      3'h5:
+          if (\$252 ) begin
+            if (\$255 ) begin
+              (* full_case = 32'd1 *)
+              if (\$259 ) begin
+                \$290  = 3'h1;
+              end else if (learn) begin
+                \$290  = 3'h1;
+              end else begin
+                \$290  = 3'h1;
+              end
+            end
+            if (\$263 ) begin
+              if (\$267 ) begin
+                \$290  = 3'h1;
+              end
+            end
+            if (\$271 ) begin
+              \$290  = 3'h6;
+            end
+            if (\$278 ) begin
+              \$290  = 3'h7;
+            end
+            if (\$281 ) begin
+              \$290  = 3'h0;
+            end
+          end
+      3'h6:
+          if (emit_ready) begin
+            (* full_case = 32'd1 *)
+            if (\$282 ) begin
+              \$290  = 3'h0;
+            end else begin
+              \$290  = 3'h1;
+            end
+          end
+      3'h7:
+          (* full_case = 32'd1 *)
+          if (\$283 ) begin
+            \$290  = 3'h1;
+          end else begin
+            \$290  = 3'h0;
           end
     endcase
     if (rst) begin
@@ -6647,289 +6906,175 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$291  = working;
+    \$291  = \$signal$34 ;
     casez (control_state)
       3'h0:
-          if (\$218 ) begin
-            \$291  = 1'h1;
-          end
+          /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$257 ) begin
-            if (\$283 ) begin
-              \$291  = 1'h0;
-            end
-          end
-      3'h6:
-          if (emit_ready) begin
-            if (\$287 ) begin
-              \$291  = 1'h0;
-            end
-          end
+          \$291  = fetch__data;
     endcase
     if (rst) begin
-      \$291  = 1'h0;
+      \$291  = 82'h000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$292  = \$signal$61 ;
+    \$292  = \$signal$37 ;
     casez (control_state)
       3'h0:
-          if (\$218 ) begin
-            \$292  = 8'h01;
-          end
+          /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$257 ) begin
-            if (\$260 ) begin
-              if (\$264 ) begin
-                \$292  = \$265 [7:0];
-              end
-            end
-            if (\$268 ) begin
-              if (\$272 ) begin
-                \$292  = \$273 [7:0];
-              end
-            end
-          end
-      3'h6:
-          if (emit_ready) begin
-            (* full_case = 32'd1 *)
-            if (\$287 ) begin
-            end else begin
-              \$292  = 8'h01;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$292  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$293  = \$signal$32 ;
-    (* full_case = 32'd1 *)
-    casez (control_state)
-      3'h0:
-          if (\$218 ) begin
-            \$293  = 3'h0;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$257 ) begin
-            if (\$260 ) begin
-              (* full_case = 32'd1 *)
-              if (\$264 ) begin
-                \$293  = 3'h1;
-              end else if (learn) begin
-                \$293  = 3'h3;
-              end else begin
-                \$293  = 3'h2;
-              end
-            end
-            if (\$268 ) begin
-              if (\$272 ) begin
-                \$293  = 3'h5;
-              end
-            end
-          end
-      3'h6:
-          if (emit_ready) begin
-            (* full_case = 32'd1 *)
-            if (\$287 ) begin
-            end else begin
-              \$293  = 3'h4;
-            end
-          end
-      3'h7:
-          if (\$288 ) begin
-            \$293  = 3'h7;
-          end
-    endcase
-    if (rst) begin
-      \$293  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$294  = fetch__addr;
-    (* full_case = 32'd1 *)
-    casez (control_state)
-      3'h0:
-          if (\$218 ) begin
-            \$294  = 5'h00;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$294  = \$219 [4:0];
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$257 ) begin
-            if (\$260 ) begin
-              (* full_case = 32'd1 *)
-              if (\$264 ) begin
-                \$294  = 5'h04;
-              end else if (learn) begin
-                \$294  = 5'h0b;
-              end else begin
-                \$294  = 5'h08;
-              end
-            end
-            if (\$268 ) begin
-              if (\$272 ) begin
-                \$294  = 5'h12;
-              end
-            end
-          end
-      3'h6:
-          if (emit_ready) begin
-            (* full_case = 32'd1 *)
-            if (\$287 ) begin
-            end else begin
-              \$294  = 5'h0e;
-            end
-          end
-      3'h7:
-          if (\$288 ) begin
-            \$294  = 5'h16;
-          end
-    endcase
-    if (rst) begin
-      \$294  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$295  = control_state;
-    (* full_case = 32'd1 *)
-    casez (control_state)
-      3'h0:
-          if (\$218 ) begin
-            \$295  = 3'h1;
-          end
-      3'h1:
-          \$295  = 3'h2;
-      3'h2:
-          (* full_case = 32'd1 *)
-          if (\$220 ) begin
-            \$295  = 3'h3;
-          end else begin
-            \$295  = 3'h4;
-          end
+          \$292  = 7'h00;
       3'h4:
           if (\$signal$51 ) begin
-            if (\final ) begin
-              (* full_case = 32'd1 *)
-              if (\$signal$34 [81]) begin
-                \$295  = 3'h5;
-              end else begin
-                \$295  = 3'h2;
-              end
-            end
-          end
-      3'h3:
-          if (\$246 ) begin
-            if (\$251 ) begin
-              (* full_case = 32'd1 *)
-              if (\$signal$34 [81]) begin
-                \$295  = 3'h5;
-              end else begin
-                \$295  = 3'h2;
-              end
-            end
-          end
-      3'h5:
-          if (\$257 ) begin
-            if (\$260 ) begin
-              (* full_case = 32'd1 *)
-              if (\$264 ) begin
-                \$295  = 3'h1;
-              end else if (learn) begin
-                \$295  = 3'h1;
-              end else begin
-                \$295  = 3'h1;
-              end
-            end
-            if (\$268 ) begin
-              if (\$272 ) begin
-                \$295  = 3'h1;
-              end
-            end
-            if (\$276 ) begin
-              \$295  = 3'h6;
-            end
-            if (\$283 ) begin
-              \$295  = 3'h7;
-            end
-            if (\$286 ) begin
-              \$295  = 3'h0;
-            end
-          end
-      3'h6:
-          if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$287 ) begin
-              \$295  = 3'h0;
+            if (\$216 ) begin
+              \$292  = \$221 [6:0];
+            end else if (\$219 ) begin
             end else begin
-              \$295  = 3'h1;
+              \$292  = \$225 [6:0];
             end
-          end
-      3'h7:
-          (* full_case = 32'd1 *)
-          if (\$288 ) begin
-            \$295  = 3'h1;
-          end else begin
-            \$295  = 3'h0;
           end
     endcase
     if (rst) begin
-      \$295  = 3'h0;
+      \$292  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$296  = \$signal$34 ;
+    \$293  = rotate;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$296  = fetch__data;
+          \$293  = 2'h0;
+      3'h4:
+          if (\$signal$51 ) begin
+            if (\$216 ) begin
+            end else if (\$219 ) begin
+              (* full_case = 32'd1 *)
+              if (turned) begin
+                \$293  = 2'h0;
+              end else begin
+                \$293  = \$224 [1:0];
+              end
+            end
+          end
     endcase
     if (rst) begin
-      \$296  = 82'h000000000000000000000;
+      \$293  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$297  = \$signal$37 ;
+    \$294  = \$signal$40 ;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$294  = 2'h0;
+      3'h4:
+          if (\$signal$51 ) begin
+            if (\$216 ) begin
+            end else if (\$219 ) begin
+              if (turned) begin
+                \$294  = \$222 [1:0];
+              end
+            end
+          end
+      3'h3:
+        begin
+          if (element) begin
+            if (\$229 ) begin
+            end else if (\$232 ) begin
+              \$294  = \$233 [1:0];
+            end
+          end
+          if (\$241 ) begin
+            (* full_case = 32'd1 *)
+            if (\$246 ) begin
+            end else begin
+              \$294  = 2'h0;
+            end
+          end
+        end
+    endcase
+    if (rst) begin
+      \$294  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$295  = \$signal$47 ;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$295  = 8'h00;
+      3'h4:
+          if (\$signal$51 ) begin
+            if (\$216 ) begin
+            end else if (\$219 ) begin
+              if (turned) begin
+                \$295  = \$223 [7:0];
+              end
+            end
+          end
+      3'h3:
+        begin
+          if (element) begin
+            if (\$229 ) begin
+            end else if (\$232 ) begin
+              \$295  = \$234 [7:0];
+            end
+          end
+          if (\$241 ) begin
+            (* full_case = 32'd1 *)
+            if (\$246 ) begin
+            end else begin
+              \$295  = 8'h00;
+            end
+          end
+        end
+    endcase
+    if (rst) begin
+      \$295  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$296  = half;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$296  = 1'h0;
+      3'h4:
+          if (\$signal$51 ) begin
+            if (\$216 ) begin
+              \$296  = \$220 ;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$296  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$297  = scan;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -6938,15 +7083,9 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h2:
           \$297  = 7'h00;
       3'h4:
-          if (\$signal$51 ) begin
-            (* full_case = 32'd1 *)
-            if (\$221 ) begin
-              \$297  = \$226 [6:0];
-            end else if (\$224 ) begin
-            end else begin
-              \$297  = \$230 [6:0];
-            end
-          end
+          /* empty */;
+      3'h3:
+          \$297  = \$251 [6:0];
     endcase
     if (rst) begin
       \$297  = 7'h00;
@@ -6954,180 +7093,33 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$298  = rotate;
+    \$298  = element;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$298  = 2'h0;
+          \$298  = 1'h0;
       3'h4:
-          if (\$signal$51 ) begin
-            if (\$221 ) begin
-            end else if (\$224 ) begin
-              (* full_case = 32'd1 *)
-              if (turned) begin
-                \$298  = 2'h0;
-              end else begin
-                \$298  = \$229 [1:0];
-              end
-            end
-          end
-    endcase
-    if (rst) begin
-      \$298  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$299  = \$signal$40 ;
-    casez (control_state)
-      3'h0:
           /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$299  = 2'h0;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$221 ) begin
-            end else if (\$224 ) begin
-              if (turned) begin
-                \$299  = \$227 [1:0];
-              end
-            end
-          end
       3'h3:
-        begin
-          if (element) begin
-            if (\$234 ) begin
-            end else if (\$237 ) begin
-              \$299  = \$238 [1:0];
-            end
-          end
-          if (\$246 ) begin
+          if (\$241 ) begin
             (* full_case = 32'd1 *)
-            if (\$251 ) begin
+            if (\$246 ) begin
+              \$298  = 1'h0;
             end else begin
-              \$299  = 2'h0;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$299  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$300  = \$signal$47 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$300  = 8'h00;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$221 ) begin
-            end else if (\$224 ) begin
-              if (turned) begin
-                \$300  = \$228 [7:0];
-              end
-            end
-          end
-      3'h3:
-        begin
-          if (element) begin
-            if (\$234 ) begin
-            end else if (\$237 ) begin
-              \$300  = \$239 [7:0];
-            end
-          end
-          if (\$246 ) begin
-            (* full_case = 32'd1 *)
-            if (\$251 ) begin
-            end else begin
-              \$300  = 8'h00;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$300  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$301  = half;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$301  = 1'h0;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$221 ) begin
-              \$301  = \$225 ;
+              \$298  = \$250 ;
             end
           end
     endcase
     if (rst) begin
-      \$301  = 1'h0;
+      \$298  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$302  = scan;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$302  = 7'h00;
-      3'h4:
-          /* empty */;
-      3'h3:
-          \$302  = \$256 [6:0];
-    endcase
-    if (rst) begin
-      \$302  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$303  = element;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$303  = 1'h0;
-      3'h4:
-          /* empty */;
-      3'h3:
-          if (\$246 ) begin
-            (* full_case = 32'd1 *)
-            if (\$251 ) begin
-              \$303  = 1'h0;
-            end else begin
-              \$303  = \$255 ;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$303  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$304  = \$signal$35 ;
+    \$299  = \$signal$35 ;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -7140,28 +7132,28 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
         begin
           if (element) begin
-            if (\$234 ) begin
-              \$304  = remaining_after;
-            end else if (\$237 ) begin
-              \$304  = \$signal$52 ;
+            if (\$229 ) begin
+              \$299  = remaining_after;
+            end else if (\$232 ) begin
+              \$299  = \$signal$52 ;
             end
           end
-          if (\$246 ) begin
+          if (\$241 ) begin
             (* full_case = 32'd1 *)
-            if (\$251 ) begin
+            if (\$246 ) begin
             end else begin
-              \$304  = found_mask;
+              \$299  = found_mask;
             end
           end
         end
     endcase
     if (rst) begin
-      \$304  = 5'h00;
+      \$299  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$305  = \$signal$52 ;
+    \$300  = \$signal$52 ;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -7172,21 +7164,21 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h4:
           /* empty */;
       3'h3:
-          if (\$246 ) begin
+          if (\$241 ) begin
             (* full_case = 32'd1 *)
-            if (\$251 ) begin
+            if (\$246 ) begin
             end else begin
-              \$305  = found_mask;
+              \$300  = found_mask;
             end
           end
     endcase
     if (rst) begin
-      \$305  = 5'h00;
+      \$300  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$306  = column;
+    \$301  = column;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -7197,21 +7189,21 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h4:
           /* empty */;
       3'h3:
-          if (\$246 ) begin
+          if (\$241 ) begin
             (* full_case = 32'd1 *)
-            if (\$251 ) begin
+            if (\$246 ) begin
             end else begin
-              \$306  = scan;
+              \$301  = scan;
             end
           end
     endcase
     if (rst) begin
-      \$306  = 7'h00;
+      \$301  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$307  = \$signal$29 ;
+    \$302  = \$signal$29 ;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -7224,17 +7216,17 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
           /* empty */;
       3'h5:
-          if (\$257 ) begin
-            if (\$283 ) begin
-              \$307  = \$285 ;
+          if (\$252 ) begin
+            if (\$278 ) begin
+              \$302  = \$280 ;
             end
-            if (\$286 ) begin
-              \$307  = 5'h00;
+            if (\$281 ) begin
+              \$302  = 5'h00;
             end
           end
     endcase
     if (rst) begin
-      \$307  = 5'h00;
+      \$302  = 5'h00;
     end
   end
   assign \$signal  = fetch__addr;
@@ -7336,40 +7328,40 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   assign \fetch__data.sync  = fetch__data[74];
   assign \fetch__data.wait  = fetch__data[80:75];
   assign \fetch__data.end  = fetch__data[81];
-  assign beat[55] = \$166 ;
-  assign beat[43:41] = \$159 ;
-  assign beat[46:44] = \$149 ;
-  assign beat[60:56] = \$145 ;
+  assign beat[55] = \$161 ;
+  assign beat[43:41] = \$154 ;
+  assign beat[46:44] = \$144 ;
+  assign beat[60:56] = \$140 ;
   assign beat[49:47] = \$signal$34 [43:41];
   assign beat[86] = \$signal$34 [73];
   assign beat[85] = \$signal$34 [72];
   assign beat[84:81] = \$signal$34 [71:68];
   assign beat[74:72] = \$signal$34 [63:61];
   assign beat[54:53] = \$signal$34 [58:57];
-  assign beat[90] = \$144 ;
-  assign beat[89] = \$143 ;
-  assign beat[88] = \$140 ;
-  assign beat[87] = \$136 ;
-  assign beat[71:70] = \$134 ;
-  assign beat[52] = \$130 ;
-  assign beat[51] = \$126 ;
-  assign beat[50] = \$117 ;
-  assign beat[4] = \$104 ;
-  assign beat[3] = \$95 ;
-  assign beat[2] = \$92 ;
-  assign beat[1] = \$89 ;
-  assign beat[0] = \$88 ;
+  assign beat[90] = \$139 ;
+  assign beat[89] = \$138 ;
+  assign beat[88] = \$135 ;
+  assign beat[87] = \$131 ;
+  assign beat[71:70] = \$129 ;
+  assign beat[52] = \$125 ;
+  assign beat[51] = \$121 ;
+  assign beat[50] = \$112 ;
+  assign beat[4] = \$99 ;
+  assign beat[3] = \$90 ;
+  assign beat[2] = \$87 ;
+  assign beat[1] = \$84 ;
+  assign beat[0] = \$83 ;
   assign beat[80:75] = { \where$46 , \$37 [2:0] };
   assign beat[69:68] = \$signal$40 ;
-  assign beat[67:61] = \$64 [6:0];
+  assign beat[67:61] = \$59 [6:0];
   assign beat[40:35] = column[5:0];
   assign beat[34:32] = \sample$33 ;
-  assign beat[31] = \$63 ;
-  assign beat[30] = \$58 ;
-  assign beat[29] = \$57 ;
+  assign beat[31] = \$58 ;
+  assign beat[30] = \$53 ;
+  assign beat[29] = \$52 ;
   assign beat[28:27] = word[1:0];
-  assign beat[26:21] = \$55 ;
-  assign beat[20:15] = \$51 ;
+  assign beat[26:21] = \$50 ;
+  assign beat[20:15] = \$48 ;
   assign beat[14:13] = rotate;
   assign beat[12:5] = \$46 [7:0];
   assign \$8  = \$signal$34 [0];
@@ -7390,33 +7382,30 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   assign \$39  = \$signal$34 [64];
   assign \where$46  = \$40 ;
   assign \$42  = \$signal$34 [0];
-  assign \$47  = \$signal$34 [0];
-  assign \$52  = \$signal$34 [0];
-  assign \$59  = \$signal$34 [0];
-  assign \$76  = 1'h0;
-  assign \$86  = \$signal$34 [0];
-  assign \$89  = \$signal$34 [0];
-  assign \$105  = \$signal$34 [0];
+  assign \$54  = \$signal$34 [0];
+  assign \$71  = 1'h0;
+  assign \$81  = \$signal$34 [0];
+  assign \$84  = \$signal$34 [0];
+  assign \$100  = \$signal$34 [0];
+  assign \$130  = 1'h0;
+  assign \$131  = 1'h0;
+  assign \$132  = 1'h0;
+  assign \$133  = 1'h0;
   assign \$135  = 1'h0;
   assign \$136  = 1'h0;
   assign \$137  = 1'h0;
   assign \$138  = 1'h0;
-  assign \$140  = 1'h0;
-  assign \$141  = 1'h0;
-  assign \$142  = 1'h0;
-  assign \$143  = 1'h0;
-  assign \$144  = \$signal$34 [3];
-  assign \$153  = \$signal$34 [0];
-  assign \$164  = \$signal$34 [0];
-  assign \$220  = fetch__data[0];
-  assign \$221  = 1'h0;
+  assign \$139  = \$signal$34 [3];
+  assign \$148  = \$signal$34 [0];
+  assign \$159  = \$signal$34 [0];
+  assign \$215  = fetch__data[0];
+  assign \$216  = 1'h0;
   assign \$22  = 1'h1;
   assign \$28  = \$27 ;
-  assign \$49  = \$signal$34 [3];
+  assign \$52  = \$signal$34 [3];
   assign \$57  = \$signal$34 [3];
-  assign \$62  = \$signal$34 [3];
-  assign \$87  = 1'h1;
-  assign \$88  = \$signal$51 ;
+  assign \$82  = 1'h1;
+  assign \$83  = \$signal$51 ;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -8330,13 +8319,13 @@ module tiny_update(shift, dither, old, clk, rst, \new , saturated, sum);
   wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [49:0] \$13 ;
+  wire [40:0] \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire [49:0] \$16 ;
+  wire [40:0] \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire [50:0] \$19 ;
+  wire [41:0] \$19 ;
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
@@ -8350,9 +8339,9 @@ module tiny_update(shift, dither, old, clk, rst, \new , saturated, sum);
   wire \$29 ;
   wire \$3 ;
   wire \$30 ;
-  reg [49:0] \$31 ;
+  reg [40:0] \$31 ;
   reg \$32 ;
-  reg [34:0] \$33 ;
+  reg [25:0] \$33 ;
   reg [15:0] \$34 ;
   reg \$35 ;
   wire \$4 ;
@@ -8360,16 +8349,16 @@ module tiny_update(shift, dither, old, clk, rst, \new , saturated, sum);
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [49:0] \$9 ;
-  reg [49:0] aligned = 50'h0000000000000;
-  wire [49:0] before_0;
-  wire [49:0] before_1;
-  wire [49:0] before_2;
-  wire [49:0] before_3;
-  wire [49:0] before_4;
+  wire [40:0] \$9 ;
+  reg [40:0] aligned = 41'h00000000000;
+  wire [40:0] before_0;
+  wire [40:0] before_1;
+  wire [40:0] before_2;
+  wire [40:0] before_3;
+  wire [40:0] before_4;
   input clk;
   wire clk;
-  reg [34:0] delta = 35'h000000000;
+  reg [25:0] delta = 26'h0000000;
   input [15:0] dither;
   wire [15:0] dither;
   wire lost_before_0;
@@ -8388,23 +8377,24 @@ module tiny_update(shift, dither, old, clk, rst, \new , saturated, sum);
   input [4:0] shift;
   wire [4:0] shift;
   reg sticky = 1'h0;
-  input [42:0] sum;
-  wire [42:0] sum;
-  wire [35:0] total;
-  assign before_1 = shift[0] ? { before_0[49], before_0[49:1] } : before_0;
-  assign before_2 = shift[1] ? { before_1[49], before_1[49], before_1[49:2] } : before_1;
+  input [33:0] sum;
+  wire [33:0] sum;
+  wire [26:0] total;
+  wire [33:0] wide;
+  assign before_1 = shift[0] ? { before_0[40], before_0[40:1] } : before_0;
+  assign before_2 = shift[1] ? { before_1[40], before_1[40], before_1[40:2] } : before_1;
   assign \$3  = | before_1[1:0];
   assign lost_before_2 = shift[1] ? \$4  : 1'h0;
-  assign before_3 = shift[2] ? { before_2[49], before_2[49], before_2[49], before_2[49], before_2[49:4] } : before_2;
+  assign before_3 = shift[2] ? { before_2[40], before_2[40], before_2[40], before_2[40], before_2[40:4] } : before_2;
   assign \$5  = | before_2[3:0];
   assign \$6  = lost_before_2 | \$5 ;
   assign lost_before_3 = shift[2] ? \$6  : lost_before_2;
-  assign before_4 = shift[3] ? { before_3[49], before_3[49], before_3[49], before_3[49], before_3[49], before_3[49], before_3[49], before_3[49], before_3[49:8] } : before_3;
+  assign before_4 = shift[3] ? { before_3[40], before_3[40], before_3[40], before_3[40], before_3[40], before_3[40], before_3[40], before_3[40], before_3[40:8] } : before_3;
   assign \$7  = | before_3[7:0];
   assign \$8  = lost_before_3 | \$7 ;
   assign lost_before_4 = shift[3] ? \$8  : lost_before_3;
   assign total = $signed(old) + $signed(delta);
-  assign \$9  = shift[4] ? { before_4[49], before_4[49], before_4[49], before_4[49], before_4[49], before_4[49], before_4[49], before_4[49], before_4[49], before_4[49], before_4[49], before_4[49], before_4[49], before_4[49], before_4[49], before_4[49], before_4[49:16] } : before_4;
+  assign \$9  = shift[4] ? { before_4[40], before_4[40], before_4[40], before_4[40], before_4[40], before_4[40], before_4[40], before_4[40], before_4[40], before_4[40], before_4[40], before_4[40], before_4[40], before_4[40], before_4[40], before_4[40], before_4[40:16] } : before_4;
   assign \$10  = | before_4[15:0];
   assign \$11  = lost_before_4 | \$10 ;
   assign \$12  = shift[4] ? \$11  : lost_before_4;
@@ -8413,15 +8403,15 @@ module tiny_update(shift, dither, old, clk, rst, \new , saturated, sum);
   assign \$17  = \$15  | \$16 [0];
   assign \$18  = aligned[15] & \$17 ;
   assign \$19  = $signed(\$13 ) + $signed({ 1'h0, \$18  });
-  assign \$20  = | total[35:15];
+  assign \$20  = | total[26:15];
   assign \$21  = ~ \$20 ;
-  assign \$22  = & total[35:15];
+  assign \$22  = & total[26:15];
   assign \$23  = \$21  | \$22 ;
-  assign \$24  = total[35] ? 16'h8000 : 16'h7fff;
+  assign \$24  = total[26] ? 16'h8000 : 16'h7fff;
   assign \$25  = \$23  ? total[15:0] : \$24 ;
-  assign \$26  = | total[35:15];
+  assign \$26  = | total[26:15];
   assign \$27  = ~ \$26 ;
-  assign \$28  = & total[35:15];
+  assign \$28  = & total[26:15];
   assign \$29  = \$27  | \$28 ;
   assign \$30  = ~ \$29 ;
   always @(posedge clk)
@@ -8438,7 +8428,7 @@ module tiny_update(shift, dither, old, clk, rst, \new , saturated, sum);
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$31  = \$9 ;
     if (rst) begin
-      \$31  = 50'h0000000000000;
+      \$31  = 41'h00000000000;
     end
   end
   always @* begin
@@ -8450,9 +8440,9 @@ module tiny_update(shift, dither, old, clk, rst, \new , saturated, sum);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$33  = \$19 [34:0];
+    \$33  = \$19 [25:0];
     if (rst) begin
-      \$33  = 35'h000000000;
+      \$33  = 26'h0000000;
     end
   end
   always @* begin
@@ -8469,12 +8459,13 @@ module tiny_update(shift, dither, old, clk, rst, \new , saturated, sum);
       \$35  = 1'h0;
     end
   end
+  assign wide = sum;
   assign lost_before_0 = 1'h0;
-  assign before_0 = { sum[42], sum[42], sum, 5'h00 };
+  assign before_0 = { sum[33], sum[33], sum, 5'h00 };
   assign \$1  = before_0[0];
   assign \$2  = before_0[0];
-  assign \$13  = { aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49:16] };
-  assign \$16  = { aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49], aligned[49:16] };
+  assign \$13  = { aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40:16] };
+  assign \$16  = { aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40], aligned[40:16] };
   assign lost_before_1 = 1'h0;
   assign \$4  = \$3 ;
 endmodule

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from unit_bench import make_spec, play, random_words
+from unit_bench import make_sizes, make_spec, play, random_words
 
 from fregen import fixed
 from fregen.fixed import DITHER_BITS, Q, Rounding
@@ -19,6 +19,7 @@ SETTINGS = {  # sum width, weight, least and greatest sigma
     "wide": (52, "q3.21", (16, 38)),
     "beyond the sum": (12, "q1.11", (9, 40)),
     "one sigma": (24, "q2.6", (12, 12)),
+    "narrow sum": (10, "q1.3", (20, 35)),
 }
 
 
@@ -66,7 +67,7 @@ def differences(setting, rounding, count=400):
         rows[t + 2]["old"] = old
     found = play(unit, rows, ["new", "saturated"], after=1)
     wanted = [expected(*case, weight, rounding) for case in cases]
-    assert {limited for _, limited in wanted} == {0, 1}
+    assert {limited for _, limited in wanted} == {0, 1} or setting == "narrow sum"
     return [
         (case, found[t + UpdateUnit.LATENCY], want)
         for t, (case, want) in enumerate(zip(cases, wanted, strict=True))
@@ -100,7 +101,7 @@ def test_a_matrix_learns_as_in_the_golden_model(index, rounding):
 
     totals = (deltas.T @ words).reshape(-1)
     sigma = spec.update_shift(matrix, 2**-2)
-    unit = UpdateUnit(spec.update_width(matrix) + 2, spec.weight, rounding, (sigma - 2, sigma + 13))
+    unit = UpdateUnit(spec.update_width(matrix), spec.weight, rounding, (sigma - 2, sigma + 13))
     rows = [{} for _ in range(totals.size + 3)]
     for t, (total, noise, old) in enumerate(
         zip(totals, dither.words(77, matrix).reshape(-1), weights.reshape(-1), strict=True)
@@ -111,6 +112,16 @@ def test_a_matrix_learns_as_in_the_golden_model(index, rounding):
     found = play(unit, rows, ["new", "saturated"], after=1)[3 : 3 + totals.size]
     assert [word for word, _ in found] == after.T.astype(np.int64).reshape(-1).tolist()
     assert sum(limited for _, limited in found) == count > 0
+
+
+@pytest.mark.parametrize("form", ["states", "offset"])
+def test_an_accumulator_holds_a_batch_of_least_words(form):
+    """The product of two least words is 2**k, which takes a bit more than any other product."""
+    numerics = {"state": "q1.11", "weight": "q1.3", "offset": "q1.11", "error": "q1.11"}
+    sizes = make_sizes((2, 2, 2), 1, numerics=numerics, learning={"batch": 8, "nudged": form})
+    least = 8 * 2 ** (sizes.spec.delta_width - 1) * 2 ** (sizes.spec.state.width - 1)
+    assert 2 ** (sizes.update_width - 2) == least  # and one bit less, with its sign, would end below it
+    assert sizes.sum_width >= sizes.update_width > sizes.spec.sum_width
 
 
 def test_latency_is_three():
