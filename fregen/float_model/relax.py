@@ -15,8 +15,7 @@ Nudged phase, form ``states``: from the free states, the same with ``β_f W_f^T 
 Here d_i is not scaled by ``2**g_i`` as its words are in fixed point: floating point does not underflow.
 
 A layer whose sources did not change since it was computed is not computed again: it could only repeat.  From zero
-states
-every second layer of a layered network rests in every synchronous step, by turns, which halves the work.
+states every second layer of a layered network rests in every synchronous step, by turns, which halves the work.
 """
 
 from collections.abc import Callable, Sequence, Set
