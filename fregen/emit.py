@@ -1,18 +1,19 @@
 """From a design to Verilog, and to a manifest of all that one needs to know to use it."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from amaranth.back import rtlil, verilog
+from amaranth.back import rtlil
 
 from . import __version__
 from .design import Design
 from .hdl import Core
 from .hdl.beat import RATE_WIDTH, Sizes, bits
 from .hdl.counters import COUNTER_WIDTH, counter_layout
-from .hdl.library import VERILOG_OPTIONS, UnitLibrary
+from .hdl.library import UnitLibrary, write_verilog
 from .hdl.samples import sample_layout
 from .plan import CycleModel, Program
 from .plan.cycles import PHASES
@@ -71,20 +72,20 @@ def emit(design: Design, known: dict[str, str] | None = None) -> Emitted:
     """
     core = Core(NetworkSpec(design))
     library = UnitLibrary(design.name if known is None else None, known)
-    text = verilog.convert(core, name=design.name, platform=library, **VERILOG_OPTIONS)
+    text = write_verilog(rtlil.convert(core, name=design.name, platform=library, emit_src=False))
     units = dict(sorted(library.modules.items()))
     return Emitted(core.sizes, text, units, _manifest(design, core.sizes, text + "".join(units.values())))
 
 
-def emit_rtlil(design: Design, counter_start: int = 0) -> str:
+def emit_rtlil(design: Design, counter_start: Mapping[str, int] | None = None) -> str:
     """Generate the RTLIL of a design, for yosys: the same units, all of them submodules.
 
     Parameters
     ----------
     design : Design
         The design.
-    counter_start : int
-        What the counters begin with at reset.
+    counter_start : mapping of str to int, optional
+        What counters begin with at reset, by name; 0 unless given.
     """
     return str(rtlil.convert(Core(NetworkSpec(design), counter_start), name=design.name, emit_src=False))
 
