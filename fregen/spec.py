@@ -318,7 +318,7 @@ class NetworkSpec:
         return frac + self.state.frac_bits - self.weight.frac_bits + self.batch_log2 + log2_scale(rate)
 
     def update_width(self, matrix: Matrix) -> int:
-        """Bits of the summed products of an update, of the widest batch: of the least words too, whose product is 2**k."""
+        """Bits of the summed products of an update, of the widest batch (two least words have the product 2**k)."""
         width = self.error.width if matrix.target == self.graph.output else self.delta_width
         bound = 1 << (width - 1 + self.state.width - 1 + self.batch_log2)
         return bound.bit_length() + 1

@@ -188,8 +188,9 @@ def _lines(verdict: Verdict, expected: dict, log: np.ndarray) -> None:
 
 
 def _weights(verdict: Verdict, expected: dict, log: np.ndarray) -> None:
-    """All weights after every update: the memory as the log of writes leaves it."""
+    """All weights after every update: the memory as the log of writes, and loads between updates, leave it."""
     images = expected["weights"]
+    loads = dict(zip(expected["loads"].tolist(), expected["loaded"], strict=True)) if "loads" in expected else {}
     updates, depth, lanes = len(images) - 1, images.shape[1], images.shape[2]
     memory = images[0].copy()
     masks = (log[:, 2].astype(np.int64) & 0xFFFFFFFF) | (log[:, 3].astype(np.int64) << 32)
@@ -201,6 +202,8 @@ def _weights(verdict: Verdict, expected: dict, log: np.ndarray) -> None:
         log, enabled = log[log[:, 1] < depth], enabled[log[:, 1] < depth]
     bounds = np.searchsorted(log[:, 0], np.arange(updates + 1))
     for update in range(updates):
+        if update in loads:
+            memory = loads[update].copy()
         part = slice(bounds[update], bounds[update + 1])
         row, lane = np.nonzero(enabled[part])
         memory[log[part, 1][row], lane] = log[part, 4:][row, lane]
@@ -247,12 +250,12 @@ def _counters(verdict: Verdict, expected: dict, path: Path) -> None:
     if len(raw) < 2 * COUNTER_RECORD:
         verdict.report(len(COUNTERS), "the core's counters were never read: the run did not come to its end")
         return
-    begin = int(expected["counter_start"])
+    begins = expected["counter_start"].tolist()
     for record, when in enumerate((" after reset", "")):
         for number, name in enumerate(COUNTERS):
             at = COUNTER_RECORD * record + COUNTER_BYTES * number
             got = int.from_bytes(raw[at : at + COUNTER_BYTES], "little")
-            wanted = (begin + record * int(expected["counters"][number])) % (1 << 8 * COUNTER_BYTES)
+            wanted = (begins[number] + record * int(expected["counters"][number])) % (1 << 8 * COUNTER_BYTES)
             verdict.counters[name] = got
             verdict.compared += 1
             if got != wanted:

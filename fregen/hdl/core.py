@@ -1,5 +1,7 @@
 """The core: everything between the sample stream and the prediction stream."""
 
+from collections.abc import Mapping
+
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -66,8 +68,8 @@ class Core(wiring.Component):
     ----------
     spec : NetworkSpec
         The network, with its numerics, learning and lanes.
-    counter_start : int
-        What the counters begin with at reset: 0 but for tests.
+    counter_start : mapping of str to int, optional
+        What counters begin with at reset, by name: 0 but for tests.
 
     Members
     -------
@@ -98,7 +100,7 @@ class Core(wiring.Component):
     weights are whatever they were (0 after configuration).
     """
 
-    def __init__(self, spec: NetworkSpec, counter_start: int = 0) -> None:
+    def __init__(self, spec: NetworkSpec, counter_start: Mapping[str, int] | None = None) -> None:
         self.sizes = Sizes(Schedule.of(spec))
         self.counter_start = counter_start
         weight = signed(spec.weight.width)

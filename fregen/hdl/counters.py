@@ -1,5 +1,7 @@
 """Counters of cycles, multiplications, steps, updates and saturations."""
 
+from collections.abc import Mapping
+
 from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -31,8 +33,8 @@ class CounterUnit(wiring.Component):
     ----------
     sizes : Sizes
         Widths.
-    start : int
-        What every counter begins with at reset: 0 but for tests, which start short of a carry through all bits.
+    start : mapping of str to int, optional
+        What counters begin with at reset, by name: 0 but for tests, which start short of a carry through all bits.
 
     Members
     -------
@@ -55,7 +57,7 @@ class CounterUnit(wiring.Component):
     An event is counted at most 4 cycles later.
     """
 
-    def __init__(self, sizes: Sizes, start: int = 0) -> None:
+    def __init__(self, sizes: Sizes, start: Mapping[str, int] | None = None) -> None:
         self.sizes = sizes
         layout = counter_layout()
         count = bits(sizes.lanes + 1)
@@ -74,7 +76,7 @@ class CounterUnit(wiring.Component):
                 "update": In(1),
                 "weights": In(sizes.lanes),
                 "offset": In(1),
-                "o": Out(layout, init={name: start for name, _ in layout}),
+                "o": Out(layout, init={name: (start or {}).get(name, 0) for name, _ in layout}),
             }
         )
 

@@ -129,7 +129,7 @@ def expectation(
     result["real_weights"] = np.array(sum(w.size for w in before))
     result["predictions"] = np.concatenate([p.reshape(-1) for p in trace.predictions]).astype(np.int32)
     result["counters"] = _counters(schedule, trace, batches, learns)
-    result["counter_start"] = np.array(0, dtype=np.int64)
+    result["counter_start"] = np.zeros(len(COUNTERS), dtype=np.int64)
     result["neurons"] = np.array([layer.size for layer in spec.graph.layers])
     result["free_order"], result["nudged_order"] = np.array(spec.free_order), np.array(spec.nudged_order)
     result["slots"], result["plane_size"] = np.array(memory.slots), np.array(memory.plane_size)

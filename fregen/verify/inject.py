@@ -11,28 +11,28 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..design import Design
 from ..emit import emit, emit_rtlil
 from ..errors import DesignError, ToolError
-from ..fixed import Q
-from ..golden import NetworkModel
-from ..golden.trace import Trace
 from ..plan import Schedule, pack_weights
 from ..render import render_bench
 from ..spec import NetworkSpec
+from .expected import COUNTERS
 from .mutants import plant
 from .prove import Prover, Verdicts
 from .scenario import Scenario
-from .session import prepare, random_samples
+from .session import prepare
 from .simulate import Build, build, run
+from .stress import broad, powers, rounding
 
 __all__ = ["GOLDEN", "MESSAGES", "InjectResult", "inject"]
 
@@ -51,15 +51,11 @@ MESSAGES = (
 )
 """Arrays of ``expected.npz`` that only tell what a mismatch is called."""
 
-_COUNTER_START = (1 << 47) - 1
-"""The first event carries through all bits of a counter."""
+_CARRY = 1 << 47
+"""A counter that comes to this number has carried through all its bits."""
 
 _STALLS = (0, 20260, 0, 7777, 31415)
-"""Seed of the streams' faltering in each scenario; 0: they do not."""
-
-
-_SHORT = 37
-"""Scenarios before the long ones."""
+"""Seed of the streams' faltering in each of the first runs; 0: they do not."""
 
 _BRIEF, _THOROUGH = 8, 40
 """Seconds of an attempt at a proof."""
@@ -133,6 +129,7 @@ class _Stage:
     folder: Path
     limit: int
     stall: int
+    cycles: int
 
 
 def inject(
@@ -184,22 +181,28 @@ def inject(
     tell(0, 0, "planting faults")
     data, weights = max(round(faults * 0.15), 1), max(round(faults * 0.15), 1)
     hardware = max(faults - data - weights, 0)
-    mutants = plant(emit_rtlil(design, _COUNTER_START), design.name, max(hardware, 1), seed, where / "rtl")
     spec = NetworkSpec(design)
     count = samples or max(5 * design.learning.batch, 40)
-    stages = []
-    for number, scenario in enumerate(_scenarios(spec, count, seed)):
-        stages.append(_stage(scenario, where / f"scenario_{number}", (*_STALLS, 0)[min(number, len(_STALLS))]))
-        result.samples += scenario.samples
+    runs = [(scenario, where / f"broad_{number}") for number, scenario in enumerate(broad(spec, count, seed))]
+    totals = np.array([_prepare(scenario, folder) for scenario, folder in runs])
+    starts = _CARRY - np.maximum((totals.min(axis=0) + totals.max(axis=0) + 1) // 2, 1)
+    first = [
+        _stage(scenario, folder, stall, starts, result) for (scenario, folder), stall in zip(runs, _STALLS, strict=True)
+    ]
+    begins = dict(zip(COUNTERS, starts.tolist(), strict=True))
+    mutants = plant(emit_rtlil(design, begins), design.name, max(hardware, 1), seed, where / "rtl")
     bench = where / "bench.v"
     bench.write_text(render_bench(emit(design), faults=True), encoding="utf-8")
     tell(0, 0, "building the instrumented model")
-    built = build([mutants.verilog, bench], optimise="-O1")
+    with ThreadPoolExecutor(1) as helper:
+        building = helper.submit(build, [mutants.verilog, bench], optimise="-O1")
+        aimed = [_made(rounding(spec, seed), where / "rounding_0", starts, result)]
+        built = building.result()
     result.seconds["build"] = round(time.monotonic() - begin, 1)
 
     begin = time.monotonic()
     plants = [
-        *_golden(stages[0], data, rng),
+        *_golden(first[0], data, rng),
         *_weights(spec, weights, rng),
         *(_Plant("rtl", str(fault), number=fault.number) for fault in mutants.faults[:hardware]),
     ]
@@ -207,10 +210,16 @@ def inject(
     result.caught = dict.fromkeys(result.planted, 0)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         proofs = _Proofs(pool, mutants.netlist, spec.design.hardware.lanes, where)
-        # What is not caught soon is mostly equivalent; the long scenarios are for what cannot be proven at once.
-        missed = _simulate(pool, built, stages[:_SHORT], plants, result, tell)
+        # What is not caught soon is mostly equivalent; the long runs are for what cannot be proven at once.
+        missed = _simulate(pool, built, first, plants, result, tell)
+        missed = _simulate(pool, built, aimed, missed, result, tell)
         missed = proofs.run(missed, False, result, tell)
-        missed = _simulate(pool, built, stages[_SHORT:], missed, result, tell)
+        if missed:
+            again = [_made(rounding(spec, seed + 1), where / "rounding_1", starts, result)]
+            missed = _simulate(pool, built, again, missed, result, tell)
+        for number, scenario in enumerate(powers(spec, count, seed) if missed else ()):
+            stage = _made(scenario, where / f"powers_{number}", starts, result)
+            missed = _simulate(pool, built, [stage], missed, result, tell)
         missed = proofs.run(missed, True, result, tell)
     result.survived += [f"fault {plant.number}: {plant.text}" for plant in missed]
     result.survived.sort()
@@ -219,161 +228,33 @@ def inject(
     return result
 
 
-def _scenarios(spec: NetworkSpec, samples: int, seed: int) -> Iterator[Scenario]:
-    """Yield what is run: as in use; extreme weights and words, at every rate; small weights; ties of rounding.
-
-    From the second to the fifth batches are cut anywhere, and samples to infer come in between those to learn; in the
-    third the host often waits until the core is idle.
-    """
-    design, batch = spec.design, spec.design.learning.batch
-    rng = np.random.default_rng([seed, 13])
-    model = NetworkModel(spec)
-    model.initial()
-    initial = [np.array(words) for words in model.weights]
-    low, high = spec.weight.min_word, spec.weight.max_word
-    wild = [rng.choice([low, high, 0, *rng.integers(low, high + 1, 5)], words.shape) for words in initial]
-    mixed = [
-        np.where(rng.random(words.shape) < 0.2, rng.integers(low, high + 1, words.shape), words) for words in initial
-    ]
-    rates = [2.0**-k for k in (0, 15, 3, 8, 1, 5, 12, 2, 10, 4, 7, 6, 14, 9, 11, 13)]
-    for number, weights in enumerate((initial, wild, mixed, [words // 8 for words in mixed])):
-        scenario = Scenario(spec, weights)
-        words, labels = random_samples(spec, samples + samples // 4, seed + number)
-        if number:
-            extreme = rng.random(words.shape) < 0.3
-            words = np.where(extreme, rng.choice([spec.state.min_word, spec.state.max_word, 1, -1], words.shape), words)
-            words[:2] = np.array([spec.state.max_word, spec.state.min_word])[:, None]
-            words *= rng.random(words.shape) < rng.choice([0.0, 0.02, 0.3, 1.0], (len(words), 1))
-        at = turn = 0
-        while at < samples:
-            size = batch if number == 0 or turn % 2 else int(rng.integers(1, batch + 1))
-            rate = design.learning.rate if number in (0, 3) else rates[turn // 2 % len(rates)]
-            end = min(at + size, samples)
-            scenario.learn(words[at:end], labels[at:end], rate)
-            if number or turn % 3 == 1:
-                chosen = samples + turn % max(samples // 4 - batch, 1)
-                part = slice(chosen, chosen + (batch if turn % 4 else int(rng.integers(1, batch + 2))))
-                scenario.infer(words[part], labels[part], joins=number != 0)
-            at, turn = end, turn + 1
-        scenario.infer(words[samples:], labels[samples:])
-        yield scenario
-        if number == 1:
-            yield replace(scenario, patience=0.5)
-    for turn in range(64):
-        yield _aimed(spec, rng, wild if (turn % 8 > 5) == (turn < 32) else mixed, 2.0 ** -(turn // 2 % 16), turn)
-    for turn, first in enumerate((2, 0, 4, 1, 6, 3, 8, 2)):
-        few = [rng.choice([-4, -2, -1, 0, 0, 1, 2, 4], words.shape) << turn for words in initial]
-        yield _ties(spec, samples, rng, few if turn % 2 else initial, range(first, first + 6))
+def _prepare(scenario: Scenario, folder: Path) -> list[int]:
+    """Write a scenario's files; return how much it counts."""
+    prepare(scenario, folder)
+    with np.load(folder / "expected.npz") as file:
+        counted: list[int] = file["counters"].tolist()
+    return counted
 
 
-def _ties(
-    spec: NetworkSpec, samples: int, rng: np.random.Generator, weights: Sequence[Any], rates: Sequence[int]
-) -> Scenario:
-    """Make a long run of words that are 0, 1 or powers of two: sums meet the ties of rounding, or nearly."""
-    batch, size = spec.design.learning.batch, spec.graph.layers[0].size
-    classes = spec.graph.layers[-1].size
-    scenario = Scenario(spec, weights)
-    powers = 1 << np.arange(spec.state.width - 1)
-    for turn in range(8 * samples):
-        count = int(rng.integers(1, min(batch, 3) + 1))
-        signs = rng.choice([-1, 1], (count, size))
-        words = np.where(rng.random((count, size)) < 0.5, 1, rng.choice(powers, (count, size))) * signs
-        words *= rng.random((count, size)) < rng.choice([0.05, 0.7])
-        scenario.learn(words, rng.integers(0, classes, count), 2.0 ** -rates[turn // 2 % len(rates)])
-    return scenario
-
-
-def _aimed(spec: NetworkSpec, rng: np.random.Generator, weights: Sequence[Any], rate: float, turn: int) -> Scenario:
-    """Aim single updates at the hardest cases of rounding: ties, and what misses one by a single bit.
-
-    In even turns each lane gets sums that are a tie to an even word but for one bit, bit after bit, turn after turn; in
-    odd turns all other cases.  Without weights from the input the contrast does not depend on the input words.  So the
-    golden model is asked for the contrast, and the words of a batch are solved for such that their products add up to
-    what is wanted.
-    """
-    matrix = next(matrix for matrix in spec.graph.matrices if matrix.source == 0)
-    chosen = [
-        np.zeros_like(words) if m is matrix else words for m, words in zip(spec.graph.matrices, weights, strict=True)
-    ]
-    batch, size = spec.design.learning.batch, spec.graph.layers[0].size
-    labels = rng.integers(0, spec.graph.layers[-1].size, batch)
-    model, trace = NetworkModel(spec), Trace()
-    model.load(chosen)
-    model.learn(np.ones((batch, size), dtype=np.int64), labels, rate, trace=trace)
-    if trace.contrast:
-        words, order = trace.contrast[0], [layer.index for layer in spec.graph.hidden]
-    else:
-        ends = trace.nudged_steps[0] - 1
-        words, order = trace.nudged[0][np.arange(batch), ends], list(spec.nudged_order)
-    begin = sum(spec.graph.layers[layer].size for layer in order[: order.index(matrix.target)])
-    contrast = words[:, begin : begin + spec.graph.layers[matrix.target].size].astype(np.int64)
-    shift = max(spec.update_shift(matrix, rate), 1)
-    half, lanes, neurons = 1 << (shift - 1), spec.design.hardware.lanes, contrast.shape[1]
-    inputs = np.empty((batch, size), dtype=np.int64)
-    for place in range(size):
-        lane = place % min(lanes, neurons)
-        row = int(rng.choice(np.arange(lane, neurons, lanes)))
-        part = place // lanes
-        if turn % 2 == 0:
-            far = (turn // 2 * max(size // lanes // 2, 1) + part // 2) % max(shift - 1, 1)
-            near = 0 if part % 4 == 1 else 1 + turn // 2 % 7
-            wanted, bits = half + (1 << near if part % 2 else half >> (far + 1)), shift + 1
-        else:
-            far = int(rng.integers(0, shift))
-            wanted, bits = half + (0, 1 << far, -1 << far)[int(rng.integers(3))], shift
-        inputs[:, place] = _solve(contrast[:, row], wanted, bits, spec.state, rng)
-    scenario = Scenario(spec, chosen)
-    scenario.learn(inputs, labels, rate)
-    return scenario
-
-
-def _solve(factors: Any, wanted: int, bits: int, form: Q, rng: np.random.Generator) -> Any:
-    """Find words whose products with factors sum up to a number, modulo ``2**bits``; any words if that fails."""
-    low, high = form.min_word, form.max_word
-    goal = (wanted + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
-    # The last word is solved for, so its factor had better be odd: the one with the fewest zeros below takes it.
-    order = np.argsort([int(f & -f) if f else 1 << 62 for f in factors], kind="stable")[::-1]
-    last = int(factors[order[-1]])
-    zeros = (last & -last).bit_length() - 1 if last else bits
-    modulus = 1 << max(bits - zeros, 0)
-    inverse = pow(last >> zeros, -1, modulus) if modulus > 1 else 0
-    other = int(factors[order[-2]]) if len(factors) > 1 else 0
-    reach = (abs(last) + abs(other)) * high * 3 // 4
-    tried = np.arange(low, high + 1) if form.width <= 17 else rng.integers(low, high + 1, 1 << 17)
-    words = rng.integers(low, high + 1, len(factors))
-    for _ in range(12):
-        words = rng.integers(low, high + 1, len(factors))
-        rest = goal - sum(int(factors[k]) * int(words[k]) for k in order[:-2])
-        for k in order[:-2]:
-            if abs(rest) > reach:  # too far for two words: this one goes to its end
-                end = high if (rest > 0) == (factors[k] > 0) else low
-                rest -= int(factors[k]) * (end - int(words[k]))
-                words[k] = end
-        left = (rest - other * tried) & ((1 << bits) - 1)
-        solved = (left >> zeros) * inverse & (modulus - 1)
-        solved = np.where(solved >= modulus // 2, solved - modulus, solved)
-        fits = np.flatnonzero((left & ((1 << zeros) - 1) == 0) & (solved >= low) & (solved <= high))
-        if len(fits):
-            chosen = rng.choice(fits)
-            words[order[-1]] = solved[chosen]
-            if len(factors) > 1:
-                words[order[-2]] = tried[chosen]
-            break
-    return words
-
-
-def _stage(scenario: Scenario, folder: Path, stall: int) -> _Stage:
-    """Write a scenario's files."""
-    limit, _ = prepare(scenario, folder)
+def _stage(scenario: Scenario, folder: Path, stall: int, starts: NDArray[np.int64], result: InjectResult) -> _Stage:
+    """Make a scenario ready whose files are written: counters begin elsewhere, and the streams may falter."""
+    result.samples += scenario.samples
     with np.load(folder / "expected.npz") as file:
         arrays = {name: file[name] for name in file.files}
-    arrays["counter_start"] = np.array(_COUNTER_START)
+    arrays["counter_start"] = starts
     if stall:  # which slot is free when a sample begins depends on how the streams falter
         arrays["free_slots"], arrays["readout_slots"] = (
             -np.ones_like(arrays[k]) for k in ("free_slots", "readout_slots")
         )
     np.savez(folder / "expected.npz", allow_pickle=False, **arrays)
-    return _Stage(folder, limit * (2 if stall else 1), stall)
+    cycles = sum(n for name, n in zip(COUNTERS, arrays["counters"].tolist(), strict=True) if name.endswith("_cycles"))
+    return _Stage(folder, scenario.cycle_limit(arrays) * (2 if stall else 1), stall, cycles)
+
+
+def _made(scenario: Scenario, folder: Path, starts: NDArray[np.int64], result: InjectResult) -> _Stage:
+    """Write a scenario's files and make it ready."""
+    _prepare(scenario, folder)
+    return _stage(scenario, folder, 0, starts, result)
 
 
 def _golden(stage: _Stage, count: int, rng: np.random.Generator) -> Iterator[_Plant]:
@@ -399,7 +280,7 @@ def _weights(spec: NetworkSpec, count: int, rng: np.random.Generator) -> Iterato
         yield _Plant("weight", f"weight memory: address {address}, lane {lane}, bit {bit}", word=word, bit=bit)
 
 
-def _run(built: Build, stage: _Stage, plant: _Plant | None) -> tuple[Outcome, str, int, int]:
+def _run(built: Build, stage: _Stage, plant: _Plant | None) -> tuple[Outcome, str, int]:
     """Run one fault in one scenario, in a process of its own."""
     folder = stage.folder.parent / f"run_{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
@@ -423,21 +304,20 @@ def _run(built: Build, stage: _Stage, plant: _Plant | None) -> tuple[Outcome, st
     try:
         result = run(built, folder, stage.limit, plusargs)
     except ToolError as error:
-        return "broken", str(error), 0, 0
+        return "broken", str(error), 0
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     found: Outcome = "caught" if result.mismatches or not result.compared else "missed"
-    cycles = result.cycles % (1 << 47) if plant is None else 0
-    return found, "; ".join(result.first), result.compared, cycles
+    return found, "; ".join(result.first), result.compared
 
 
-def _must_pass(stage: _Stage, run_of_it: tuple[Outcome, str, int, int], result: InjectResult) -> None:
+def _must_pass(stage: _Stage, run_of_it: tuple[Outcome, str, int], result: InjectResult) -> None:
     """Judge a scenario that was run without a fault."""
-    outcome, text, compared, cycles = run_of_it
+    outcome, text, compared = run_of_it
     if outcome != "missed":
         raise ToolError(f"{stage.folder.name} fails without any fault, so that no fault can be judged: {text}")
     result.compared += compared
-    result.cycles += cycles
+    result.cycles += stage.cycles
     result.runs += 1
 
 
@@ -459,7 +339,7 @@ def _simulate(
         _must_pass(stage, sound.result(), result)
         missed = []
         for done, job in enumerate(as_completed(jobs), 1):
-            plant, (outcome, text, _, _) = jobs[job], job.result()
+            plant, (outcome, text, _) = jobs[job], job.result()
             result.runs += 1
             if outcome == "caught":
                 result.caught[plant.kind] += 1

@@ -19,7 +19,7 @@ __all__ = ["Batch", "Scenario"]
 
 Progress = Callable[[int, int, str], None]
 
-_END, _RATE, _SAMPLE = 0, 1, 2
+_END, _RATE, _SAMPLE, _LOAD = 0, 1, 2, 3
 _INFER_CHUNK = 256
 
 
@@ -37,22 +37,26 @@ class Batch:
         Learning rate; None infers.
     joins : bool
         Samples to infer are sent in between those of the next batch, which learns.
+    weights : sequence of (target, source) arrays, optional
+        Weight words that are loaded before, once the core is idle; without them it goes on with those that it has.
     """
 
     inputs: NDArray[Any]
     labels: NDArray[Any]
     rate: float | None
     joins: bool = False
+    weights: Sequence[NDArray[Any]] | None = None
 
 
 @dataclass(frozen=True)
 class _Send:
-    """A sample on its way: number, whether it learns and closes its batch; the rate to set before, once idle."""
+    """A sample on its way: number, whether it learns and closes its batch; what to set before, once idle."""
 
     sample: int
     learns: bool
     closes: bool
     rate: float | None
+    weights: Sequence[NDArray[Any]] | None
 
 
 @dataclass
@@ -76,11 +80,20 @@ class Scenario:
     batches: list[Batch] = field(default_factory=list)
     patience: float = 0.0
 
-    def learn(self, inputs: NDArray[Any], labels: NDArray[Any], rate: float) -> None:
-        """Add samples to learn, cut into batches; the last may be smaller."""
+    def learn(
+        self,
+        inputs: NDArray[Any],
+        labels: NDArray[Any],
+        rate: float,
+        weights: Sequence[NDArray[Any]] | None = None,
+    ) -> None:
+        """Add samples to learn, cut into batches; the last may be smaller.  Weights, if given, are loaded before."""
         size = self.spec.design.learning.batch
+        if weights is not None and self.batches and self.batches[-1].joins:
+            raise ValueError("samples that join a batch cannot be sent before weights are loaded for it")
         for at in range(0, len(inputs), size):
-            self.batches.append(Batch(inputs[at : at + size], labels[at : at + size], rate))
+            part = slice(at, at + size)
+            self.batches.append(Batch(inputs[part], labels[part], rate, weights=weights if at == 0 else None))
 
     def infer(self, inputs: NDArray[Any], labels: NDArray[Any], joins: bool = False) -> None:
         """Add samples to infer; if they join, in between those of the batch that is learnt next."""
@@ -121,6 +134,8 @@ class Scenario:
         model.load(self.weights)
         done = 0
         for batch in self.batches:
+            if batch.weights is not None:
+                model.load(batch.weights)
             if batch.rate is None:
                 model.infer(batch.inputs, trace=trace)
             else:
@@ -136,9 +151,18 @@ class Scenario:
         expected = expectation(Schedule.of(self.spec), trace, batches, self.weights)
         if any(batch.joins for batch in self.batches):
             expected = self._in_order(expected)
+        loads = self._loads()
+        if loads:
+            images = [pack_weights(Schedule.of(self.spec).memory, weights) for _, weights in loads]
+            expected = {**expected, "loads": np.array([at for at, _ in loads]), "loaded": np.stack(images)}
         slots = self._slots()
         learns = np.array([send.learns for send in self._sends()], dtype=bool)
         return {**expected, "free_slots": slots, "readout_slots": slots[learns]}
+
+    def _loads(self) -> list[tuple[int, Sequence[NDArray[Any]]]]:
+        """List the weights that are loaded between batches, each with the number of the update that comes next."""
+        learning = [batch for batch in self.batches if batch.rate is not None]
+        return [(update, batch.weights) for update, batch in enumerate(learning) if batch.weights is not None]
 
     def _slots(self) -> NDArray[np.int64]:
         """Return the slot of every sample in the order in which they are sent, while the streams do not falter.
@@ -172,12 +196,13 @@ class Scenario:
             count, waiting = count + size, waiting + size
             if batch.joins and number < len(self.batches) - 1:
                 continue
-            change = learns and batch.rate != rate
+            change = learns and (batch.rate != rate or batch.weights is not None)
             rate = batch.rate if learns else rate
             for k in range(waiting):
                 sample = next(order)
                 wait = (change and k == 0) or patience[len(sends)]
-                sends.append(_Send(sample, *kinds[sample], float(rate or 1.0) if wait else None))
+                weights = batch.weights if k == 0 else None
+                sends.append(_Send(sample, *kinds[sample], float(rate or 1.0) if wait else None, weights))
             waiting = 0
         return sends
 
@@ -206,6 +231,8 @@ class Scenario:
         for send in self._sends():
             if send.rate is not None:
                 parts.append(np.array([_RATE, log2_scale(send.rate)]))
+            if send.weights is not None:
+                parts += [np.array([_LOAD]), pack_weights(memory, send.weights).reshape(-1)]
             header = int(given[send.sample]) | int(send.learns) << label_bits | int(send.closes) << (label_bits + 1)
             parts.append(np.array([_SAMPLE, header, *inputs[send.sample]]))
         parts.append(np.array([_END]))
@@ -216,5 +243,5 @@ class Scenario:
         counters = dict(zip(COUNTERS, expected["counters"].tolist(), strict=True))
         busy = sum(counters[name] for name in COUNTERS if name.endswith("_cycles"))
         memory = Schedule.of(self.spec).memory
-        load = memory.weight_depth * (memory.lanes * 2 + 4)
+        load = memory.weight_depth * (memory.lanes * 2 + 4) * (1 + len(self._loads()))
         return int(2 * busy + 2 * load + 4 * self.samples * memory.input_size + 10_000)
