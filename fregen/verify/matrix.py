@@ -2,6 +2,7 @@
 
 ``python -m fregen.verify.matrix -o FOLDER`` runs the full matrix in any number of sittings and writes ``matrix.csv``.
 Each row has a digest of the hardware and of all expected words: while a design's digest stays, so does its verdict.
+A table is gone on with only if the digests of some of its rows, drawn anew each time, are those of today.
 """
 
 import csv
@@ -242,6 +243,22 @@ def _row(choice: Choice) -> list[object]:
     return [getattr(choice, field.name) for field in fields(Choice)]
 
 
+def _stale(rows: Sequence[dict[str, str]], count: int) -> list[str]:
+    """Make some rows' designs anew; return the names of those whose digest is another one today."""
+    picked = random.SystemRandom().sample(list(rows), min(count, len(rows)))
+    stale = []
+    for row in picked:
+        values = {
+            field.name: next(value for value in AXES[field.name] if str(value) == row[field.name])
+            for field in fields(Choice)
+        }
+        choice = Choice(**values)  # type: ignore[arg-type]
+        with TemporaryDirectory() as folder:
+            if Member.prepare(choice.design(), Path(folder), {}).digest != row["digest"]:
+                stale.append(choice.name)
+    return stale
+
+
 def _gangs(choices: Iterable[Choice], size: int) -> list[list[Choice]]:
     """Cut into gangs, and shuffle them: what is done at any time is a fair sample of the whole."""
     todo = list(choices)
@@ -255,7 +272,10 @@ def _gangs(choices: Iterable[Choice], size: int) -> list[list[Choice]]:
 @click.option("--gang", default=ALIKE, show_default=True, help="Designs in one simulation model.")
 @click.option("--processes", default=2, show_default=True, help="Models at once.")
 @click.option("--only-pairs", is_flag=True, help="The pairwise selection instead of the full matrix.")
-def main(output: Path, gang: int, processes: int, only_pairs: bool) -> None:
+@click.option(
+    "--recheck", default=8, show_default=True, help="Rows of an old table to make anew before it is gone on with."
+)
+def main(output: Path, gang: int, processes: int, only_pairs: bool, recheck: int) -> None:
     """Run the full matrix; resume where it was stopped."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -264,7 +284,12 @@ def main(output: Path, gang: int, processes: int, only_pairs: bool) -> None:
     done: set[tuple[str, ...]] = set()
     if table.exists():
         with table.open(newline="") as file:
-            done = {tuple(row[: len(AXES)]) for row in csv.reader(file)}
+            old = list(csv.DictReader(file))
+        if stale := _stale(old, recheck):
+            raise click.ClickException(
+                f"{table} is about other hardware or other expected words (for one, {stale[0]}): move it away"
+            )
+        done = {tuple(row[name] for name in AXES) for row in old}
     else:
         with table.open("w", newline="") as file:
             csv.writer(file).writerow([*AXES, "compared", "mismatches", "digest", "first"])
