@@ -8,7 +8,8 @@ import pytest
 
 from fregen.design import Design
 from fregen.render import folder
-from fregen.verify.inject import GOLDEN, inject
+from fregen.verify.inject import GOLDEN, InjectResult, inject
+from fregen.verify.prove import Prover
 from fregen.verify.session import verify
 
 sys.path.insert(0, str(folder("sim")))
@@ -80,7 +81,30 @@ def test_a_wrong_log_is_found(run: Path, tmp_path: Path, log: str) -> None:
     assert check.check(tmp_path).mismatches > 0
 
 
+@pytest.fixture(scope="module")
+def injected(tmp_path_factory) -> tuple[InjectResult, Path]:
+    where = tmp_path_factory.mktemp("inject")
+    return inject(Design.load(ROOT / "rtl/tiny/design.toml"), where, faults=20, seed=0), where
+
+
+def test_every_fault_is_caught(injected: tuple[InjectResult, Path]) -> None:
+    """These twenty need no proof, whose time is limited."""
+    result, _ = injected
+    assert result.passed, result.table()
+    assert sum(result.caught.values()) == 20
+
+
+def test_no_caught_fault_is_proven_equivalent(injected: tuple[InjectResult, Path], tmp_path: Path) -> None:
+    """All of them were caught; the number that selects none is proven at once."""
+    _, where = injected
+    prover = Prover(where / "rtl" / "faults.aag", 4)
+    assert prover.prove(999, tmp_path, 5, False)[0] == "registers"
+    found = [prover.prove(number, tmp_path, 1, False) for number in range(1, 9)]
+    assert {method for method, _ in found} == {None}
+    assert any("refuted" in verdicts.values() for _, verdicts in found)
+
+
 @pytest.mark.long
-def test_every_fault_is_caught_or_proven_equivalent(tmp_path: Path) -> None:
-    result = inject(Design.load(ROOT / "rtl/tiny/design.toml"), tmp_path, faults=20, seed=0)
+def test_every_fault_of_the_demonstration_is_caught_or_proven_equivalent(tmp_path: Path) -> None:
+    result = inject(Design.load(ROOT / "rtl/digits/design.toml"), tmp_path, faults=200, seed=0)
     assert result.passed, result.table()
