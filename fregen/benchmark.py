@@ -142,7 +142,7 @@ def mnist_design(states: bool = False) -> Design:
     Raises
     ------
     DataError
-        If no MNIST files are found: ``FREGEN_DATA``, or ``shared/data`` beside the project.
+        If no MNIST files are found; ``FREGEN_DATA`` names their folder.
     """
     design = Design.load(folder("rtl") / "mnist" / "design.toml")
     beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"

@@ -1,4 +1,4 @@
-"""Run the paper's experiments, and those of ``docs/numerics.md``, again: tables of ours against the published ones."""
+"""Run the paper's experiments again, and studies beside them; ``docs/reproduce.md`` tells of both."""
 
 from .runs import Experiment, Outcome, execute
 from .settling import Settling, settle

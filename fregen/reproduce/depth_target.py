@@ -1,4 +1,4 @@
-"""Table 2's nets in fixed point: the numbers of ``docs/numerics.md``."""
+"""Table 2's nets in fixed point (``docs/reproduce.md``); what the words mean is in ``docs/numerics.md``."""
 
 from collections.abc import Iterator
 from typing import Any

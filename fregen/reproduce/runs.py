@@ -21,6 +21,7 @@ from ..errors import DataError
 from ..float_model import FloatNetwork
 from ..train import Model, train
 from .settling import Settling, settle
+from .sources import code_hash
 
 __all__ = ["Experiment", "Outcome", "Progress", "execute"]
 
@@ -55,15 +56,14 @@ class Experiment:
 
     @property
     def digest(self) -> str:
-        """What the training is known by: 16 hex digits of all it depends on; where the data lie is left out."""
+        """What the training is known by: 16 hex digits of all it depends on, code included, but not where data lie."""
         table = self.design.table()
         for section, key in (("data", "path"), ("learning", "epochs")):
             del table[section][key]
         for key in ("name", "hardware"):
             del table[key]
-        depends: list[Any] = [table, self.model, self.epochs]
-        if self.settling is not None:
-            depends.append(asdict(self.settling))
+        measured = None if self.settling is None else asdict(self.settling)
+        depends = [table, self.model, self.epochs, measured, code_hash(self.model, measured is not None)]
         text = json.dumps(depends, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -181,6 +181,7 @@ def _run(experiment: Experiment, where: Path, told: Any) -> None:
     def tell(record: Any) -> None:
         told.put(f"{experiment.label}, seed {experiment.design.seed}: {100 * record.test_accuracy:.2f} %")
 
+    path = _record(where, experiment)  # named before the training, by the code that this process runs
     design, data = experiment.design, load(experiment.design)
     result = train(design, data, experiment.model, experiment.epochs, on_epoch=tell)
     settling = {}
@@ -202,7 +203,6 @@ def _run(experiment: Experiment, where: Path, told: Any) -> None:
         [record.test_accuracy for record in result.history],
         settling,
     )
-    path = _record(where, experiment)
     partial = path.with_suffix(f".{os.getpid()}")
     partial.write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
     os.replace(partial, path)
