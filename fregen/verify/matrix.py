@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -296,7 +297,9 @@ def main(output: Path, gang: int, processes: int, only_pairs: bool, recheck: int
     choices = list(pairwise() if only_pairs else full_matrix())
     todo = [choice for choice in choices if tuple(map(str, _row(choice))) not in done]
     columns = (TextColumn("matrix"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress, ProcessPoolExecutor(processes) as pool:
+    # Forked, a process would wait for threads of the WebAssembly yosys that it does not have.
+    context = get_context("spawn")
+    with Progress(*columns) as progress, ProcessPoolExecutor(processes, mp_context=context) as pool:
         task = progress.add_task("matrix", total=len(choices), completed=len(choices) - len(todo))
         for job in as_completed([pool.submit(_work, members) for members in _gangs(todo, gang)]):
             rows = job.result()
