@@ -244,20 +244,20 @@ def _row(choice: Choice) -> list[object]:
     return [getattr(choice, field.name) for field in fields(Choice)]
 
 
-def _stale(rows: Sequence[dict[str, str]], count: int) -> list[str]:
-    """Make some rows' designs anew; return the names of those whose digest is another one today."""
-    picked = random.SystemRandom().sample(list(rows), min(count, len(rows)))
-    stale = []
-    for row in picked:
-        values = {
-            field.name: next(value for value in AXES[field.name] if str(value) == row[field.name])
-            for field in fields(Choice)
-        }
-        choice = Choice(**values)  # type: ignore[arg-type]
+def _key(choice: Choice) -> tuple[str, ...]:
+    """Return a choice as the table has it."""
+    return tuple(map(str, _row(choice)))
+
+
+def _stale(rows: Sequence[dict[str, str]], count: int) -> str | None:
+    """Make some rows' designs anew; name one whose digest is another one today."""
+    known = {_key(choice): choice for choice in full_matrix()}
+    for row in random.SystemRandom().sample(rows, min(count, len(rows))):
+        design = known[tuple(row[name] for name in AXES)].design()
         with TemporaryDirectory() as folder:
-            if Member.prepare(choice.design(), Path(folder), {}).digest != row["digest"]:
-                stale.append(choice.name)
-    return stale
+            if Member.prepare(design, Path(folder), {}).digest != row["digest"]:
+                return design.name
+    return None
 
 
 def _gangs(choices: Iterable[Choice], size: int) -> list[list[Choice]]:
@@ -288,14 +288,14 @@ def main(output: Path, gang: int, processes: int, only_pairs: bool, recheck: int
             old = list(csv.DictReader(file))
         if stale := _stale(old, recheck):
             raise click.ClickException(
-                f"{table} is about other hardware or other expected words (for one, {stale[0]}): move it away"
+                f"{table} is about other hardware or other expected words (for one, {stale}): move it away"
             )
         done = {tuple(row[name] for name in AXES) for row in old}
     else:
         with table.open("w", newline="") as file:
             csv.writer(file).writerow([*AXES, "compared", "mismatches", "digest", "first"])
     choices = list(pairwise() if only_pairs else full_matrix())
-    todo = [choice for choice in choices if tuple(map(str, _row(choice))) not in done]
+    todo = [choice for choice in choices if _key(choice) not in done]
     columns = (TextColumn("matrix"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # Forked, a process would wait for threads of the WebAssembly yosys that it does not have.
     context = get_context("spawn")

@@ -15,13 +15,14 @@ from ..fixed import Q
 from ..golden import NetworkModel
 from ..golden.trace import Trace
 from ..graph import Matrix
+from ..hdl.beat import RATE_WIDTH
 from ..spec import NetworkSpec
 from .scenario import Scenario
 from .session import random_samples
 
 __all__ = ["broad", "powers", "rounding"]
 
-_RATES = 16
+_RATES = 1 << RATE_WIDTH
 """Rates that the core's register can hold: 1 to 2**-15."""
 
 _MOST_BATCHES = 160
