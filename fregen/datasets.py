@@ -6,6 +6,8 @@
 digits     UCI digits in scikit-learn, 8 x 8: the last 360 of a permutation (seed ``data.split``) test, 1,437 train
 idx        folder with the four MNIST files, plain or ``.gz``: ``data.path``, or else ``FREGEN_DATA`` (the folder or its
            parent holding ``mnist/``)
+cifar10    CIFAR-10 as published, binary or Python, packed or not (:mod:`fregen.cifar`): ``data.path``, or else
+           ``FREGEN_DATA`` (the folder or its parent holding ``cifar10/``)
 npz        one ``.npz`` file, ``data.path``: ``x_train``, ``y_train``, ``x_test``, ``y_test``
 =========  ===========================================================================================================
 
@@ -23,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .archive import read_arrays
+from .cifar import find_cifar10, read_cifar10
 from .design import Design
 from .errors import DataError
 from .spec import NetworkSpec
@@ -95,6 +98,8 @@ def load(design: Design) -> Dataset:
     elif data.set == "idx":
         folder = _idx_folder(data.path)
         name, train, test = folder.name, _idx_part(folder, "train"), _idx_part(folder, "t10k")
+    elif data.set == "cifar10":
+        name, train, test = "cifar10", *_cifar10(data.path)
     else:
         if data.path is None:
             raise DataError("data.path: the set 'npz' needs the path of a .npz file")
@@ -268,6 +273,27 @@ def _read_idx(folder: Path, name: str, magic: int) -> tuple[NDArray[np.uint8], P
             f"{len(content) - header}; the file is truncated or damaged"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape), path
+
+
+def _cifar10(given: str | None) -> tuple[_Part, _Part]:
+    variable = os.environ.get(DATA_VARIABLE)
+    if given is not None:
+        candidates, origin = [Path(given)], "data.path"
+    elif variable:
+        candidates, origin = [Path(variable), Path(variable) / "cifar10"], DATA_VARIABLE
+    else:
+        raise DataError(
+            "the set 'cifar10' needs the published archive: give data.path (the file, or the folder that holds it), or "
+            f"set {DATA_VARIABLE} to the folder or to its parent holding cifar10/"
+        )
+    path = find_cifar10(candidates)
+    if path is None:
+        raise DataError(
+            f"{' or '.join(map(str, candidates))} ({origin}): expected cifar-10-binary.tar.gz or "
+            "cifar-10-python.tar.gz there, or the folder that one unpacks to; it is absent"
+        )
+    train, test = read_cifar10(path)
+    return _Part(*train, f"{path}, training samples"), _Part(*test, f"{path}, test samples")
 
 
 def _npz(path: Path) -> tuple[_Part, _Part]:

@@ -234,10 +234,10 @@ class Hardware(_Section):
 class Data(_Section):
     """Where samples come from; see :mod:`fregen.datasets`."""
 
-    set: Literal["digits", "idx", "npz"] = "digits"
-    """UCI digits of scikit-learn, a folder of IDX files (MNIST), or one ``.npz``."""
+    set: Literal["digits", "idx", "cifar10", "npz"] = "digits"
+    """UCI digits of scikit-learn, a folder of IDX files (MNIST), the published CIFAR-10, or one ``.npz``."""
     path: str | None = None
-    """Folder or file, relative to the design file; without it IDX files are sought in ``FREGEN_DATA``."""
+    """Folder or file, relative to the design file; without it MNIST and CIFAR-10 are sought in ``FREGEN_DATA``."""
     split: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the permutation whose last 360 samples are the test set of ``digits``; other sets come divided."""
     train: int | None = Field(default=None, ge=1)

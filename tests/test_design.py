@@ -71,7 +71,7 @@ def table(key=None, value=None):
         ("hardware.lanes", 3, "hardware.lanes: input should be 1, 2, 4, 8, 16, 32 or 64 (got 3)"),
         ("hardware.family", "virtex", "hardware.family: input should be 'generic', 'ecp5', 'ice40' or 'gowin'"),
         ("hardware.clock_mhz", 0, "hardware.clock_mhz: input should be greater than 0 (got 0)"),
-        ("data.set", "cifar", "data.set: input should be 'digits', 'idx' or 'npz' (got 'cifar')"),
+        ("data.set", "cifar", "data.set: input should be 'digits', 'idx', 'cifar10' or 'npz' (got 'cifar')"),
         ("data.train", 0, "data.train: input should be greater than or equal to 1 (got 0)"),
     ],
 )

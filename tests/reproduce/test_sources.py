@@ -149,6 +149,7 @@ FIXED, REAL, ALL, MEASURED = (
     ("name", "changed"),
     [
         ("train.py", ALL),
+        ("cifar.py", ALL),
         ("datasets.py", ALL),
         ("design.py", ALL),
         ("graph.py", ALL),
