@@ -206,18 +206,21 @@ def _digits(split: int) -> tuple[_Part, _Part]:
     )
 
 
+def _places(path: str | None, name: str, below: str, needs: str) -> tuple[list[Path], str]:
+    """Return where the files of a set may lie, and what names the place: ``data.path`` or the environment variable."""
+    if path is not None:
+        return [Path(path)], "data.path"
+    variable = os.environ.get(DATA_VARIABLE)
+    if not variable:
+        raise DataError(
+            f"the set {name!r} needs {needs}, or set {DATA_VARIABLE} to the folder or to its parent holding {below}/"
+        )
+    return [Path(variable), Path(variable) / below], DATA_VARIABLE
+
+
 def _idx_folder(path: str | None) -> Path:
     """Find the folder that holds the first of the four files."""
-    if path is not None:
-        candidates, origin = [Path(path)], "data.path"
-    else:
-        variable = os.environ.get(DATA_VARIABLE)
-        if not variable:
-            raise DataError(
-                f"the set 'idx' needs a folder with the four MNIST files: give data.path, or set {DATA_VARIABLE} "
-                "to the folder or to its parent holding mnist/"
-            )
-        candidates, origin = [Path(variable), Path(variable) / "mnist"], DATA_VARIABLE
+    candidates, origin = _places(path, "idx", "mnist", "a folder with the four MNIST files: give data.path")
     for folder in candidates:
         if _idx_file(folder, "train-images-idx3-ubyte") is not None:
             return folder
@@ -276,16 +279,8 @@ def _read_idx(folder: Path, name: str, magic: int) -> tuple[NDArray[np.uint8], P
 
 
 def _cifar10(given: str | None) -> tuple[_Part, _Part]:
-    variable = os.environ.get(DATA_VARIABLE)
-    if given is not None:
-        candidates, origin = [Path(given)], "data.path"
-    elif variable:
-        candidates, origin = [Path(variable), Path(variable) / "cifar10"], DATA_VARIABLE
-    else:
-        raise DataError(
-            "the set 'cifar10' needs the published archive: give data.path (the file, or the folder that holds it), or "
-            f"set {DATA_VARIABLE} to the folder or to its parent holding cifar10/"
-        )
+    needs = "the published archive: give data.path (the file, or the folder that holds it)"
+    candidates, origin = _places(given, "cifar10", "cifar10", needs)
     path = find_cifar10(candidates)
     if path is None:
         raise DataError(
