@@ -16,6 +16,7 @@ understood.  Any number of samples a batch is taken, so that a test can make a s
 """
 
 import io
+import math
 import pickle
 import tarfile
 import zlib
@@ -33,11 +34,12 @@ __all__ = ["IMAGE_SHAPE", "find_cifar10", "read_cifar10"]
 IMAGE_SHAPE = (3, 32, 32)
 """Colours (red, green, blue), rows, columns of an image."""
 
-_PIXELS = 3 * 32 * 32
+_PIXELS = math.prod(IMAGE_SHAPE)
 _TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
 _TEST = ("test_batch",)
 _FOLDERS = {"cifar-10-batches-bin": ".bin", "cifar-10-batches-py": ""}
-_ARCHIVES = {"cifar-10-binary.tar.gz": "cifar-10-batches-bin", "cifar-10-python.tar.gz": "cifar-10-batches-py"}
+"""What the names of the batches end in, by unpacked folder."""
+_ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz")
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -58,8 +60,11 @@ def find_cifar10(candidates: list[Path]) -> Path | None:
             return path
         if path.name.endswith(".tar.gz") and path.is_file():
             return path
-        for name in (*_FOLDERS, *_ARCHIVES):
-            if (path / name).exists():
+        for name in _FOLDERS:
+            if (path / name).is_dir():
+                return path / name
+        for name in _ARCHIVES:
+            if (path / name).is_file():
                 return path / name
     return None
 

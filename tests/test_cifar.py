@@ -80,6 +80,38 @@ def test_every_way_to_name_an_archive(tmp_path, kind, monkeypatch):
     check(load(design()))
 
 
+def short_string(text):
+    return b"U" + bytes([len(text)]) + text
+
+
+def by_python_2(name):
+    """Pickle a batch with the operations of Python 2, byte strings throughout, as the published files are."""
+    pixels, labels = PIXELS[name].tobytes(), LABELS[name]
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85" + short_string(b"b") + b"\x87R(K\x01"
+        b"K\x04M\x00\x0c\x86cnumpy\ndtype\n"
+        + short_string(b"u1")
+        + b"K\x00K\x01\x87R(K\x03"
+        + short_string(b"|")
+        + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
+        + len(pixels).to_bytes(4, "little")
+        + pixels
+        + b"tb"
+    )
+    numbers = b"](" + b"".join(b"K" + bytes([label]) for label in labels) + b"e"
+    return b"\x80\x02}(" + short_string(b"data") + array + short_string(b"labels") + numbers + b"u."
+
+
+def test_the_operations_of_python_2(tmp_path):
+    check(load(design(unpacked(tmp_path, PYTHON, **{name: by_python_2(name) for name in BATCHES}))))
+
+
+def test_a_folder_named_as_an_archive_is_none(tmp_path):
+    (tmp_path / "cifar-10-binary.tar.gz").mkdir()
+    with pytest.raises(DataError, match=r"expected cifar-10-binary.tar.gz"):
+        load(design(tmp_path))
+
+
 def test_only_the_first_samples(tmp_path):
     data = load(design(unpacked(tmp_path, BINARY), train=7, test=2))
     assert data.train_inputs.shape == (7, 3072)
