@@ -120,7 +120,7 @@ def build(
     if tool is None:
         raise ToolError("Icarus Verilog is not installed: apt-get install iverilog, or use --simulator verilator")
     digest = hashlib.sha256(
-        f"{simulator} {tool.version} {waves} {optimise} {shared} {_SHARED} {VERILATOR_ARGS}".encode()
+        f"{simulator} {tool.version} {waves} {optimise} {shared} {_SHARED} {VERILATOR_ARGS} {_interface()}".encode()
     )
     for source in sources:
         digest.update(source.read_bytes())
@@ -147,6 +147,13 @@ def build(
     except OSError:  # another process was first
         shutil.rmtree(partial, ignore_errors=True)
     return Build(simulator, path, waves)
+
+
+def _interface() -> str:
+    """Where cocotb's libraries are: a model that Verilator made finds them there and nowhere else."""
+    from cocotb_tools.config import libs_dir
+
+    return str(libs_dir)
 
 
 def _options(simulator: Simulator, waves: bool, optimise: str, shared: bool) -> list[str]:
