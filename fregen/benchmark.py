@@ -224,7 +224,7 @@ def measure_training() -> None:
         "epochs": len(result.history),
         "samples": result.samples,
         "learning_seconds": learning,
-        "layers": design.network.layers,
+        "layers": design.network.sizes,
         "batch": design.learning.batch,
         "free_steps": design.free_steps,
         "nudged_steps": design.nudged_steps,

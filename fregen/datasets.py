@@ -38,6 +38,7 @@ DIGITS_TEST = 360
 """Test samples of the digits set; 1,437 are left for training."""
 
 _IMAGES, _LABELS = 0x803, 0x801
+_IMAGE = ("channels", "height", "width")
 _CHUNK = 4096
 
 
@@ -146,10 +147,18 @@ def epoch_order(seed: int, epoch: int, samples: int) -> NDArray[np.int64]:
 
 
 def _check_network(design: Design, train: _Part, image_shape: tuple[int, ...], classes: int) -> None:
-    layers, size = design.network.layers, int(np.prod(image_shape))
+    layers, size = design.network.sizes, int(np.prod(image_shape))
     if size != layers[0]:
         raise DataError(
             f"{train.where}: a sample has {size} values, but network.layers begins with {layers[0]}; make it {size}"
+        )
+    image = design.network.maps().get(0)
+    given = (1, *image_shape) if len(image_shape) == 2 else image_shape
+    if image is not None and image != given:
+        expected = ", ".join(f"{key} = {value}" for key, value in zip(_IMAGE, given, strict=False))
+        raise DataError(
+            f"{train.where}: a sample has the shape {given}, but network.layers begins with {image}; make it "
+            f"{{ {expected} }}"
         )
     if classes > layers[-1]:
         raise DataError(

@@ -517,7 +517,7 @@ def _report(
     )
     numerics, learning = chip.numerics, chip.learning
     facts = [
-        ("network", "-".join(str(size) for size in chip.network.layers)),
+        ("network", "-".join(str(size) for size in chip.network.sizes)),
         (
             "words",
             f"states {numerics.state}, weights {numerics.weight}, offsets {numerics.offset}, error {numerics.error}",

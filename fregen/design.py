@@ -11,17 +11,20 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
 
 from .errors import DesignError, FormatError
 from .fixed import Q, Rounding
+from .layer_entries import KINDS, Convolution, Entry, Image, Section, map_shapes, sizes
 
 __all__ = [
     "Activation",
     "ConnectionScale",
+    "Convolution",
     "Data",
     "Design",
     "Hardware",
+    "Image",
     "Learning",
     "Network",
     "Numerics",
@@ -59,11 +62,7 @@ Strength = Annotated[float, Field(gt=0, le=16)]
 Format = Annotated[Q, BeforeValidator(_format), PlainSerializer(str)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
-class ConnectionScale(_Section):
+class ConnectionScale(Section):
     """Another scale than alpha or beta for the connection between two hidden layers."""
 
     source: int = Field(ge=1)
@@ -74,11 +73,12 @@ class ConnectionScale(_Section):
     """Its alpha (``source < target``) or beta."""
 
 
-class Network(_Section):
+class Network(Section):
     """Layers and how they are connected (paper, "Network" and "Topologies")."""
 
-    layers: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(min_length=3, max_length=34)
-    """Neurons of the input, of each hidden layer and of the output."""
+    layers: tuple[Entry, ...] = Field(min_length=3, max_length=34)
+    """Neurons of the input, of each hidden layer and of the output; an :class:`Image` and :class:`Convolution` of the
+    lowest hidden layers make a network of feature maps (float only)."""
     topology: Literal["layered", "residual", "random", "adjacency"] = "layered"
     """Which hidden layers are connected: neighbours; every ``block``-th from ``start`` on too; any with a
     ``probability`` too (the paper's arbitrary graph); or those that ``adjacency`` names."""
@@ -92,6 +92,8 @@ class Network(_Section):
     """Connections with scales of their own."""
     block: int = Field(default=3, ge=2, le=32)
     """Layers that a residual connection spans."""
+    biases: bool = False
+    """Whether every neuron (every map) has a bias that learns, from zero (float only)."""
     start: int = Field(default=1, ge=1, le=32)
     """Hidden layer where the first residual connection begins."""
     probability: float = Field(default=0.2, ge=0, le=1)
@@ -100,6 +102,12 @@ class Network(_Section):
     """Draws the connections of ``random``."""
     adjacency: tuple[tuple[Literal[0, 1], ...], ...] = ()
     """Row t, column s: whether hidden layer s + 1 leads to hidden layer t + 1 (``adjacency``)."""
+
+    @model_validator(mode="after")
+    def _check_maps(self) -> "Network":
+        if self.maps() and (self.topology != "layered" or self.feedback != "symmetric"):
+            raise ValueError("with convolution topology is 'layered' and feedback 'symmetric'")
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> "Network":
@@ -121,10 +129,19 @@ class Network(_Section):
     @property
     def hidden(self) -> tuple[int, ...]:
         """Neurons of the hidden layers, from the input up."""
-        return self.layers[1:-1]
+        return self.sizes[1:-1]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Neurons of all layers; of feature maps before they are pooled."""
+        return sizes(self.layers)
+
+    def maps(self) -> dict[int, tuple[int, int, int]]:
+        """Channels, height and width of the layers that are feature maps, by index, before they are pooled."""
+        return map_shapes(self.layers)
 
 
-class Activation(_Section):
+class Activation(Section):
     """A piecewise-linear activation function; see :class:`fregen.tables.PiecewiseLinear`."""
 
     function: Literal["tanh", "hard-tanh", "hard-sigmoid"] = "tanh"
@@ -140,7 +157,7 @@ class Activation(_Section):
         return self
 
 
-class Numerics(_Section):
+class Numerics(Section):
     """Word formats and rounding; see ``docs/numerics.md``."""
 
     state: Format = Q(1, 15)
@@ -156,7 +173,7 @@ class Numerics(_Section):
     activation: Activation = Activation()
 
 
-class RateStep(_Section):
+class RateStep(Section):
     """From an epoch on, learn at another rate."""
 
     epoch: int = Field(ge=1)
@@ -165,7 +182,7 @@ class RateStep(_Section):
     """Learning rate; in fixed point a power of two."""
 
 
-class Learning(_Section):
+class Learning(Section):
     """Equilibrium Propagation: phases, nudging and the local update (paper, "Dynamics" and "Learning")."""
 
     free_steps: int | None = Field(default=None, ge=1, le=255)
@@ -220,7 +237,7 @@ class Learning(_Section):
         return rate
 
 
-class Hardware(_Section):
+class Hardware(Section):
     """What is generated."""
 
     lanes: Literal[1, 2, 4, 8, 16, 32, 64] = 16
@@ -231,7 +248,7 @@ class Hardware(_Section):
     """Clock that the flow aims at, MHz."""
 
 
-class Data(_Section):
+class Data(Section):
     """Where samples come from; see :mod:`fregen.datasets`."""
 
     set: Literal["digits", "idx", "cifar10", "npz"] = "digits"
@@ -246,7 +263,7 @@ class Data(_Section):
     """Use only the first so many test samples."""
 
 
-class Design(_Section):
+class Design(Section):
     """A whole design, as one design file describes it.
 
     Examples
@@ -329,8 +346,13 @@ class Design(_Section):
 def _explain(error: ValidationError) -> list[str]:
     """One line a fault: the key, what came, and what is allowed."""
     lines = []
-    for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
+    faults = error.errors()
+    places = [fault["loc"] for fault in faults]
+    for fault, place in zip(faults, places, strict=True):
+        inside = any(len(other) > len(place) and other[: len(place)] == place for other in places)
+        if fault["type"] == "too_short" and inside:
+            continue  # pydantic counts entries that are wrong as absent
+        key = ".".join(str(part) for part in place if part not in KINDS) or "(whole file)"
         if fault["type"] == "extra_forbidden":
             lines.append(f"{key}: unknown key; {_known(fault['loc'][:-1])}")
         elif fault["type"] == "missing":
@@ -345,6 +367,11 @@ def _explain(error: ValidationError) -> list[str]:
 def _known(loc: tuple[int | str, ...]) -> str:
     model: Any = Design
     for part in loc:
+        if part in KINDS:
+            model = KINDS[str(part)]
+            continue
+        if isinstance(part, int):
+            continue
         field = getattr(model, "model_fields", {}).get(part)
         if field is None:
             return "see the commented examples"

@@ -16,8 +16,12 @@ import numpy as np
 
 from .design import Network
 from .errors import GraphError
+from .layer_entries import Convolution
 
-__all__ = ["Connection", "Graph", "Kind", "Layer", "Matrix"]
+__all__ = ["ONE", "Connection", "Graph", "Kind", "Layer", "Matrix"]
+
+ONE = -1
+"""Source of a bias: a neuron outside all layers, whose state is always 1."""
 
 
 class Kind(StrEnum):
@@ -39,15 +43,40 @@ class Layer:
         Position; forward connections lead to a higher one.
     size : int
         Neurons.
+    maps : tuple of int, optional
+        Channels, height and width, where the neurons are feature maps.
+    window : int
+        Height and width of the windows of a map whose greatest state alone leads on to later layers (max-pooling).
     """
 
     index: int
     size: int
+    maps: tuple[int, int, int] | None = None
+    window: int = 1
+
+    @property
+    def outputs(self) -> int:
+        """States that lead on to later layers: all neurons, or one a window."""
+        return self.size // self.window**2
+
+    @property
+    def pooled(self) -> tuple[int, int, int]:
+        """Channels, height and width of what leads on.
+
+        Raises
+        ------
+        GraphError
+            If the neurons are no feature maps.
+        """
+        if self.maps is None:
+            raise GraphError(f"layer {self.index} has no feature maps")
+        channels, height, width = self.maps
+        return channels, height // self.window, width // self.window
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """Weights between two layers, ``size(target) x size(source)`` words, kept once.
+    """Weights between two layers, kept once: see :meth:`Graph.shape`.
 
     Parameters
     ----------
@@ -56,13 +85,20 @@ class Matrix:
     name : str
         ``W0``, ``W1``, ... for forward weights from layer 0, 1, ... to the next; see :meth:`Graph.build`.
     target, source : int
-        Layers of the rows and of the columns, in the direction in which the matrix is learned.
+        Layers of the rows and of the columns, in the direction in which the matrix is learned; :data:`ONE` is the
+        source of a bias.
+    kernel : int
+        Height and width of the kernel of a convolution; 0: every neuron has a weight of its own to every other.
+    padding : int
+        Rows and columns of zeros that the convolution sees around the maps.
     """
 
     index: int
     name: str
     target: int
     source: int
+    kernel: int = 0
+    padding: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,7 +153,8 @@ class Graph:
         """Lay out the connections of a design's ``[network]`` section.
 
         Matrices come in this order: forward weights of the chain (``W0`` from the input, ``W1``, ...), other forward
-        weights (``W1_4``: from layer 1 to 4), fixed feedback weights (``B1`` from layer 2 to 1, ``B1_4`` from 4 to 1).
+        weights (``W1_4``: from layer 1 to 4), fixed feedback weights (``B1`` from layer 2 to 1, ``B1_4`` from 4 to 1),
+        biases (``b1`` of layer 1, ``b2``, ...).
 
         Raises
         ------
@@ -125,7 +162,7 @@ class Graph:
             If ``scales`` names two layers that are not connected, or a layer has no path from the input or to the
             output.
         """
-        layers = tuple(Layer(index, size) for index, size in enumerate(network.layers))
+        layers = _layers(network)
         output = len(layers) - 1
         pairs = _hidden_pairs(network)
         own = {(c.source, c.target): c.scale for c in network.scales}
@@ -140,7 +177,12 @@ class Graph:
         fixed = [(s, t) for s, t in back if not symmetric or (t, s) not in pairs]
         if not symmetric:
             fixed.append((output, output - 1))
-        matrices = [Matrix(index, _name("W", s, t), t, s) for index, (s, t) in enumerate(forward)]
+        kernels = {
+            index: (entry.kernel, entry.padding)
+            for index, entry in enumerate(network.layers)
+            if isinstance(entry, Convolution)
+        }
+        matrices = [Matrix(index, _name("W", s, t), t, s, *kernels.get(t, ())) for index, (s, t) in enumerate(forward)]
         matrices += [Matrix(len(forward) + k, _name("B", t, s), t, s) for k, (s, t) in enumerate(fixed)]
         index = {(m.source, m.target): m.index for m in matrices}
         connections = []
@@ -151,6 +193,9 @@ class Graph:
             straight = (s, t) in index
             matrix = index[s, t] if straight else index[t, s]
             connections.append(Connection(s, t, matrix, not straight, own.get((s, t), network.beta), Kind.FEEDBACK))
+        if network.biases:
+            count = len(matrices)
+            matrices += [Matrix(count + k, f"b{t}", t, ONE) for k, t in enumerate(range(1, output + 1))]
         error = None
         if not symmetric:
             error = (Connection(output, output - 1, index[output, output - 1], False, 1.0, Kind.FEEDBACK),)
@@ -165,12 +210,16 @@ class Graph:
                 raise GraphError(f"a {c.kind} connection cannot lead from layer {c.source} to layer {c.target}")
             matrix = self.matrices[c.matrix]
             ends = (matrix.source, matrix.target) if c.transposed else (matrix.target, matrix.source)
+            if matrix.source == ONE:
+                raise GraphError(f"connection {c.source} -> {c.target} cannot read the bias {matrix.name}")
             sizes = tuple(self.layers[end].size for end in ends)
             if sizes != (self.layers[c.target].size, self.layers[c.source].size):
                 raise GraphError(
                     f"connection {c.source} -> {c.target} needs {self.layers[c.target].size} x "
                     f"{self.layers[c.source].size} weights, not {sizes[0]} x {sizes[1]} ({matrix.name})"
                 )
+            if any(self.layers[end].maps for end in ends) and ends != (c.target, c.source):
+                raise GraphError(f"connection {c.source} -> {c.target} cannot read {matrix.name}: maps share no matrix")
         for reached, text in (
             (self._reach(0, False), "no path from the input"),
             (self._reach(last, True), "no path to the output"),
@@ -216,8 +265,13 @@ class Graph:
         )
 
     @cached_property
+    def biases(self) -> tuple[Matrix, ...]:
+        """Biases, one matrix of one column a layer; all of them learn."""
+        return tuple(matrix for matrix in self.matrices if matrix.source == ONE)
+
+    @cached_property
     def learned(self) -> tuple[Matrix, ...]:
-        """Matrices that a forward connection reads straight: those that learn."""
+        """Matrices that a forward connection reads straight: those that learn, but for the biases."""
         read = {c.matrix for c in self.connections if c.kind is Kind.FORWARD and not c.transposed}
         return tuple(matrix for matrix in self.matrices if matrix.index in read)
 
@@ -238,8 +292,29 @@ class Graph:
         return tuple(min(e, reached) for e in g)
 
     def shape(self, matrix: Matrix) -> tuple[int, int]:
-        """Rows and columns of a matrix."""
-        return self.layers[matrix.target].size, self.layers[matrix.source].size
+        """Rows and columns of a matrix.
+
+        Neurons of the target by states of the source that lead on; of a convolution, maps of the target by maps of the
+        source times pixels of the kernel, row by row; of biases, neurons or maps by one.
+        """
+        target = self.layers[matrix.target]
+        rows = target.size if target.maps is None else target.maps[0]
+        if matrix.source == ONE:
+            return rows, 1
+        if matrix.kernel:
+            return rows, self.layers[matrix.source].pooled[0] * matrix.kernel**2
+        return target.size, self.layers[matrix.source].outputs
+
+    def fans(self, matrix: Matrix) -> tuple[int, int]:
+        """Weights that enter a neuron of the target, and that leave one of the source (borders left out)."""
+        rows, columns = self.shape(matrix)
+        return columns, rows * matrix.kernel**2 if matrix.kernel else rows
+
+
+def _layers(network: Network) -> tuple[Layer, ...]:
+    maps = network.maps()
+    windows = [entry.pool if isinstance(entry, Convolution) else 1 for entry in network.layers]
+    return tuple(Layer(index, size, maps.get(index), windows[index]) for index, size in enumerate(network.sizes))
 
 
 def _hidden_pairs(network: Network) -> set[tuple[int, int]]:

@@ -357,6 +357,10 @@ def _not_in_fixed_point(design: Design) -> Iterator[str]:
         yield f"learning.batch: in fixed point a batch is a power of two from 1 to 64, not {learning.batch}"
     if learning.optimizer != "sgd":
         yield f"learning.optimizer: fixed point has 'sgd', not {learning.optimizer!r}"
+    if design.network.maps():
+        yield "network.layers: fixed point has no convolution; only the float model has it"
+    if design.network.biases:
+        yield "network.biases: fixed point has none; only the float model has them"
     for key in ("layer_rates", "weight_noise", "state_noise"):
         if getattr(learning, key):
             yield f"learning.{key}: only the float model has it; leave it out"

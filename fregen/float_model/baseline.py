@@ -1,14 +1,37 @@
 """Backpropagation through the same network without feedback: what equilibrium propagation is compared with."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from ..graph import Kind
 from .activation import FloatActivation, softmax, targets
 from .model import Array, Batch, FloatModel
 from .noise import Shake
-from .relax import product
+from .products import Winners, back, bias_direction, bias_of, come_back, direction, forward, lead_on
 
-__all__ = ["BackpropNetwork", "FeedforwardNetwork"]
+__all__ = ["BackpropNetwork", "FeedforwardNetwork", "Pass"]
+
+
+@dataclass
+class Pass:
+    """What a forward pass left, each list by layer index.
+
+    Parameters
+    ----------
+    states : list of (neurons, n) arrays
+        The input first; the output layer has none.
+    outputs : list of (outputs, n) arrays
+        What the layers lead on to later ones; of feature maps the greatest state of every window.
+    winners : list of uint8 arrays or None
+        Where those were.
+    sums : list of (neurons, n) arrays
+        What entered the layers; of the input nothing, of the output layer the logits.
+    """
+
+    states: list[Array] = field(default_factory=list)
+    outputs: list[Array] = field(default_factory=list)
+    winners: list[Winners] = field(default_factory=list)
+    sums: list[Array] = field(default_factory=list)
 
 
 class FeedforwardNetwork(FloatModel):
@@ -23,48 +46,79 @@ class FeedforwardNetwork(FloatModel):
 
     def logits(self, inputs: Array) -> Array:
         """Return the readout of a forward pass, shape (n, classes)."""
-        return self._forward(self.weights, inputs)[1][-1]
+        return self._forward(self.weights, inputs).sums[-1].T
 
-    def _forward(
-        self, weights: Sequence[Array], inputs: Array, shake: Shake | None = None
-    ) -> tuple[list[Array], list[Array]]:
-        """Return states and sums by layer index; the sums of the output layer are the logits, its states are left out.
+    def _forward(self, weights: Sequence[Array], inputs: Array, shake: Shake | None = None) -> Pass:
+        """Pass samples, one a row, from the input up.
 
         ``shake`` adds noise to the states of every hidden layer as soon as they are computed.
         """
         graph, rho = self.graph, FloatActivation(self.design.numerics.activation.function)
-        states, sums = [inputs], [inputs[:, :0]]
-        for layer in graph.layers[1:]:
-            terms = [product(weights, c, states[c.source]) for c in graph.into(layer.index) if c.kind is Kind.FORWARD]
-            sums.append(sum(terms[1:], terms[0]))
-            if layer.index != graph.output:
-                states.append(rho(sums[-1]))
+        biases = {matrix.target: weights[matrix.index] for matrix in graph.biases}
+        done = Pass(sums=[inputs.T[:0]])
+        states = inputs.T
+        for layer in graph.layers:
+            if layer.index:
+                total = self._entering(weights, layer.index, done.outputs)
+                if layer.index in biases:
+                    total += bias_of(layer, biases[layer.index])
+                done.sums.append(total)
+                if layer.index == graph.output:
+                    break
+                states = rho(total)
                 if shake is not None:
-                    shake(states[-1])
-        return states, sums
+                    shake(states.T)
+            outputs, winners = lead_on(layer, states)
+            done.states.append(states)
+            done.outputs.append(outputs)
+            done.winners.append(winners)
+        return done
+
+    def _entering(self, weights: Sequence[Array], layer: int, outputs: Sequence[Array]) -> Array:
+        """Return ``sum of α W s`` over the forward connections into a layer, shape (neurons, n)."""
+        total: Array | None = None
+        for c in self.graph.into(layer):
+            if c.kind is Kind.FORWARD:
+                term = forward(self.graph, self.graph.matrices[c.matrix], weights[c.matrix], outputs[c.source])
+                if c.scale != 1:
+                    term *= c.scale
+                total = term if total is None else total + term
+        assert total is not None
+        return total
 
     def _error(self, logits: Array, labels: Array) -> Array:
-        """Return ``s_tar - softmax(logits)``, shape (n, classes): how the output should move."""
-        return targets(labels, self.graph.layers[-1].size, self.dtype) - softmax(logits)
+        """Return ``s_tar - softmax(logits)``: how the output should move; logits and result (classes, n)."""
+        return (targets(labels, self.graph.layers[-1].size, self.dtype) - softmax(logits.T)).T
 
-    def _back(self, carriers: Sequence[Array], layer: int, errors: dict[int, Array]) -> Array:
-        """Return ``sum of α M^T error_target`` over the forward connections out of a layer, shape (n, neurons).
+    def _back(self, carriers: Sequence[Array], layer: int, errors: dict[int, Array], winners: Winners) -> Array:
+        """Return ``sum of α M^T error_target`` over the forward connections out of a layer, shape (neurons, n).
 
-        ``carriers`` holds, by matrix index, the M that stands for each forward matrix on the way back: (target,
-        source).
+        ``carriers`` holds, by matrix index, the M that stands for each forward matrix on the way back, of its shape.
+        What comes back to feature maps goes to the winners.
         """
+        graph = self.graph
         terms = [
-            c.scale * (errors[c.target] @ carriers[c.matrix])
-            for c in self.graph.connections
+            c.scale * back(graph, graph.matrices[c.matrix], carriers[c.matrix], errors[c.target])
+            for c in graph.connections
             if c.source == layer and c.kind is Kind.FORWARD
         ]
-        return sum(terms[1:], terms[0])
+        return come_back(graph.layers[layer], sum(terms[1:], terms[0]), winners)
 
-    def _directions(self, errors: dict[int, Array], states: Sequence[Array]) -> dict[int, Array]:
-        """Return ``sum over the batch of α error_target s_source^T / B`` by index of the learned matrices."""
-        scales = {c.matrix: c.scale for c in self.graph.connections if c.kind is Kind.FORWARD}
-        size = self.design.learning.batch
-        return {m.index: (errors[m.target].T @ states[m.source]) * (scales[m.index] / size) for m in self.graph.learned}
+    def _directions(self, errors: dict[int, Array], done: Pass) -> dict[int, Array]:
+        """Return ``sum over the batch of α error_target s_source^T / B`` by index of the learned matrices.
+
+        Of a bias, s is 1.
+        """
+        graph, size = self.graph, self.design.learning.batch
+        scales = {c.matrix: c.scale for c in graph.connections if c.kind is Kind.FORWARD}
+        directions = {}
+        for matrix in graph.learned:
+            total = direction(graph, matrix, errors[matrix.target], done.outputs[matrix.source])
+            total *= scales[matrix.index] / size
+            directions[matrix.index] = total
+        for matrix in graph.biases:
+            directions[matrix.index] = bias_direction(graph.layers[matrix.target], errors[matrix.target]) / size
+        return directions
 
 
 class BackpropNetwork(FeedforwardNetwork):
@@ -82,12 +136,12 @@ class BackpropNetwork(FeedforwardNetwork):
         """Run a forward and a backward pass."""
         graph, rho = self.graph, FloatActivation(self.design.numerics.activation.function)
         weights = self.noise.weights(self.weights)
-        states, sums = self._forward(weights, inputs, self.noise.shake)
+        done = self._forward(weights, inputs, self.noise.shake)
         carriers = self._carriers(weights)
-        delta = {graph.output: self._error(sums[-1], labels)}
-        for layer in reversed(graph.hidden):
-            delta[layer.index] = rho.slope(sums[layer.index]) * self._back(carriers, layer.index, delta)
-        return Batch(sums[-1], self._directions(delta, states), 1, 1)
+        delta = {graph.output: self._error(done.sums[-1], labels)}
+        for i in (layer.index for layer in reversed(graph.hidden)):
+            delta[i] = rho.slope(done.sums[i]) * self._back(carriers, i, delta, done.winners[i])
+        return Batch(done.sums[-1].T, self._directions(delta, done), 1, 1)
 
     def _carriers(self, weights: Sequence[Array]) -> Sequence[Array]:
         """Return the matrices that carry errors back, by matrix index: the weights themselves."""

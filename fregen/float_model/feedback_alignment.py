@@ -43,7 +43,7 @@ def random_feedback(graph: Graph, seed: int, dtype: Any = np.float64) -> list[Ar
     for matrix in graph.learned:
         if matrix.source != 0:
             shape = graph.shape(matrix)
-            bound = math.sqrt(6 / sum(shape))
+            bound = math.sqrt(6 / sum(graph.fans(matrix)))
             feedback[matrix.index] = generator.uniform(-bound, bound, shape).astype(dtype)
     return feedback
 

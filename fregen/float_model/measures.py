@@ -16,7 +16,7 @@ from .activation import FloatActivation
 from .baseline import BackpropNetwork
 from .model import FloatModel
 from .network import FloatNetwork
-from .relax import product
+from .products import product, refuse_maps
 from .spectrum import hidden_connections, hidden_matrix, spectral_radius
 
 __all__ = ["NEVER", "alignment", "convergence_time", "ftmle", "hidden_matrix", "saturation", "spectral_radius"]
@@ -58,7 +58,10 @@ def ftmle(network: FloatNetwork, inputs: Array, steps: int | None = None, seed: 
     ------
     DataError
         If there is no sample, inputs do not fit the network, or ``steps`` is below 1.
+    DesignError
+        If the network has feature maps.
     """
+    refuse_maps(network.graph, "the Lyapunov exponent (one hidden matrix, whatever the states)")
     steps = network.design.free_steps if steps is None else steps
     inputs = _samples(network, inputs)
     if steps < 1:
@@ -104,7 +107,10 @@ def convergence_time(network: FloatNetwork, inputs: Array, limit: int) -> NDArra
     ------
     DataError
         If there is no sample, inputs do not fit the network, or ``limit`` is below 3.
+    DesignError
+        If the network has feature maps.
     """
+    refuse_maps(network.graph, "the convergence time")
     inputs = _samples(network, inputs)
     if limit < _IN_A_ROW:
         raise DataError(f"limit: expected at least {_IN_A_ROW} steps, not {limit}")
@@ -155,7 +161,8 @@ def alignment(network: FloatModel, inputs: Array, labels: NDArray[Any]) -> dict[
     reference.graph = network.graph
     reference.load(network.weights)
     ours, theirs = network.batch(inputs, labels).directions, reference.batch(inputs, labels).directions
-    return {m.name: _cosine(ours[m.index], theirs[m.index]) for m in network.graph.learned}
+    learning = (*network.graph.learned, *network.graph.biases)
+    return {m.name: _cosine(ours[m.index], theirs[m.index]) for m in learning}
 
 
 def saturation(states: Sequence[Array], threshold: float = 0.95) -> tuple[float, ...]:
@@ -195,6 +202,9 @@ def _steps(network: FloatModel, inputs: Array) -> Iterator[tuple[list[Array], li
     states: list[Array] = [np.zeros((len(inputs), layer.size), dtype=network.dtype) for layer in graph.hidden]
     from_input = [c for c in graph.connections if c.source == 0 and c.target != graph.output]
     static = _enter(network, from_input, [inputs])
+    for matrix in graph.biases:
+        if matrix.target != graph.output:
+            static[matrix.target - 1] += network.weights[matrix.index][:, 0]
     while True:
         sums = [a + b for a, b in zip(static, _enter(network, hidden, [inputs, *states]), strict=True)]
         states = [rho(s) for s in sums]

@@ -19,7 +19,9 @@ __all__ = ["Batch", "EpochResult", "FloatModel", "LearnResult"]
 
 Array = NDArray[Any]
 _CHUNK = 1024
-"""Samples that inference handles at once."""
+"""Most samples that inference handles at once."""
+_STATES = 2**22
+"""Most states that it handles at once."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,14 @@ class Batch:
         Readout before the update.
     directions : dict of int to (target, source) array
         What each learned matrix should grow by, for rate 1; by matrix index.
-    free_steps, nudged_steps : int
-        Steps of the two phases (backpropagation: passes).
+    free_steps, nudged_steps : float
+        Steps of the two phases, mean over the samples (backpropagation: passes).
     """
 
     logits: Array
     directions: dict[int, Array]
-    free_steps: int
-    nudged_steps: int
+    free_steps: float
+    nudged_steps: float
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,13 @@ class LearnResult:
     ----------
     predictions : (n,) int64 array
         Classes predicted before the update.
-    free_steps, nudged_steps : int
-        Steps of the two phases.
+    free_steps, nudged_steps : float
+        Steps of the two phases, mean over the samples.
     """
 
     predictions: NDArray[np.int64]
-    free_steps: int
-    nudged_steps: int
+    free_steps: float
+    nudged_steps: float
 
 
 @dataclass(frozen=True)
@@ -169,8 +171,9 @@ class FloatModel(ABC):
         """
         inputs = self._inputs(inputs)
         predictions = np.empty(len(inputs), dtype=np.int64)
-        for start in range(0, len(inputs), _CHUNK):
-            predictions[start : start + _CHUNK] = self.logits(inputs[start : start + _CHUNK]).argmax(axis=1)
+        chunk = max(1, min(_CHUNK, _STATES // sum(layer.size for layer in self.graph.layers)))
+        for start in range(0, len(inputs), chunk):
+            predictions[start : start + chunk] = self.logits(inputs[start : start + chunk]).argmax(axis=1)
         return predictions
 
     def accuracy(self, inputs: Array, labels: Array) -> float:
@@ -238,7 +241,7 @@ class FloatModel(ABC):
         if order.ndim != 1 or not len(order) or order.min() < 0 or order.max() >= len(inputs):
             raise DataError(f"order: expected indices of the {len(inputs)} samples, at least one")
         size = self.design.learning.batch
-        right = free = nudged = 0
+        right, free, nudged = 0, 0.0, 0.0
         for start in range(0, len(order), size):
             chosen = order[start : start + size]
             result = self._learn(inputs[chosen], labels[chosen], rate)

@@ -205,6 +205,8 @@ class Adam(_ByMatrix):
 def layer_factors(design: Design, graph: Graph) -> dict[int, float]:
     """Return the factors of the rate, ``learning.layer_rates``, by matrix index; empty if the design has none.
 
+    A bias has the factor of the first matrix that leads into its layer.
+
     Raises
     ------
     DesignError
@@ -217,7 +219,9 @@ def layer_factors(design: Design, graph: Graph) -> dict[int, float]:
             f"learning.layer_rates: expected {len(graph.learned)} factors, one for each matrix that learns ({names}), "
             f"not {len(rates)}"
         )
-    return {matrix.index: rate for matrix, rate in zip(graph.learned, rates, strict=False)}
+    factors = {matrix.index: rate for matrix, rate in zip(graph.learned, rates, strict=False)}
+    into = {m.target: m.index for m in reversed(graph.learned)}
+    return factors | {bias.index: factors[into[bias.target]] for bias in graph.biases if factors}
 
 
 def optimizer_of(design: Design, graph: Graph) -> Optimizer:

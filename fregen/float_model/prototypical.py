@@ -5,13 +5,16 @@ in an RNN with static input", NeurIPS 2019 (arXiv 1905.13633).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from ..design import Design
 from ..graph import Connection, Kind
 from .activation import targets
 from .model import Array, Batch, FloatModel
-from .relax import product
+from .optimizers import Optimizer
+from .products import product, refuse_maps
 
 __all__ = ["PrototypicalNetwork", "sigmoid_s"]
 
@@ -42,10 +45,20 @@ class PrototypicalNetwork(FloatModel):
 
     Of the design it takes layers, forward connections, T, K, β_f, batch, optimiser, noise and seed; and it leaves
     alone activation, alpha, beta, own feedback matrices, gain, and order, form and error of the nudged phase.
-    Initial weights are those of all models (no biases).
+    Initial weights are those of all models.  A bias b adds to its layer's sum, and learns
+    ``sum over the batch of (s_t^nudged - s_t^free) / (β_f B)``.
 
     Parameters and attributes as :class:`~fregen.float_model.FloatModel`.
+
+    Raises
+    ------
+    DesignError
+        As for :class:`~fregen.float_model.FloatModel`, and if the network has feature maps.
     """
+
+    def __init__(self, design: Design, dtype: Any = np.float64, optimizer: Optimizer | None = None) -> None:
+        super().__init__(design, dtype, optimizer)
+        refuse_maps(self.graph, "P-EP (prototypical equilibrium propagation)")
 
     def logits(self, inputs: Array) -> Array:
         """Return the output states after the free phase, shape (n, classes)."""
@@ -65,6 +78,9 @@ class PrototypicalNetwork(FloatModel):
             direction -= free[matrix.target].T @ free[matrix.source]
             direction *= scale
             directions[matrix.index] = direction
+        for matrix in self.graph.biases:
+            risen = nudged[matrix.target].sum(axis=0) - free[matrix.target].sum(axis=0)
+            directions[matrix.index] = scale * risen[:, np.newaxis]
         return Batch(free[-1], directions, design.free_steps, design.nudged_steps)
 
     def _start(self, inputs: Array) -> list[Array]:
@@ -78,6 +94,9 @@ class PrototypicalNetwork(FloatModel):
         incoming = self._incoming()
         shake = self.noise.shake if noisy else None
         static = [self._total(weights, [c for c in into if c.source == 0], states) for into in incoming]
+        for matrix in self.graph.biases:
+            total, bias = static[matrix.target], weights[matrix.index].T
+            static[matrix.target] = bias if total is None else total + bias
         moving = [[c for c in into if c.source != 0] for into in incoming]
         for _ in range(steps):
             fresh = [states[0]]

@@ -14,31 +14,29 @@ Nudged phase, form ``states``: from the free states, the same with ``β_f W_f^T 
 
 Here d_i is not scaled by ``2**g_i`` as its words are in fixed point: floating point does not underflow.
 
-A layer whose sources did not change since it was computed is not computed again: it could only repeat.  From zero
-states every second layer of a layered network rests in every synchronous step, by turns, which halves the work.
+How the steps are taken, and when they end, is in :mod:`fregen.float_model.motion`.
 """
 
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..design import Design
-from ..graph import Connection, Graph
+from ..graph import Graph
 from .activation import FloatActivation, softmax
+from .motion import Motion, Tolerance
 from .noise import Shake
+from .products import back, bias_of, forward, lead_on
 from .wiring import Plan, Wiring
 
-__all__ = ["FloatRelax", "FreePhase", "NudgedPhase", "Observer", "product"]
+__all__ = ["FloatRelax", "FreePhase", "NudgedPhase", "Observer"]
 
 Array = NDArray[Any]
 Observer = Callable[[int, Sequence[Array]], object]
 """Called after every step with its number (from 1) and the states (or offsets) of all layers."""
-
-_FIRST = 4
-"""Neurons of a layer that are compared first: while a layer moves they nearly always tell."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +50,21 @@ class FreePhase:
     sums : list of (n, neurons) arrays
         h of the last step, by layer index; empty for input and output.
     static : list of (n, neurons) arrays
-        Part of every sum that comes from the input, by layer index.
+        Part of every sum that comes from the input and the bias, by layer index.
     logits : (n, classes) array
         Readout of the states: sums of the output layer.
-    steps : int
-        Steps executed.
+    steps : float
+        Steps executed, mean over the samples.
     stale : frozenset of int
-        Hidden layers that another step would compute anew; the others would repeat their states.
+        Hidden layers that another step would compute anew; the others would repeat their states, or change within the
+        tolerance.
     """
 
     states: list[Array]
     sums: list[Array]
     static: list[Array]
     logits: Array
-    steps: int
+    steps: float
     stale: frozenset[int]
 
 
@@ -77,47 +76,12 @@ class NudgedPhase:
     ----------
     contrast : list of (n, neurons) arrays
         ds by layer index, not scaled by the gain; of the output layer the error of the free phase; empty for the input.
-    steps : int
-        Steps executed.
+    steps : float
+        Steps executed, mean over the samples.
     """
 
     contrast: list[Array]
-    steps: int
-
-
-def product(weights: Sequence[Array], connection: Connection, source: Array) -> Array:
-    """Return ``scale * M s`` of a connection for every sample (row)."""
-    matrix = weights[connection.matrix]
-    result = source @ (matrix if connection.transposed else matrix.T)
-    if connection.scale != 1:
-        result *= connection.scale
-    return result
-
-
-@dataclass
-class _Motion:
-    """A phase under way.
-
-    Parameters
-    ----------
-    states, sums : (height, n) arrays
-        Of all hidden layers, as the plan places them; states are offsets in the offset form.
-    wiring : Wiring
-        Products.
-    constant : dict of int to (neurons, n) array
-        What is added to the products of a layer, by layer index.
-    finish : callable
-        Turns sums of some rows into states: (rows, out).
-    stale : set of int
-        Layers that may change if they are computed now.
-    """
-
-    states: Array
-    sums: Array
-    wiring: Wiring
-    constant: dict[int, Array]
-    finish: Callable[[slice, Array], object]
-    stale: set[int] = field(default_factory=set)
+    steps: float
 
 
 class FloatRelax:
@@ -132,8 +96,10 @@ class FloatRelax:
     dtype : numpy float type
         Type of all states.
     tolerance : float, optional
-        End a phase after the first step that changes no state (or offset) of any sample by more than this.  By default
-        every phase has its full T or K steps.
+        End a phase, sample by sample, after the first step that changes no state (or offset) by more than this part
+        of what the nudge amounts to in its layer: ``tolerance * 2**-g`` with g of :meth:`Graph.shrinkage`, in the
+        nudged phase times the sample's greatest ``|e|``.  (The free phase of form ``offset``, where nothing is
+        subtracted, has g = 0.)  By default every phase has its full T or K steps.
     """
 
     def __init__(self, design: Design, graph: Graph, dtype: Any = np.float64, tolerance: float | None = None) -> None:
@@ -141,6 +107,7 @@ class FloatRelax:
         self.graph = graph
         self.activation = FloatActivation(design.numerics.activation.function)
         self.tolerance = tolerance
+        self._nudge_sizes = {i: 2.0**-g for i, g in enumerate(graph.shrinkage(learning.nudge))}
         self._plan = Plan(graph)
         self._dtype = np.dtype(dtype)
         self._free_steps, self._nudged_steps = design.free_steps, design.nudged_steps
@@ -149,6 +116,8 @@ class FloatRelax:
         self._offset = learning.nudged == "offset"
         layers = range(len(graph.layers))
         self._from_input = {i: [c for c in graph.into(i) if c.source == 0] for i in layers}
+        self._biases = {matrix.target: matrix.index for matrix in graph.biases}
+        self._static = {i for i in layers if self._from_input[i]} | {*self._biases}
         self._into_output = frozenset(c.source for c in graph.into(graph.output))
         self._hidden = [layer.index for layer in graph.hidden]
         # Layers of a group are computed from the same states: one by one in a sweep, else all at once.
@@ -175,25 +144,23 @@ class FloatRelax:
             Adds noise to the new states of a layer, as soon as they are computed.
         """
         samples, plan = len(inputs), self._plan
-        static = {
-            i: total for i, into in self._from_input.items() if (total := _static(weights, into, inputs)) is not None
-        }
+        static = {i: self._static_part(weights, i, inputs) for i in self._static}
         states, sums = (np.zeros((plan.height, samples), dtype=self._dtype) for _ in range(2))
-
-        def finish(rows: slice, out: Array) -> None:
-            self.activation(sums[rows], out)
-
         # From zero states a layer without a constant part stays zero: ρ(0) = 0.
-        motion = _Motion(states, sums, Wiring(plan, weights, samples), static, finish, {*static} & {*self._hidden})
-        steps = self._settle(motion, self._up, self._free_steps, None, observe, shake, inputs)
-        stale = self._hidden if shake is not None else motion.stale
+        stale = {*static} & {*self._hidden}
+        wiring = Wiring(plan, weights, samples)
+        motion = Motion(plan, wiring, states, sums, self.activation, constant={**static}, stale=stale)
+        tolerance = self._tolerance(np.ones(samples, dtype=self._dtype), not self._offset)
+        show = self._shown(motion, observe, inputs)
+        steps = motion.settle(self._up, self._free_steps, tolerance, observe=show, shake=shake)
+        left = self._hidden if shake is not None else () if tolerance is not None else motion.stale
         return FreePhase(
             self._by_layer(states, inputs),
             self._by_layer(sums, inputs[:, :0]),
             [static[i].T if i in static else self._nothing(samples, i) for i in range(len(self.graph.layers))],
-            self._logits(motion, static.get(self.graph.output)).T,
+            self._logits(Wiring(plan, weights, samples), states, static.get(self.graph.output)).T,
             steps,
-            frozenset(stale),
+            frozenset(left),
         )
 
     def nudged(
@@ -221,40 +188,36 @@ class FloatRelax:
         """
         first_error = target - softmax(free.logits)
         samples, output, plan = len(target), self.graph.output, self._plan
-        fixed = {} if self._offset else {i: free.static[i].T for i in self._hidden if self._from_input[i]}
+        fixed = {} if self._offset else {i: free.static[i].T for i in self._static if i != output}
         base = free.logits.T if self._offset else free.static[output].T
-        start = np.zeros((plan.height, samples), dtype=self._dtype)
-        slopes, sums = np.empty_like(start), np.empty_like(start)
+        start, sums = (np.zeros((plan.height, samples), dtype=self._dtype) for _ in range(2))
+        slopes = np.empty_like(start) if self._offset else None
         for layer in self._hidden:
-            if self._offset:
+            if slopes is not None:
                 slopes[plan.rows[layer]] = self.activation.slope(free.sums[layer].T)
             else:
                 start[plan.rows[layer]] = free.states[layer].T
         states = start.copy()
-
-        def finish(rows: slice, out: Array) -> None:
-            if self._offset:
-                np.multiply(slopes[rows], sums[rows], out=out)
-            else:
-                self.activation(sums[rows], out)
-
-        wiring = Wiring(plan, weights, samples)
-        motion = _Motion(states, sums, wiring, {}, finish, set() if self._offset else {*free.stale})
+        wiring = Wiring(plan, weights, samples, self._winners(free) if self._offset else None)
+        stale = set[int]() if self._offset else {*free.stale}
+        motion = Motion(plan, wiring, states, sums, self.activation, slopes, stale=stale)
 
         def push(error: Array) -> None:
             drive = self._drive(weights, error)
-            motion.constant = fixed | {i: part + fixed[i] if i in fixed else part for i, part in drive.items()}
+            motion.returned = {i: part for i, part in drive.items() if self.graph.layers[i].maps is not None}
+            plain = {i: part for i, part in drive.items() if i not in motion.returned}
+            motion.constant = fixed | {i: part + fixed[i] if i in fixed else part for i, part in plain.items()}
             motion.stale |= {*drive}
 
         def renew(changed: Set[int]) -> None:
             if changed & self._into_output:
-                push(target - softmax(self._logits(motion, base).T))
+                push(target - softmax(self._logits(wiring, states, base).T))
 
         push(first_error)
-        empty = free.states[0][:, :0] if self._offset else free.states[0]
-        steps = self._settle(
-            motion, self._down, self._nudged_steps, renew if self._recomputes else None, observe, shake, empty
-        )
+        tolerance = self._tolerance(np.abs(first_error).max(axis=1, initial=0), True)
+        show = self._shown(motion, observe, free.states[0][:, :0] if self._offset else free.states[0])
+        again = renew if self._recomputes else None
+        steps = motion.settle(self._down, self._nudged_steps, tolerance, again, show, shake)
         if not self._offset:
             states -= start
         contrast = self._by_layer(states, free.states[0][:, :0])
@@ -263,80 +226,56 @@ class FloatRelax:
 
     # Parts ----------------------------------------------------------------------------------------------------------
 
-    def _settle(
-        self,
-        motion: _Motion,
-        groups: Sequence[Sequence[int]],
-        limit: int,
-        renew: Callable[[Set[int]], None] | None,
-        observe: Observer | None,
-        shake: Shake | None,
-        inputs: Array,
-    ) -> int:
-        """Take at most ``limit`` steps; ``renew`` gets the layers computed in the last one, from the second step on."""
-        plan, stale = self._plan, motion.stale
-        changed: set[int] = set()
-        for step in range(1, limit + 1):
-            if renew is not None and step > 1:
-                renew(changed)
-            if shake is not None:
-                stale.update(self._hidden)
-            changed = set()
-            moved = False
-            for group in groups:
-                due = [layer for layer in group if layer in stale]
-                stale.difference_update(due)
-                for layer in due:
-                    sums = motion.sums[plan.rows[layer]]
-                    motion.wiring.enter(layer, motion.states, motion.constant.get(layer), sums)
-                for layer in due:
-                    moved = self._finish(motion, plan.rows[layer], moved, shake)
-                    stale |= plan.readers[layer]
-                changed.update(due)
-            if observe is not None:
-                observe(step, [array.copy() for array in self._by_layer(motion.states, inputs)])
-            if self.tolerance is not None and not moved:
-                return step
-        return limit
+    def _tolerance(self, samples: Array, subtracted: bool) -> Tolerance | None:
+        """Return by how much states may change, times a factor of each sample; ``subtracted``: as they carry ds."""
+        if self.tolerance is None:
+            return None
+        sizes = self._nudge_sizes if subtracted else dict.fromkeys(self._nudge_sizes, 1.0)
+        return Tolerance({i: self.tolerance * size for i, size in sizes.items()}, samples)
 
-    def _finish(self, motion: _Motion, rows: slice, moved: bool, shake: Shake | None) -> bool:
-        """Renew the states of a layer from its sums; return whether any moved by more than the tolerance.
+    def _shown(self, motion: Motion, observe: Observer | None, inputs: Array) -> Callable[[int], object] | None:
+        """Return what shows an observer the states of all layers."""
+        if observe is None:
+            return None
+        return lambda step: observe(step, [array.copy() for array in self._by_layer(motion.states, inputs)])
 
-        With ``moved`` the answer is known, and nothing is compared; a few neurons are looked at before the others.
-        """
-        middle = rows.stop if shake is not None or self.tolerance is None else min(rows.start + _FIRST, rows.stop)
-        for part in (slice(rows.start, middle), slice(middle, rows.stop)):
-            states = motion.states[part]
-            if not len(states):
-                continue
-            if moved or self.tolerance is None:
-                motion.finish(part, states)
-                if shake is not None:
-                    shake(states.T)
-                continue
-            fresh = motion.wiring.scratch[: len(states)]
-            motion.finish(part, fresh)
-            if shake is not None:
-                shake(fresh.T)
-            states -= fresh
-            moved = not max(states.max(initial=0), -states.min(initial=0)) <= self.tolerance
-            states[...] = fresh
-        return moved
-
-    def _logits(self, motion: _Motion, base: Array | None) -> Array:
+    def _logits(self, wiring: Wiring, states: Array, base: Array | None) -> Array:
         """Return what enters the output layer, shape (classes, n)."""
         output = self.graph.output
-        logits = np.empty((self.graph.layers[output].size, motion.states.shape[1]), dtype=self._dtype)
-        motion.wiring.enter(output, motion.states, base, logits)
+        logits = np.empty((self.graph.layers[output].size, states.shape[1]), dtype=self._dtype)
+        wiring.enter(output, states, base, logits)
         return logits
 
     def _drive(self, weights: Sequence[Array], error: Array) -> dict[int, Array]:
         """Return ``β_f W_f^T e``, shape (neurons, n), by layer, for the layers that the error reaches."""
         drive: dict[int, Array] = {}
         for connection in self.graph.error_connections:
-            term = self._nudge * product(weights, connection, error).T
+            matrix, values = self.graph.matrices[connection.matrix], weights[connection.matrix]
+            apply = back if connection.transposed else forward
+            term = apply(self.graph, matrix, values, error.T)
+            term *= self._nudge * connection.scale
             drive[connection.target] = drive[connection.target] + term if connection.target in drive else term
         return drive
+
+    def _static_part(self, weights: Sequence[Array], layer: int, inputs: Array) -> Array:
+        """Return what input and bias add to a layer's sum, shape (neurons, n)."""
+        total: Array | None = None
+        for c in self._from_input[layer]:
+            matrix = self.graph.matrices[c.matrix]
+            term = (back if c.transposed else forward)(self.graph, matrix, weights[c.matrix], inputs.T)
+            if c.scale != 1:
+                term *= c.scale
+            total = term if total is None else total + term
+        if layer in self._biases:
+            bias = bias_of(self.graph.layers[layer], weights[self._biases[layer]])
+            total = np.repeat(bias, len(inputs), axis=1) if total is None else total + bias
+        assert total is not None
+        return total
+
+    def _winners(self, free: FreePhase) -> dict[int, Any]:
+        """Return where the layers of maps found what they led on in the free phase, by layer index."""
+        layers = [layer for layer in self.graph.hidden if layer.window > 1]
+        return {layer.index: lead_on(layer, free.states[layer.index].T)[1] for layer in layers}
 
     def _by_layer(self, values: Array, first: Array) -> list[Array]:
         """Return views of shape (n, neurons) by layer index: input as given, output empty."""
@@ -346,14 +285,3 @@ class FloatRelax:
     def _nothing(self, samples: int, layer: int) -> Array:
         """Return zeros of a layer, not to be written."""
         return np.broadcast_to(np.zeros((), dtype=self._dtype), (samples, self.graph.layers[layer].size))
-
-
-def _static(weights: Sequence[Array], connections: Sequence[Connection], inputs: Array) -> Array | None:
-    """Return what the input adds to a layer's sum, shape (neurons, n); None if it is not connected."""
-    total: Array | None = None
-    for c in connections:
-        term = (weights[c.matrix].T if c.transposed else weights[c.matrix]) @ inputs.T
-        if c.scale != 1:
-            term *= c.scale
-        total = term if total is None else total + term
-    return total

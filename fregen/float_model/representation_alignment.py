@@ -59,12 +59,12 @@ class RepresentationAlignmentNetwork(FeedforwardNetwork):
     def batch(self, inputs: Array, labels: Array) -> Batch:
         """Run a forward pass, then find targets from the output down."""
         graph, rho = self.graph, FloatActivation(self.design.numerics.activation.function)
-        states, sums = self._forward(self.noise.weights(self.weights), inputs, self.noise.shake)
+        done = self._forward(self.noise.weights(self.weights), inputs, self.noise.shake)
         carriers = self.noise.weights(self.errors)
-        errors = {graph.output: self._error(sums[-1], labels)}
-        for layer in reversed(graph.hidden):
-            moved = self._back(carriers, layer.index, errors)
+        errors = {graph.output: self._error(done.sums[-1], labels)}
+        for i in (layer.index for layer in reversed(graph.hidden)):
+            moved = self._back(carriers, i, errors, done.winners[i])
             moved *= self.design.learning.nudge
-            moved += sums[layer.index]
-            errors[layer.index] = rho(moved) - states[layer.index]
-        return Batch(sums[-1], self._directions(errors, states), 1, 1)
+            moved += done.sums[i]
+            errors[i] = rho(moved) - done.states[i]
+        return Batch(done.sums[-1].T, self._directions(errors, done), 1, 1)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..graph import Connection, Graph
-from .relax import product
+from .products import product, refuse_maps
 
 __all__ = ["EXACT_UP_TO", "hidden_connections", "hidden_matrix", "spectral_radius"]
 
@@ -52,6 +52,8 @@ def hidden_matrix(graph: Graph, weights: Sequence[Array]) -> Array:
     ------
     DataError
         If the number of matrices or a shape is not the graph's.
+    DesignError
+        If the graph has feature maps.
     """
     _check(graph, weights)
     first = _firsts(graph)
@@ -88,6 +90,8 @@ def spectral_radius(graph: Graph, weights: Sequence[Array], exact_up_to: int = E
     ------
     DataError
         If the number of matrices or a shape is not the graph's.
+    DesignError
+        If the graph has feature maps.
     """
     _check(graph, weights)
     if _firsts(graph)[-1] > exact_up_to:
@@ -139,6 +143,7 @@ def _firsts(graph: Graph) -> list[int]:
 
 
 def _check(graph: Graph, weights: Sequence[Array]) -> None:
+    refuse_maps(graph, "the hidden matrix (pooling makes it depend on the states)")
     if len(weights) != len(graph.matrices):
         raise DataError(f"the graph has {len(graph.matrices)} weight matrices, not {len(weights)}")
     for matrix, array in zip(graph.matrices, weights, strict=True):

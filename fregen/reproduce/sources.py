@@ -16,7 +16,7 @@ __all__ = ["code_hash", "module_hash", "modules"]
 
 _PACKAGE = Path(__file__).parents[1]
 
-_ALL = ("cifar.py", "datasets.py", "design.py", "graph.py", "initial.py", "train.py")
+_ALL = ("cifar.py", "datasets.py", "design.py", "graph.py", "initial.py", "layer_entries.py", "train.py")
 _FIXED = ("dither.py", "fixed.py", "spec.py", "tables.py", "golden")
 _REAL = ("float_model",)
 _MEASURED = (*_REAL, "reproduce/settling.py")

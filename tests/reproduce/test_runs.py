@@ -33,6 +33,7 @@ CHANGES = {
     "network.beta": 0.1,
     "network.scales": [{"source": 1, "target": 2, "scale": 0.5}],
     "network.block": 2,
+    "network.biases": True,
     "network.start": 2,
     "network.probability": 0.5,
     "network.graph_seed": 1,
