@@ -89,6 +89,23 @@ def _json(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _precision(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "--precision",
+        type=click.Choice(["double", "single"]),
+        default=default,
+        show_default=True,
+        help="Bits of real numbers: 64 or 32.",
+    )
+
+
+_TOLERANCE = click.option(
+    "--tolerance",
+    type=click.FloatRange(0, min_open=True),
+    help="End a sample's phase once its states move by less than this part of the nudge (model float).",
+)
+
+
 def _print_json(summary: Any) -> None:
     click.echo(json.dumps(summary, indent=1, default=str))
 
@@ -140,15 +157,25 @@ def demo(out: Path, quick: bool, as_json: bool) -> int:
     type=click.Choice(["fixed", "float", "backprop", "fa", "lra", "pep"]),
     default="fixed",
     show_default=True,
-    help="Integers, the paper in float64, or a baseline in float64.",
+    help="Integers, the paper in real numbers, or a baseline in real numbers.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Instead of the design's.")
 @click.option("--seed", type=SEED, help="Instead of the design's.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="File to renew after every epoch.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint.")
+@_precision("double")
+@_TOLERANCE
 @_json
 def train(
-    design: Path, model: Any, epochs: int | None, seed: int | None, checkpoint: Path | None, resume: bool, as_json: bool
+    design: Path,
+    model: Any,
+    epochs: int | None,
+    seed: int | None,
+    checkpoint: Path | None,
+    resume: bool,
+    precision: Any,
+    tolerance: float | None,
+    as_json: bool,
 ) -> int:
     """Train DESIGN in software: the golden model (fixed point), the float model or a baseline."""
     from .datasets import load
@@ -161,13 +188,25 @@ def train(
         chip = chip.replace(seed=seed)
     dataset = load(chip)
     with Bars() as bars:
-        result = run(chip, dataset, model, epochs, bars.only(model), checkpoint, checkpoint if resume else None)
+        result = run(
+            chip,
+            dataset,
+            model,
+            epochs,
+            bars.only(model),
+            checkpoint,
+            checkpoint if resume else None,
+            precision=precision,
+            tolerance=tolerance,
+        )
     if as_json:
         _print_json(
             {
                 "name": chip.name,
                 "model": model,
                 "seed": chip.seed,
+                "precision": precision,
+                "tolerance": tolerance,
                 "accuracy": result.last,
                 "best_accuracy": result.best,
                 "epochs": len(result.history),
@@ -351,8 +390,24 @@ def _tell_mismatches(first: tuple[str, ...], wave: Path | None) -> None:
 )
 @click.option("--scale", type=click.Choice(["quick", "full"]), default="quick", show_default=True, help="How much.")
 @click.option("--processes", type=click.IntRange(1, 256), default=os.cpu_count() or 1, help="Trainings at once.")
+@click.option("--only", multiple=True, metavar="NET", help="Train this net of the study alone; may be given again.")
+@click.option("--seeds", type=click.IntRange(1), help="Fewer than the scale's.")
+@click.option("--epochs", type=click.IntRange(1), help="Instead of the scale's.")
+@_precision("single")
+@_TOLERANCE
 @_json
-def reproduce(target: str, out: Path | None, scale: str, processes: int, as_json: bool) -> int:
+def reproduce(
+    target: str,
+    out: Path | None,
+    scale: Any,
+    processes: int,
+    only: tuple[str, ...],
+    seeds: int | None,
+    epochs: int | None,
+    precision: Any,
+    tolerance: float | None,
+    as_json: bool,
+) -> int:
     """Train a study's networks, in any number of sittings, and hold them against published numbers.
 
     TARGET: table1, table2, depth, fig2, fig4, fig5, fig6, freeze or noise; docs/reproduce.md tells what each does.
@@ -361,10 +416,11 @@ def reproduce(target: str, out: Path | None, scale: str, processes: int, as_json
     from . import reproduce as study
 
     chosen = study.target(target)
+    choice = study.Choice(only, seeds, epochs, precision, tolerance)
     folder = out or Path("build/reproduce") / chosen.name
     with Bars() as bars:
-        found = study.reproduce(chosen, scale, folder, processes, bars.only(chosen.name))  # type: ignore[arg-type]
-    written = sorted(str(folder / name) for name in study.files(chosen, scale))  # type: ignore[arg-type]
+        found = study.reproduce(chosen, scale, folder, processes, bars.only(chosen.name), choice)
+    written = sorted(str(folder / name) for name in study.files(chosen, scale))
     if as_json:
         rows = [{**vars(row), "difference": row.difference} for row in found.rows]
         _print_json({"target": chosen.name, "scale": scale, "rows": rows, "files": written})

@@ -29,11 +29,16 @@ from .float_model import (
 from .golden import NetworkModel
 from .spec import NetworkSpec
 
-__all__ = ["EpochRecord", "Model", "Progress", "TrainResult", "train"]
+__all__ = ["EpochRecord", "Model", "Precision", "Progress", "TrainResult", "train"]
 
 Model = Literal["fixed", "float", "backprop", "fa", "lra", "pep"]
-"""``fixed``: the golden model in integers; ``float``: the paper in float64; the others are baselines in float64:
-backpropagation, feedback alignment, local representation alignment, prototypical equilibrium propagation."""
+"""``fixed``: the golden model in integers; ``float``: the paper in real numbers; the others are baselines in real
+numbers: backpropagation, feedback alignment, local representation alignment, prototypical equilibrium propagation."""
+
+Precision = Literal["double", "single"]
+"""Real numbers of 64 or of 32 bits."""
+
+_TYPES = {"double": np.float64, "single": np.float32}
 
 _REAL: dict[str, type[FloatModel]] = {
     "float": FloatNetwork,
@@ -131,6 +136,8 @@ def train(
     checkpoint: str | Path | None = None,
     resume: str | Path | None = None,
     on_epoch: Callable[[EpochRecord], object] | None = None,
+    precision: Precision = "double",
+    tolerance: float | None = None,
 ) -> TrainResult:
     """Train and test.
 
@@ -152,12 +159,17 @@ def train(
         Checkpoint to go on from (``fixed`` only); may be the same file as ``checkpoint``.
     on_epoch : callable, optional
         Called after every epoch with its record.
+    precision : {"double", "single"}
+        Of real-valued models; ``single`` is faster, and what the paper's reference code computes in.
+    tolerance : float, optional
+        End the phases of a sample once it has settled (``float`` only); see
+        :class:`~fregen.float_model.relax.FloatRelax`.  By default all steps are taken.
 
     Raises
     ------
     DataError
         If a checkpoint is absent, damaged or of another training, holds more than ``epochs`` epochs, or cannot be
-        written; if a checkpoint is asked of a real-valued model.
+        written; if a checkpoint is asked of a real-valued model, or a precision or tolerance of one that has none.
     """
     begin = time.perf_counter()
     total = design.learning.epochs if epochs is None else epochs
@@ -165,7 +177,7 @@ def train(
         raise DataError(f"epochs: expected at least 1, not {total}")
     if model != "fixed" and (checkpoint is not None or resume is not None):
         raise DataError(f"a checkpoint holds weight words: only the model 'fixed' has one, not {model!r}")
-    network = _network(design, model)
+    network = _network(design, model, precision, tolerance)
     history: list[EpochRecord] = []
     if resume is not None and isinstance(network, NetworkModel):
         history = _resume(network, design, resume, total)
@@ -210,12 +222,22 @@ class _Reporter:
         self.progress(self.before + done, self.total, self.text)
 
 
-def _network(design: Design, model: Model) -> NetworkModel | FloatModel:
-    if model == "fixed":
-        return NetworkModel(NetworkSpec(design))
-    if model not in _REAL:
+def _network(design: Design, model: Model, precision: Precision, tolerance: float | None) -> NetworkModel | FloatModel:
+    if model != "fixed" and model not in _REAL:
         raise DataError(f"model: expected one of fixed, {', '.join(_REAL)}, not {model!r}")
-    return _REAL[model](design)
+    if precision not in _TYPES:
+        raise DataError(f"precision: expected one of {', '.join(_TYPES)}, not {precision!r}")
+    if tolerance is not None and model != "float":
+        raise DataError(f"tolerance: only the model 'float' ends its phases at one, not {model!r}")
+    if tolerance is not None and not tolerance > 0:
+        raise DataError(f"tolerance: expected more than 0, not {tolerance}")
+    if model == "fixed":
+        if precision != "double":
+            raise DataError("precision: the model 'fixed' has words; their formats are in the design's [numerics]")
+        return NetworkModel(NetworkSpec(design))
+    if model == "float":
+        return FloatNetwork(design, _TYPES[precision], tolerance=tolerance)
+    return _REAL[model](design, _TYPES[precision])
 
 
 def _text(history: list[EpochRecord], total: int) -> str:

@@ -1,5 +1,6 @@
 """Run the paper's experiments again, and studies beside them; ``docs/reproduce.md`` tells of both."""
 
+from .choice import Choice
 from .runs import Experiment, Outcome, execute
 from .settling import Settling, settle
 from .study import files, reproduce
@@ -10,6 +11,7 @@ from .targets import TARGETS, target
 __all__ = [
     "COLUMNS",
     "TARGETS",
+    "Choice",
     "Experiment",
     "Found",
     "Outcome",

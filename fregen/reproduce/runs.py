@@ -19,7 +19,7 @@ from ..datasets import load
 from ..design import Design
 from ..errors import DataError
 from ..float_model import FloatNetwork
-from ..train import Model, train
+from ..train import Model, Precision, train
 from .settling import Settling, settle
 from .sources import code_hash
 
@@ -45,7 +45,11 @@ class Experiment:
     epochs : int
         Passes over the training samples.
     settling : Settling, optional
-        How to measure the network's settling before and after the training; by default it is not measured.
+        How to measure the network's settling before and after the training, in float64; by default it is not measured.
+    precision : {"double", "single"}
+        Of real-valued models.
+    tolerance : float, optional
+        Where the phases of the model ``float`` end early.
     """
 
     label: str
@@ -53,6 +57,8 @@ class Experiment:
     model: Model
     epochs: int
     settling: Settling | None = None
+    precision: Precision = "double"
+    tolerance: float | None = None
 
     @property
     def digest(self) -> str:
@@ -63,8 +69,8 @@ class Experiment:
         for key in ("name", "hardware"):
             del table[key]
         measured = None if self.settling is None else asdict(self.settling)
-        depends = [table, self.model, self.epochs, measured, code_hash(self.model, measured is not None)]
-        text = json.dumps(depends, sort_keys=True)
+        how = [self.model, self.epochs, self.precision, self.tolerance, measured]
+        text = json.dumps([table, how, code_hash(self.model, measured is not None)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -183,7 +189,15 @@ def _run(experiment: Experiment, where: Path, told: Any) -> None:
 
     path = _record(where, experiment)  # named before the training, by the code that this process runs
     design, data = experiment.design, load(experiment.design)
-    result = train(design, data, experiment.model, experiment.epochs, on_epoch=tell)
+    result = train(
+        design,
+        data,
+        experiment.model,
+        experiment.epochs,
+        on_epoch=tell,
+        precision=experiment.precision,
+        tolerance=experiment.tolerance,
+    )
     settling = {}
     if experiment.settling is not None:
         model = FloatNetwork(design)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..figures import svg
+from .choice import Choice
 from .runs import Progress, execute
 from .tables import summarise, write_sheet, write_table
 from .target import Found, Scale, Target
@@ -11,7 +12,12 @@ __all__ = ["files", "reproduce"]
 
 
 def reproduce(
-    target: Target, scale: Scale, folder: Path, processes: int = 1, progress: Progress | None = None
+    target: Target,
+    scale: Scale,
+    folder: Path,
+    processes: int = 1,
+    progress: Progress | None = None,
+    choice: Choice | None = None,
 ) -> Found:
     """Run a target and write what :func:`files` names.
 
@@ -27,15 +33,19 @@ def reproduce(
         Trainings at once.
     progress : callable, optional
         As :func:`~fregen.reproduce.execute` calls it.
+    choice : Choice, optional
+        A part of the study, or other epochs, seeds or bits; tables and figure are of that part alone.
 
     Raises
     ------
     DataError
         If data or a record are absent or damaged.
+    DesignError
+        If the study has not what is chosen.
     OSError
         If the folder cannot be written.
     """
-    experiments = list(target.build(scale))
+    experiments = (choice or Choice()).experiments(target, scale)
     outcomes = execute(experiments, folder / "runs", processes, progress)
     runs = list(zip(experiments, outcomes, strict=True))
     rows = summarise(outcomes, target.published)
