@@ -3,7 +3,8 @@
 A layer whose sources did not change since it was computed is not computed again: it could only repeat.  From zero
 states every second layer of a layered network rests in every synchronous step, by turns, which halves the work.
 
-With a tolerance a sample that has settled is set aside, and the others go on in smaller arrays.
+With a tolerance a sample that has settled is set aside, and the others go on in smaller arrays.  To find out costs as
+much as half a step, so it is asked over two steps in six: two, because of layers that rest by turns.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -20,6 +21,9 @@ from .wiring import Plan, Wiring
 __all__ = ["Motion", "Tolerance"]
 
 Array = NDArray[Any]
+
+_EVERY = 6
+"""Whether samples have settled is asked over the last two steps of as many."""
 
 _WORTH = 0.8
 """Samples are set aside once no more than this part of those in motion still moves: copying costs time, too."""
@@ -94,8 +98,8 @@ class Motion:
         limit : int
             Most steps.
         tolerance : Tolerance, optional
-            A sample stops after the first step in which no state of it changed by more; without it all take all steps.
-            With ``renew``, ``observe`` or ``shake`` the samples stop together, after a step in which none moved.
+            A sample stops once no state of it changed by more in two steps; this is asked at every sixth step.  Without
+            it all take all steps.  With ``renew``, ``observe`` or ``shake`` the samples stop together.
         renew : callable, optional
             Gets the layers computed in the last step, before every step but the first.
         observe : callable, optional
@@ -111,6 +115,7 @@ class Motion:
         together = any(given is not None for given in (renew, observe, shake))
         whole = self.states, self.sums
         columns = np.arange(self.states.shape[1])
+        moved = np.zeros(len(columns), dtype=bool)
         changed: set[int] = set()
         taken = 0
         for step in range(1, limit + 1):
@@ -118,14 +123,14 @@ class Motion:
                 renew(changed)
             if shake is not None:
                 self.stale.update(self.plan.rows)
-            moved = np.zeros(len(columns), dtype=bool)
-            changed = self._step(groups, tolerance, moved, shake)
+            asked = tolerance if step % _EVERY in (_EVERY - 1, 0) else None
+            changed = self._step(groups, asked, moved, shake)
             taken += len(columns)
             if observe is not None:
                 observe(step)
-            left = np.count_nonzero(moved)
-            if tolerance is None:
+            if tolerance is None or step % _EVERY or step == limit:
                 continue
+            left = np.count_nonzero(moved)
             if not left:
                 break
             if not together and left <= _WORTH * len(columns):
@@ -134,6 +139,7 @@ class Motion:
                 columns = columns[moved]
                 tolerance = Tolerance(tolerance.layers, tolerance.samples[moved])
                 self._keep(moved)
+            moved = np.zeros(len(columns), dtype=bool)
         if len(columns) < whole[0].shape[1]:
             for all_samples, these in zip(whole, (self.states, self.sums), strict=True):
                 all_samples[:, columns] = these

@@ -96,10 +96,10 @@ class FloatRelax:
     dtype : numpy float type
         Type of all states.
     tolerance : float, optional
-        End a phase, sample by sample, after the first step that changes no state (or offset) by more than this part
-        of what the nudge amounts to in its layer: ``tolerance * 2**-g`` with g of :meth:`Graph.shrinkage`, in the
-        nudged phase times the sample's greatest ``|e|``.  (The free phase of form ``offset``, where nothing is
-        subtracted, has g = 0.)  By default every phase has its full T or K steps.
+        End a phase, sample by sample, once two steps have changed no state (or offset) by more than this part of what
+        the nudge amounts to in its layer: ``tolerance * 2**-g`` with g of :meth:`Graph.shrinkage`, in the nudged phase
+        times the sample's greatest ``|e|``.  (The free phase of form ``offset``, where nothing is subtracted, has
+        g = 0.)  It is asked at every sixth step.  By default every phase has its full T or K steps.
     """
 
     def __init__(self, design: Design, graph: Graph, dtype: Any = np.float64, tolerance: float | None = None) -> None:
