@@ -286,7 +286,7 @@ def show(design: Path, out: Path | None, as_json: bool) -> int:
                 f"{times['step']:,} ({times['hidden']:,} hidden to hidden, {times['readout']:,} readout)",
             ),
             ("multiplications once a sample", f"{times['input']:,} (from the input)"),
-            ("spectral radius, initial weights", f"{found['spectral_radius']:.4g}"),
+            ("spectral radius, initial weights", "-" if (r := found["spectral_radius"]) is None else f"{r:.4g}"),
         ]
     )
     click.echo(f"drawn: {', '.join(str(found['folder'] / name) for name in found['files'])}")
@@ -410,8 +410,8 @@ def reproduce(
 ) -> int:
     """Train a study's networks, in any number of sittings, and hold them against published numbers.
 
-    TARGET: table1, table2, depth, fig2, fig4, fig5, fig6, freeze or noise; docs/reproduce.md tells what each does.
-    MNIST is sought in the folder that FREGEN_DATA names.
+    TARGET: table1, table2, cifar, depth, fig2, fig4, fig5, fig6, freeze or noise; docs/reproduce.md tells of each.
+    MNIST (for cifar the published archive of CIFAR-10) is sought in the folder that FREGEN_DATA names.
     """
     from . import reproduce as study
 
@@ -487,7 +487,10 @@ def doctor(as_json: bool) -> int:
 )
 @_json
 def bench(out: Path, as_json: bool) -> int:
-    """Measure: golden model on MNIST, Verilator on the demonstration, generation.  Takes minutes."""
+    """Measure: golden model on MNIST, float model, Verilator on the demonstration, generation.  Takes minutes.
+
+    Of the float model only the ratios within one run can be compared.
+    """
     from .benchmark import bench as run
     from .benchmark import rows
 
