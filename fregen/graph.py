@@ -310,6 +310,26 @@ class Graph:
         rows, columns = self.shape(matrix)
         return columns, rows * matrix.kernel**2 if matrix.kernel else rows
 
+    def multiplications(self, matrix: Matrix) -> int:
+        """Count the multiplications of one product of a matrix with the states of one sample.
+
+        Parameters
+        ----------
+        matrix : Matrix
+            One of the graph's.
+
+        Returns
+        -------
+        int
+            As many as weights; of a convolution, times the pixels of a map of the target before it is pooled, where
+            the zeros of the padding count as multiplied.  Transposed it is as many.  Of a bias 0: it is added.
+        """
+        if matrix.source == ONE:
+            return 0
+        count = math.prod(self.shape(matrix))
+        target = self.layers[matrix.target]
+        return count if target.maps is None else count * math.prod(target.maps[1:])
+
 
 def _layers(network: Network) -> tuple[Layer, ...]:
     maps = network.maps()

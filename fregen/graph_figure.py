@@ -28,6 +28,8 @@ _PAD = 0.35
 _NAMED_UP_TO = 9
 """Layers up to which arcs and cells bear the names of their matrices."""
 _NOTES_WIDTH = 3.5
+_ROWS = {2: (0.09, -0.09), 3: (0.15, 0.0, -0.15)}
+"""Where the lines of text of a node stand, by how many there are."""
 
 
 @dataclass(frozen=True)
@@ -165,9 +167,22 @@ def _draw_net(axes: Axes, graph: Graph, arrows: Sequence[tuple[Connection, float
             )
         )
         name = layer_name(graph, layer.index) if unit > 1 else _short(graph, layer.index)
-        axes.text(layer.index, 0.09, name, fontsize=0.85 * size, color=GREY, ha="center", va="center", zorder=4)
-        text = f"{layer.size}"
-        axes.text(layer.index, -0.09, text, fontsize=1.15 * size, fontweight="bold", ha="center", va="center", zorder=4)
+        text = f"{layer.size}" if layer.maps is None else "×".join(map(str, layer.maps))
+        lines = [(name, 0.85 * size, GREY, "normal"), (text, min(1.15 * size, 48 * unit / len(text)), "black", "bold")]
+        if layer.window > 1:
+            lines.append((f"max {layer.window}×{layer.window}", 0.75 * size, GREY, "normal"))
+        for (words, fontsize, colour, weight), y in zip(lines, _ROWS[len(lines)], strict=True):
+            axes.text(
+                layer.index,
+                y,
+                words,
+                fontsize=fontsize,
+                fontweight=weight,
+                color=colour,
+                ha="center",
+                va="center",
+                zorder=4,
+            )
 
 
 def _draw_matrix(axes: Axes, graph: Graph, arrows: Sequence[tuple[Connection, float]], cell: float) -> None:

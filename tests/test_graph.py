@@ -3,7 +3,7 @@ import pytest
 
 from fregen.design import Network
 from fregen.errors import DesignError, GraphError
-from fregen.graph import Connection, Graph, Kind, Layer, Matrix
+from fregen.graph import ONE, Connection, Graph, Kind, Layer, Matrix
 from fregen.initial import glorot
 
 pytestmark = pytest.mark.unit
@@ -132,6 +132,50 @@ def test_shrinkage_counts_feedback_along_the_best_path():
     assert graph.shrinkage(0.5) == (16, 16, 16, 16, 11, 11, 11, 6, 6, 6, 1, 0)
     assert layered(4, 3, 3, 2, beta=2**-5).shrinkage(0.25) == (7, 7, 2, 0)
     assert layered(4, 3, 3, 2, beta=4.0).shrinkage(0.5) == (1, 1, 1, 0)
+
+
+# Feature maps and biases ----------------------------------------------------------------------------------------------
+
+IMAGE = {"channels": 2, "height": 6, "width": 8}
+
+
+def test_a_convolution_has_a_kernel_for_every_pair_of_maps():
+    graph = layered(IMAGE, {"channels": 3, "kernel": 3, "pool": 2}, {"channels": 5, "kernel": 2, "padding": 1}, 7, 4)
+    assert [(layer.size, layer.maps, layer.outputs) for layer in graph.layers] == [
+        (96, (2, 6, 8), 96),
+        (72, (3, 4, 6), 18),
+        (60, (5, 3, 4), 60),
+        (7, None, 7),
+        (4, None, 4),
+    ]
+    assert [(m.name, m.kernel, m.padding, graph.shape(m), graph.fans(m)) for m in graph.matrices] == [
+        ("W0", 3, 0, (3, 2 * 9), (18, 3 * 9)),
+        ("W1", 2, 1, (5, 3 * 4), (12, 5 * 4)),
+        ("W2", 0, 0, (7, 60), (60, 7)),
+        ("W3", 0, 0, (4, 7), (7, 4)),
+    ]
+
+
+def test_a_neuron_reads_only_what_leads_on_from_pooled_maps():
+    graph = layered(IMAGE, {"channels": 3, "kernel": 3, "pool": 2}, 4)
+    assert graph.shape(graph.matrices[1]) == (4, 3 * 2 * 3)
+    assert graph.fans(graph.matrices[1]) == (18, 4)
+
+
+def test_a_product_multiplies_every_weight_once_at_every_pixel_before_pooling():
+    graph = layered(IMAGE, {"channels": 3, "kernel": 3, "pool": 2}, {"channels": 5, "kernel": 2, "padding": 1}, 7, 4)
+    assert [graph.multiplications(m) for m in graph.matrices] == [54 * 4 * 6, 60 * 3 * 4, 7 * 60, 4 * 7]
+    assert [layered(4, 3, 2).multiplications(m) for m in layered(4, 3, 2).matrices] == [12, 6]
+
+
+def test_biases_are_a_column_for_neurons_or_maps_and_multiply_nothing():
+    graph = layered(IMAGE, {"channels": 3, "kernel": 3, "pool": 2}, 7, 4, biases=True)
+    assert [(m.name, m.source, graph.shape(m), graph.multiplications(m)) for m in graph.biases] == [
+        ("b1", ONE, (3, 1), 0),
+        ("b2", ONE, (7, 1), 0),
+        ("b3", ONE, (4, 1), 0),
+    ]
+    assert [m.name for m in graph.learned] == ["W0", "W1", "W2"]
 
 
 FORWARD = (Connection(0, 1, 0, False, 1.0, Kind.FORWARD), Connection(1, 2, 1, False, 1.0, Kind.FORWARD))

@@ -1,6 +1,8 @@
 """`fregen show`: what it tells is what the graph has, and the picture shows every connection in its own way."""
 
 import json
+import re
+import tomllib
 from pathlib import Path
 
 import matplotlib.image
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from matplotlib.colors import to_hex
-from matplotlib.patches import FancyArrowPatch
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from fregen import cli
 from fregen.design import Design
@@ -88,16 +90,23 @@ def test_table_holds_the_figures_and_the_folder_has_a_default(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("layers", "text"),
+    ("layers", "maps", "text"),
     [
-        ([64, 32, 32, 10], "64-32-32-10"),
-        ([784, *[64] * 5, 10], "784-(5×64)-10"),
-        ([4, *[3] * 5, 2, 2], "4-3-3-3-3-3-2-2"),
-        ([4, *[3] * 20, 2, 2], "21 hidden layers"),
+        ([64, 32, 32, 10], {}, "64-32-32-10"),
+        ([784, *[64] * 5, 10], {}, "784-(5×64)-10"),
+        ([4, *[3] * 5, 2, 2], {}, "4-3-3-3-3-3-2-2"),
+        ([4, *[3] * 20, 2, 2], {}, "21 hidden layers"),
+        (
+            [784, 18432, 4096, 10],
+            {0: [1, 28, 28], 1: [32, 24, 24], 2: [64, 8, 8]},
+            "1×28×28-32c-64c-10",
+        ),
+        ([64, 72, 8, 10, 10], {0: [1, 8, 8], 1: [2, 6, 6], 2: [2, 2, 2]}, "1×8×8-2c-2c-10-10"),
+        ([64, *[128] * 4, 10], {0: [1, 8, 8], **{i: [2, 8, 8] for i in range(1, 5)}}, "1×8×8-(4×2c)-10"),
     ],
 )
-def test_title_tells_the_sizes_in_a_few_characters(layers, text):
-    assert _sizes(layers) == text
+def test_title_tells_the_sizes_in_a_few_characters(layers, maps, text):
+    assert _sizes(layers, maps) == text
 
 
 def test_every_connection_has_an_arrow_and_fixed_feedback_looks_unlike_symmetric():
@@ -140,6 +149,101 @@ def test_designs_that_only_the_float_model_runs_are_shown(tmp_path):
     path.write_text("name = 'f'\n[network]\nlayers = [8, 4, 4, 4, 3]\nbeta = 0.1\nfeedback = 'asymmetric'\n")
     found = json.loads(run("show", path, "-o", tmp_path, "--json").stdout)
     assert found["weights"] == {"all": 32 + 16 + 16 + 12 + 16 + 16 + 12, "learned": 76, "fixed": 44}
+
+
+MAPS = """name = "maps"
+[network]
+biases = true
+layers = [
+    { channels = 1, height = 6, width = 6 },
+    { channels = 2, kernel = 3, pool = 2 },
+    { channels = 3, kernel = 2, padding = 1, pool = 3 },
+    5,
+    4,
+]
+"""
+"""Maps of 2 x 4 x 4, of which 2 x 2 x 2 states lead on, and of 3 x 3 x 3, of which 3 do."""
+
+
+def test_feature_maps_and_biases_are_told_in_figures_worked_by_hand(tmp_path):
+    """Weights 2 * 9 + 3 * 2 * 4 + 5 * 3 + 4 * 5 = 77, and 2 + 3 + 5 + 4 biases; W0 moves to 16 places, W1 to 9."""
+    (tmp_path / "maps.toml").write_text(MAPS)
+    found = json.loads(run("show", tmp_path / "maps.toml", "-o", tmp_path / "out", "--json").stdout)
+    assert found["layers"] == [36, 32, 27, 5, 4]
+    assert found["maps"] == {"0": [1, 6, 6], "1": [2, 4, 4], "2": [3, 3, 3]}
+    assert found["weights"] == {"all": 91, "learned": 91, "fixed": 0}
+    hidden = 2 * 24 * 9 + 2 * 15
+    assert found["multiplications"] == {
+        "hidden": hidden,
+        "readout": 20,
+        "input": 18 * 16,
+        "step": hidden + 20,
+        "error": 20,
+    }
+    assert [(c["matrix"] + "T" * c["transposed"], c["rows"], c["columns"]) for c in found["connections"]] == [
+        ("W0", 32, 36),
+        ("W1", 27, 8),
+        ("W2", 5, 3),
+        ("W3", 4, 5),
+        ("W1T", 8, 27),
+        ("W2T", 3, 5),
+        ("W3T", 5, 4),
+    ]
+    assert found["spectral_radius"] is None
+
+
+def test_table_and_picture_of_feature_maps_leave_the_spectral_radius_out(tmp_path):
+    (tmp_path / "maps.toml").write_text(MAPS)
+    text = run("show", tmp_path / "maps.toml", "-o", tmp_path / "out").stdout
+    assert re.search(r"spectral radius, initial weights +│ - ", text)
+    drawn = (tmp_path / "out" / "graph.svg").read_text()
+    assert "maps: 1×6×6-2c-3c-5-4" in drawn
+    assert "weights learned" in drawn
+    assert "spectral" not in drawn
+
+
+def test_nodes_of_feature_maps_bear_their_shape_and_windows():
+    figure = graph_figure(Graph.build(Design.parse(tomllib.loads(MAPS)).network), 0.5, "maps")
+    rows = {}
+    for text in figure.axes[0].texts:
+        x, y = text.get_position()
+        if x == int(x):
+            rows.setdefault(int(x), []).append((-y, text.get_text()))
+    assert [[text for _, text in sorted(rows[layer])] for layer in range(5)] == [
+        ["input", "1×6×6"],
+        ["hidden 1", "2×4×4", "max 2×2"],
+        ["hidden 2", "3×3×3", "max 3×3"],
+        ["hidden 3", "5"],
+        ["output", "4"],
+    ]
+
+
+@pytest.mark.parametrize("shape", [(128, 32, 32), (1024, 256, 256)])
+@pytest.mark.parametrize("more", [0, 10])
+def test_shape_of_the_largest_maps_fits_its_node(shape, more):
+    channels, height, width = shape
+    layers = [
+        {"channels": 1, "height": height, "width": width},
+        {"channels": channels, "kernel": 1},
+        *[2] * more,
+        2,
+    ]
+    figure = graph_figure(Graph.build(Design.parse({"name": "a", "network": {"layers": layers}}).network), 0.5, "a")
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    words = next(text for text in axes.texts if text.get_text() == "×".join(map(str, shape)))
+    box = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch)][1]
+    inside, outside = words.get_window_extent(), box.get_window_extent()
+    assert outside.x0 < inside.x0 < inside.x1 < outside.x1
+
+
+def test_biases_of_a_network_without_maps_learn_and_multiply_nothing(tmp_path):
+    text = TINY.read_text().replace("biases = false", "biases = true")
+    (tmp_path / "tiny.toml").write_text(text)
+    plain, found = (describe(Design.load(path)) for path in (TINY, tmp_path / "tiny.toml"))
+    assert found["weights"] == {"all": 464 + 6 + 5 + 10, "learned": 485, "fixed": 0}
+    assert {**found, "weights": None} == {**plain, "weights": None}
+    assert "maps" not in found
 
 
 @pytest.mark.parametrize(
