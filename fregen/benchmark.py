@@ -1,6 +1,8 @@
 """Measure what the project promises: golden model on MNIST, Verilator on the demonstration, generation.
 
-The golden model is measured in a process of its own with one thread, over whole epochs: order, batches, learning.
+The golden model is measured in a process of its own with one thread, over whole epochs: order, batches, learning.  So
+is the float model, in several ways of computing: :mod:`fregen.float_benchmark`.  Nothing is promised of it, and only
+the ratios within one run can be compared.
 """
 
 import json
@@ -15,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import __version__
+from . import __version__, float_benchmark
 from .datasets import DATA_VARIABLE, load
 from .demo import DESIGN, demo
 from .design import Design
@@ -61,7 +63,7 @@ def bench(out: str | Path, progress: Progress | None = None) -> dict[str, Any]:
     tell: Progress = progress or (lambda *_: None)
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    figures: dict[str, Any] = dict.fromkeys(WANTED)
+    figures: dict[str, Any] = dict.fromkeys((*WANTED, "float_model"))
     reasons: dict[str, str] = {}
     details: dict[str, Any] = {}
     load_before = os.getloadavg()
@@ -78,11 +80,12 @@ def bench(out: str | Path, progress: Progress | None = None) -> dict[str, Any]:
     measure(("generate_seconds",), lambda: _generation(tell))
     measure(("golden_samples_per_s", "mnist_accuracy_10_epochs"), lambda: _golden(tell))
     measure(("golden_states_samples_per_s",), lambda: _states(tell))
+    measure(("float_model",), lambda: _float_model(tell))
     with tempfile.TemporaryDirectory(prefix="fregen-bench-") as scratch:
         measure(("rtl_cycles_per_s", "demo_seconds"), lambda: _hardware(Path(scratch), tell))
     result = {
         **figures,
-        "ratios": {name: _ratio(name, value) for name, value in figures.items() if value is not None},
+        "ratios": {name: _ratio(name, figures[name]) for name in WANTED if figures[name] is not None},
         "wanted": WANTED,
         "reasons": reasons,
         **details,
@@ -99,7 +102,9 @@ def rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
         value = figures[name]
         measured = f"not measured: {figures['reasons'].get(name)}" if value is None else _shown(name, value)
         lines.append((name, measured, ("at most " if name.endswith("seconds") else "at least ") + _shown(name, wanted)))
-    return lines
+    if figures["float_model"] is None:
+        return [*lines, ("float_model", f"not measured: {figures['reasons'].get('float_model')}", "")]
+    return [*lines, *float_benchmark.rows(figures["float_model"])]
 
 
 def _shown(name: str, value: float) -> str:
@@ -157,7 +162,7 @@ def mnist_design(states: bool = False) -> Design:
 
 
 def _golden(tell: Progress) -> dict[str, Any]:
-    found = _alone(mnist_design(), 10, partial(tell, "MNIST, offset"))
+    found = _training(mnist_design(), 10, partial(tell, "MNIST, offset"))
     return {
         "golden_samples_per_s": found["samples_per_s"],
         "mnist_accuracy_10_epochs": found["accuracy"],
@@ -166,19 +171,25 @@ def _golden(tell: Progress) -> dict[str, Any]:
 
 
 def _states(tell: Progress) -> dict[str, Any]:
-    found = _alone(mnist_design(states=True), _STATES_EPOCHS, partial(tell, "MNIST, states"))
+    found = _training(mnist_design(states=True), _STATES_EPOCHS, partial(tell, "MNIST, states"))
     return {"golden_states_samples_per_s": found["samples_per_s"], "golden_states": found}
 
 
-def _alone(design: Design, epochs: int, progress: Callable[[int, int, str], object]) -> dict[str, Any]:
-    """Train in a fresh process with one thread; return what it measured."""
-    command = [sys.executable, "-c", "from fregen.benchmark import measure_training; measure_training()"]
+def _training(design: Design, epochs: int, progress: Callable[[int, int, str], object]) -> dict[str, Any]:
+    return _alone(measure_training, {"design": design.table(), "epochs": epochs}, progress)
+
+
+def _alone(
+    inner: Callable[[], None], asked: dict[str, Any], progress: Callable[[int, int, str], object]
+) -> dict[str, Any]:
+    """Call ``inner`` in a fresh process with one thread; return what it measured."""
+    command = [sys.executable, "-c", f"from {inner.__module__} import {inner.__name__} as inner; inner()"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **_ONE_THREAD}
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps({"design": design.table(), "epochs": epochs}))
+        process.stdin.write(json.dumps(asked))
         process.stdin.close()
         found = None
         for line in process.stdout:
@@ -188,7 +199,7 @@ def _alone(design: Design, epochs: int, progress: Callable[[int, int, str], obje
             else:
                 found = message
     if process.returncode or not isinstance(found, dict):
-        raise FregenError(f"the measurement of {design.name} ended with code {process.returncode}")
+        raise FregenError(f"{inner.__name__} ended with code {process.returncode}")
     if "error" in found:
         raise DataError(found["error"])
     return found
@@ -233,6 +244,18 @@ def measure_training() -> None:
         "threads": 1,
     }
     print(json.dumps(found), flush=True)
+
+
+# Float model --------------------------------------------------------------------------------------------------------
+
+
+def _float_model(tell: Progress) -> dict[str, Any]:
+    try:
+        path = mnist_design().data.path
+    except DataError:
+        path = None
+    asked = float_benchmark.request(path)
+    return {"float_model": _alone(float_benchmark.measure_cases, asked, partial(tell, "float model"))}
 
 
 # Hardware -----------------------------------------------------------------------------------------------------------

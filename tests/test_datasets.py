@@ -85,6 +85,12 @@ def test_limits_take_the_first_samples():
     ("layers", "data", "message"),
     [
         ((63, 3, 10), {}, "a sample has 64 values, but network.layers begins with 63; make it 64"),
+        (
+            ({"channels": 4, "height": 4, "width": 4}, {"channels": 2, "kernel": 3}, 10),
+            {},
+            "a sample has the shape (1, 8, 8), but network.layers begins with (4, 4, 4); make it "
+            "{ channels = 1, height = 8, width = 8 }",
+        ),
         ((64, 3, 9), {}, "there are 10 classes, but network.layers ends with 9; make it 10 or more"),
         ((64, 3, 10), {"train": 1438}, "data.train asks for 1438 samples, but there are 1437"),
         ((64, 3, 10), {"test": 361}, "data.test asks for 361 samples, but there are 360"),

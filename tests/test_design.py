@@ -101,6 +101,73 @@ def test_what_makes_no_topology_is_refused(network, message):
     assert message in str(caught.value)
 
 
+IMAGE = {"channels": 1, "height": 8, "width": 6}
+MAPS = {"channels": 2, "kernel": 3}
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            [IMAGE, {"channels": 0, "kernel": 3}, 2],
+            "network.layers.1.channels: input should be greater than or equal to 1",
+        ),
+        ([IMAGE, {"channels": 2}, 2], "network.layers.1.kernel: this key is required"),
+        (
+            [IMAGE, {**MAPS, "stride": 2}, 2],
+            "network.layers.1.stride: unknown key; known here: channels, kernel, padding",
+        ),
+        ([IMAGE, {**MAPS, "padding": 3}, 2], "network.layers.1: padding must be less than the kernel, 3, not 3"),
+        ([{"channels": 1, "height": 8}, MAPS, 2], "network.layers.0.width: this key is required"),
+        ([IMAGE, {"channels": 2, "kernel": 7}, 2], "hidden layer 1: a kernel of 7 exceeds 8 x 6 pixels"),
+        ([IMAGE, {**MAPS, "pool": 4}, 2], "hidden layer 1: windows of 4 do not divide its 6 x 4 pixels"),
+        ([IMAGE, {**MAPS, "pool": 2}, {**MAPS, "kernel": 4}, 2], "hidden layer 2: a kernel of 4 exceeds 3 x 2 pixels"),
+        ([IMAGE, 5, 2], "an input with height and width needs a layer with a kernel above it"),
+        ([48, MAPS, 2], "an input with height and width needs a layer with a kernel above it"),
+        ([IMAGE, 5, MAPS, 2], "layers with a kernel lie side by side above the input"),
+        ([IMAGE, MAPS, MAPS], "layers with a kernel lie side by side above the input, numbers of neurons above them"),
+        ([IMAGE, IMAGE, MAPS, 2], "the input alone, the first layer, has height and width"),
+        ([MAPS, MAPS, 2], "the input alone, the first layer, has height and width; no other has, and it has no kernel"),
+    ],
+)
+def test_wrong_feature_maps_are_refused(layers, message):
+    with pytest.raises(DesignError) as caught:
+        Design.parse(table("network.layers", layers))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("keys", [{"topology": "residual", "block": 2}, {"feedback": "asymmetric"}])
+def test_feature_maps_are_layered_and_symmetric(keys):
+    with pytest.raises(DesignError, match="with convolution topology is 'layered' and feedback 'symmetric'"):
+        Design.parse({"name": "maps", "network": {"layers": [IMAGE, MAPS, 5, 4, 3, 2], **keys}})
+
+
+def test_feature_maps_have_sizes_and_are_read_back_the_same():
+    design = Design.parse(
+        table("network.layers", [IMAGE, {**MAPS, "pool": 2}, {**MAPS, "kernel": 1, "padding": 0}, 5, 2])
+    )
+    assert design.network.maps() == {0: (1, 8, 6), 1: (2, 6, 4), 2: (2, 3, 2)}
+    assert (design.network.sizes, design.network.hidden) == ((48, 48, 12, 5, 2), (48, 12, 5))
+    assert Design.parse(design.table()) == design
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (
+            "network.layers",
+            [IMAGE, MAPS, 2],
+            "network.layers: fixed point has no convolution; only the float model has it",
+        ),
+        ("network.biases", True, "network.biases: fixed point has none; only the float model has them"),
+    ],
+)
+def test_fixed_point_refuses_maps_and_biases(key, value, message):
+    with pytest.raises(DesignError) as caught:
+        NetworkSpec(Design.parse(table(key, value)))
+    assert message in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("section", "values", "message"),
     [

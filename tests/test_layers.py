@@ -26,6 +26,7 @@ ORDER = [
     {"verify", "graph_figure"},
     {"generate", "show", "reproduce"},
     {"demo"},
+    {"float_benchmark"},
     {"benchmark"},
     {"console"},
     {"cli"},

@@ -139,3 +139,37 @@ def test_faults_are_named(dataset, tmp_path):
         train(DESIGN, dataset, "float", checkpoint=tmp_path / "c.npz")
     with pytest.raises(DataError, match="model: expected one of fixed, float, backprop, fa, lra, pep, not 'double'"):
         train(DESIGN, dataset, "double")
+
+
+def test_precision_and_tolerance_reach_the_model(dataset):
+    double, single, early = (
+        train(
+            DESIGN.replace(learning={"nudged": "states", "free_steps": 60, "nudged_steps": 60}), dataset, "float", **how
+        )
+        for how in ({}, {"precision": "single"}, {"tolerance": 1e-6})
+    )
+    assert double.weights[0].dtype == early.weights[0].dtype == np.float64
+    assert single.weights[0].dtype == np.float32
+    for a, b, c in zip(double.weights, single.weights, early.weights, strict=True):
+        np.testing.assert_allclose(b, a, atol=1e-3)
+        np.testing.assert_allclose(c, a, atol=1e-4)
+        assert not np.array_equal(a, c)
+    assert double.history[0].free_steps == double.history[0].nudged_steps == 60
+    assert early.history[0].free_steps < 40
+    assert early.history[0].nudged_steps < 60
+
+
+@pytest.mark.parametrize(
+    ("model", "how", "message"),
+    [
+        ("fixed", {"precision": "single"}, "precision: the model 'fixed' has words; their formats are in the design's"),
+        ("float", {"precision": "half"}, "precision: expected one of double, single, not 'half'"),
+        ("fixed", {"tolerance": 0.1}, "tolerance: only the model 'float' ends its phases at one, not 'fixed'"),
+        ("backprop", {"tolerance": 0.1}, "tolerance: only the model 'float' ends its phases at one, not 'backprop'"),
+        ("float", {"tolerance": 0.0}, "tolerance: expected more than 0, not 0.0"),
+    ],
+)
+def test_a_model_has_only_its_own_options(dataset, model, how, message):
+    with pytest.raises(DataError) as caught:
+        train(DESIGN, dataset, model, **how)
+    assert str(caught.value).startswith(message)

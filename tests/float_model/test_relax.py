@@ -195,6 +195,25 @@ def test_tolerance_ends_a_phase_early_at_nearly_the_same_states():
     np.testing.assert_allclose(nudged_early.contrast[1], nudged.contrast[1], atol=1e-8)
 
 
+@pytest.mark.parametrize(("nudged", "order"), FORMS)
+def test_samples_that_settle_are_set_aside_and_none_takes_anothers_place(nudged, order):
+    """The largest inputs take the most steps; every sample ends where it would after all steps."""
+    inputs, target = samples(12)
+    inputs *= np.linspace(0, 2, 12)[:, None]
+    full = deep(nudged=nudged, order=order, beta=0.25)
+    early = FloatNetwork(full.design, tolerance=1e-4)
+    free, free_early = (network.relax.free(full.weights, inputs) for network in (full, early))
+    ends, ends_early = (
+        network.relax.nudged(full.weights, phase, target) for network, phase in ((full, free), (early, free_early))
+    )
+    for layer in (1, 2, 3):
+        np.testing.assert_allclose(free_early.states[layer], free.states[layer], atol=1e-3)
+        np.testing.assert_allclose(ends_early.contrast[layer], ends.contrast[layer], atol=1e-3)
+    alone = [early.relax.free(full.weights, inputs[i : i + 1]).steps for i in range(12)]
+    assert all(steps % 6 == 0 for steps in alone)
+    assert np.mean(alone) <= free_early.steps < max(alone), "some are set aside before the last has settled"
+
+
 def test_observer_sees_every_step_and_later_steps_leave_it_alone():
     network, seen = hand(free_steps=3), []
     network.relax.free(network.weights, INPUT, lambda step, states: seen.append((step, states[2])))

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
@@ -11,7 +12,8 @@ from click.testing import CliRunner
 
 from fregen import cli
 from fregen.design import Design
-from fregen.reproduce import TARGETS, Experiment, Sheet, Target, files, reproduce
+from fregen.errors import DesignError
+from fregen.reproduce import TARGETS, Choice, Experiment, Sheet, Target, files, reproduce
 from fregen.reproduce.plots import against_published
 
 pytestmark = pytest.mark.e2e
@@ -43,6 +45,11 @@ def only_measures(scale):
     return iter(())
 
 
+def trained(scale):
+    """What a study makes of its experiments where nothing is chosen: real numbers in single precision."""
+    return [replace(e, precision="double" if e.model == "fixed" else "single") for e in build(scale)]
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study") / "small"
@@ -63,7 +70,7 @@ def test_a_study_writes_exactly_its_files(done):
     folder, _ = done
     assert files(SMALL, "full") == [f"small_full{end}" for end in (".svg", ".png", ".csv", ".md", "_measured.csv")]
     assert entries(folder) == sorted([*files(SMALL, "full"), "runs"])
-    assert entries(folder / "runs") == sorted(f"{e.digest}.json" for e in build("full"))
+    assert entries(folder / "runs") == sorted(f"{e.digest}.json" for e in trained("full"))
     assert (folder / "small_full.svg").read_text().lstrip().startswith(("<?xml", "<svg"))
     assert min(matplotlib.image.imread(folder / "small_full.png").shape[:2]) > 200
 
@@ -71,8 +78,8 @@ def test_a_study_writes_exactly_its_files(done):
 def test_what_is_written_is_what_was_found(done):
     folder, found = done
     assert found.title == "A small study (full)"
-    assert [experiment for experiment, _ in found.runs] == list(build("full"))
-    assert [outcome.digest for _, outcome in found.runs] == [experiment.digest for experiment in build("full")]
+    assert [experiment for experiment, _ in found.runs] == trained("full")
+    assert [outcome.digest for _, outcome in found.runs] == [experiment.digest for experiment in trained("full")]
     assert [(row.label, row.seeds, row.published) for row in found.rows] == [
         ("fixed point", 2, None),
         ("real", 2, 50.0),
@@ -198,3 +205,46 @@ def test_figure_2_of_an_image_is_what_the_document_says(images, tmp_path):
         rows = [(float(row["beta"]), int(row["step"]), float(row["change"])) for row in csv.DictReader(file)]
     still = {beta: [step for b, step, change in rows if b == beta and change < 1e-6] for beta in (0.01, 0.25, 1.0, 4.0)}
     assert still == {0.01: list(range(9, 51)), 0.25: [], 1.0: [], 4.0: []}
+
+
+# A part of a study -------------------------------------------------------------------------------------------------
+
+
+def test_a_choice_of_everything_is_the_study_in_single_precision():
+    assert Choice().experiments(SMALL, "full") == trained("full")
+    double = Choice(precision="double").experiments(SMALL, "full")
+    assert double == list(build("full"))
+    assert len({e.digest for e in double} | {e.digest for e in trained("full")}) == 6, "fixed point has no precision"
+
+
+def test_a_choice_takes_nets_seeds_epochs_and_a_tolerance():
+    chosen = Choice(only=("real",), seeds=1, epochs=7, tolerance=0.5).experiments(SMALL, "full")
+    assert [(e.label, e.design.seed, e.epochs, e.precision, e.tolerance) for e in chosen] == [
+        ("real", 0, 7, "single", 0.5)
+    ]
+    assert chosen[0].digest != replace(chosen[0], tolerance=None).digest
+    fixed = Choice(only=("fixed point",), tolerance=0.5).experiments(SMALL, "full")
+    assert fixed == [e for e in build("full") if e.model == "fixed"], "words have no tolerance"
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (Choice(only=("real", "none")), "small has no net 'none'; it has: fixed point; real"),
+        (Choice(seeds=3), "small: expected 1 to 2 seeds at the scale 'full', not 3"),
+    ],
+)
+def test_a_choice_that_the_study_has_not_is_refused(choice, message):
+    with pytest.raises(DesignError) as caught:
+        choice.experiments(SMALL, "full")
+    assert str(caught.value) == message
+
+
+def test_a_part_is_trained_alone_and_told_of(tmp_path, monkeypatch):
+    monkeypatch.setitem(TARGETS, "small", SMALL)
+    part = ("--only", "real", "--seeds", 1, "--epochs", 1, "--tolerance", 0.1, "--precision", "double")
+    found = json.loads(run("small", "-o", tmp_path, "--scale", "full", *part, "--processes", 1, "--json").stdout)
+    assert [(row["label"], row["seeds"], row["epochs"]) for row in found["rows"]] == [("real", 1, 1)]
+    assert len(entries(tmp_path / "runs")) == 1
+    failed = run("small", "-o", tmp_path, "--only", "unreal", code=3)
+    assert "small has no net 'unreal'; it has: fixed point; real" in failed.output
