@@ -168,7 +168,7 @@ def test_convolutional_nets(name, scale):
         assert (network.beta, network.biases, learning.nudge) == (0.01, True, 0.25)
         assert e.design.numerics.activation.function == "hard-sigmoid"
         assert (learning.free_steps, learning.nudged_steps) == phases
-        assert (learning.optimizer, learning.rate) == ("adam", 2e-4 if cifar else 1e-3)
+        assert (learning.optimizer, learning.rate) == ("adam", 2e-4)
         assert learning.batch == (20 if scale == "quick" else 128)
 
 
