@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fregen.datasets import Dataset
+from fregen.design import Design
 from fregen.errors import DesignError
 from fregen.graph import Graph
 from fregen.reproduce import TARGETS, Outcome, Settling, figure_targets, files, target
@@ -170,6 +171,12 @@ def test_convolutional_nets(name, scale):
         assert (learning.free_steps, learning.nudged_steps) == phases
         assert (learning.optimizer, learning.rate) == ("adam", 2e-4)
         assert learning.batch == (20 if scale == "quick" else 128)
+
+
+def test_the_convolutional_example_is_table_1s_net_in_few_steps():
+    example = Design.load(DOCUMENT.parents[1] / "examples" / "convolutional.toml")
+    (wanted,) = [e for e in build("table1", "full") if e.label == "conv, FRE-RNN, T/K = 6/4" and e.design.seed == 0]
+    assert example.replace(learning={"epochs": wanted.design.learning.epochs}) == wanted.design
 
 
 def test_table1():
