@@ -216,7 +216,8 @@ def test_depth():
         assert widths == ((12, 12, "stochastic") if e.label.endswith("12/12") else (16, 16, "nearest"))
         learning, network = e.design.learning, e.design.network
         assert (learning.nudged, learning.free_steps, learning.nudged_steps) == ("offset", 3, 1)
-        assert (learning.rate, learning.nudge, network.beta, learning.batch) == (2**-4, 0.5, 2**-5, 16)
+        rate, batch = (2**-3, 32) if network.feedback == "asymmetric" else (2**-4, 16)
+        assert (learning.rate, learning.nudge, network.beta, learning.batch) == (rate, 0.5, 2**-5, batch)
         assert (learning.optimizer, e.model) == ("sgd", "fixed")
         if network.topology == "random":
             assert network.graph_seed == e.design.seed
