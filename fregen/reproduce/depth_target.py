@@ -12,7 +12,7 @@ __all__ = ["DEPTH"]
 TWELVE = {"state": "q1.11", "weight": "q2.10", "offset": "q3.9", "rounding": "stochastic"}
 """12/12 bits with stochastic rounding of the update; 16/16 to nearest even is the default of a design.
 
-What is rounded away at random adds up to noise on the weights: with q3.9 the nets end 0.2 to 0.5 points lower, and the few
+Rounding at random adds up to noise on the weights: with q3.9 the nets end 0.2 to 0.5 points below 16/16.  The few
 weights that q2.10 holds at 2 do not miss the range."""
 
 _FALLING = {
