@@ -1,8 +1,9 @@
-"""Checkpoints: weight words, dither key and history of a training, bound to their design.
+"""Checkpoints: weights, history and all else that a training goes on from, bound to its design.
 
-One ``.npz`` file without pickle.  ``header`` is a JSON text (design, hash of its numerics, epochs done, dither key,
-history, hash of everything); ``matrix_0``, ``matrix_1``, ... are the weight words as int32, shape (target, source).
-The file appears whole or not at all: it is written beside its place, synced and then renamed.
+One ``.npz`` file without pickle.  ``header`` is a JSON text (design, hash of its numerics, what learns and how, epochs
+done, dither key, history, hash of everything); ``matrix_0``, ``matrix_1``, ... are the weights, shape (target, source):
+words as int32, or the values of a real-valued model, float32 or float64, beside which stand ``memory.NAME``, what its
+optimiser and noise remember.  The file appears whole or not at all: it is written beside its place, synced and renamed.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ from numpy.typing import NDArray
 from .archive import read_arrays
 from .design import Design
 from .errors import DataError, DesignError
+from .fixed import Q
 from .graph import Graph
 
 __all__ = ["Checkpoint", "load", "save"]
 
 _KIND = "fregen checkpoint"
-_VERSION = 1
+_VERSION = 2
+_MEMORY = "memory."
 
 
 @dataclass(frozen=True)
@@ -36,66 +39,61 @@ class Checkpoint:
     ----------
     design : Design
         The design that was trained.
-    weights : list of int64 arrays
-        Words by matrix index, shape (target, source).
+    weights : list of arrays
+        By matrix index, shape (target, source): int64 words, or the values of a real-valued model, all of one type.
     epoch : int
         Epochs done.
     key : int
-        Dither key of the next update.
+        Dither key of the next update; 0 for real-valued models.
     history : list of dict
         One record an epoch, plain numbers.
+    how : dict
+        What learned, and its settings: ``{"model": "fixed"}``, or plain values beside.
+    memory : dict of str to array
+        What a real-valued model goes on from beside its weights (:meth:`fregen.float_model.FloatModel.memory`).
     """
 
     design: Design
-    weights: list[NDArray[np.int64]]
+    weights: Sequence[NDArray[Any]]
     epoch: int
     key: int
-    history: list[dict[str, float]]
+    history: Sequence[Mapping[str, float]]
+    how: Mapping[str, Any] = field(default_factory=lambda: {"model": "fixed"})
+    memory: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def save(
-    path: str | Path,
-    design: Design,
-    weights: Sequence[NDArray[Any]],
-    epoch: int,
-    key: int,
-    history: Sequence[Mapping[str, float]],
-) -> None:
+def save(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, replacing an older one in one step.
 
     Parameters
     ----------
     path : str or Path
         File to write.
-    design : Design
-        The design that is trained.
-    weights : sequence of integer arrays
-        Words by matrix index, shape (target, source).
-    epoch : int
-        Epochs done.
-    key : int
-        Dither key of the next update.
-    history : sequence of mappings
-        One record an epoch, plain numbers.
+    checkpoint : Checkpoint
+        What to write.
 
     Raises
     ------
     DataError
-        If number, shape, type or range of the words do not fit the design, or the file cannot be written.
+        If number, shape, type or range of the weights do not fit the design, or the file cannot be written.
     """
-    path = Path(path)
-    words = _checked(path, design, list(weights))
+    path, design = Path(path), checkpoint.design
+    weights = _checked(path, design, checkpoint.how, checkpoint.weights)
     header: dict[str, Any] = {
         "kind": _KIND,
         "version": _VERSION,
         "design": design.table(),
         "numerics": design.numerics_hash(),
-        "epoch": epoch,
-        "key": key,
-        "history": [dict(record) for record in history],
+        "how": dict(checkpoint.how),
+        "epoch": checkpoint.epoch,
+        "key": checkpoint.key,
+        "history": [dict(record) for record in checkpoint.history],
     }
-    header["content"] = _content_hash(header, words)
-    arrays = {f"matrix_{index}": array.astype(np.int32) for index, array in enumerate(words)}
+    arrays = {f"matrix_{index}": array for index, array in enumerate(weights)}
+    arrays |= {f"{_MEMORY}{name}": np.asarray(array) for name, array in checkpoint.memory.items()}
+    header["content"] = _content_hash(header, arrays)
+    if checkpoint.how["model"] == "fixed":
+        arrays = {name: array.astype(np.int32) for name, array in arrays.items()}
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,12 +143,15 @@ def load(path: str | Path, design: Design | None = None) -> Checkpoint:
             "use its own design file, or train anew"
         )
     expected = [f"matrix_{index}" for index in range(len(Graph.build(stored.network).matrices))]
-    if sorted(arrays) != sorted(expected):
-        raise DataError(f"{path}: expected the arrays {', '.join(expected)}, not {', '.join(sorted(arrays)) or 'none'}")
-    words = _checked(path, stored, [arrays[name] for name in expected])
-    if _content_hash(header, words) != header["content"]:
+    memory = {name: array for name, array in arrays.items() if name.startswith(_MEMORY)}
+    found = sorted(set(arrays) - set(memory))
+    if found != sorted(expected):
+        raise DataError(f"{path}: expected the arrays {', '.join(expected)}, not {', '.join(found) or 'none'}")
+    weights = _checked(path, stored, header["how"], [arrays[name] for name in expected])
+    if _content_hash(header, dict(zip(expected, weights, strict=True)) | memory) != header["content"]:
         raise DataError(f"{path}: the content does not match its hash: the file was damaged or changed")
-    return Checkpoint(stored, words, header["epoch"], header["key"], header["history"])
+    remembered = {name.removeprefix(_MEMORY): array for name, array in memory.items()}
+    return Checkpoint(stored, weights, header["epoch"], header["key"], header["history"], header["how"], remembered)
 
 
 def _header(path: Path, array: NDArray[Any]) -> dict[str, Any]:
@@ -161,41 +162,58 @@ def _header(path: Path, array: NDArray[Any]) -> dict[str, Any]:
     if not isinstance(header, dict) or header.get("kind") != _KIND:
         raise DataError(f"{path}: expected a fregen checkpoint; its header says otherwise")
     if header.get("version") != _VERSION:
-        raise DataError(f"{path}: expected checkpoint version {_VERSION}, not {header.get('version')!r}")
-    types = {"design": dict, "numerics": str, "epoch": int, "key": int, "history": list, "content": str}
+        raise DataError(f"{path}: expected checkpoint version {_VERSION}, not {header.get('version')!r}; train anew")
+    types = {"design": dict, "numerics": str, "how": dict, "epoch": int, "key": int, "history": list, "content": str}
     for key, kind in types.items():
         if not isinstance(header.get(key), kind):
             raise DataError(f"{path}: header: expected {key} of type {kind.__name__}, not {header.get(key)!r}")
     return header
 
 
-def _checked(path: Path, design: Design, words: list[NDArray[Any]]) -> list[NDArray[np.int64]]:
-    graph, q = Graph.build(design.network), design.numerics.weight
-    if len(words) != len(graph.matrices):
-        raise DataError(f"{path}: the design has {len(graph.matrices)} weight matrices, not {len(words)}")
-    checked = []
-    for matrix, given in zip(graph.matrices, words, strict=True):
+def _checked(path: Path, design: Design, how: Mapping[str, Any], weights: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Return the weights as they are handed on: int64 words, or values as they are."""
+    graph = Graph.build(design.network)
+    if len(weights) != len(graph.matrices):
+        raise DataError(f"{path}: the design has {len(graph.matrices)} weight matrices, not {len(weights)}")
+    fixed, checked = how.get("model") == "fixed", []
+    for matrix, given in zip(graph.matrices, weights, strict=True):
         array, shape = np.asarray(given), graph.shape(matrix)
+        where = f"{path}: {matrix.name}"
         if array.shape != shape:
-            raise DataError(f"{path}: {matrix.name}: expected {shape[0]} x {shape[1]} words, not shape {array.shape}")
-        if not np.issubdtype(array.dtype, np.integer):
-            raise DataError(f"{path}: {matrix.name}: expected integer words, not {array.dtype}")
-        if array.min() < q.min_word or array.max() > q.max_word:
-            raise DataError(
-                f"{path}: {matrix.name}: words {array.min()} to {array.max()} lie outside {q} "
-                f"({q.min_word} to {q.max_word})"
-            )
-        checked.append(array.astype(np.int64))
+            kind = "words" if fixed else "values"
+            raise DataError(f"{where}: expected {shape[0]} x {shape[1]} {kind}, not shape {array.shape}")
+        checked.append(_words(where, array, design.numerics.weight) if fixed else _values(where, array))
+    types = sorted({str(array.dtype) for array in checked})
+    if len(types) > 1:
+        raise DataError(f"{path}: expected values of one type, not {' and '.join(types)}")
     return checked
 
 
-def _content_hash(header: Mapping[str, Any], words: Sequence[NDArray[np.int64]]) -> str:
-    """SHA-256 of the header (without this hash) and of all words."""
+def _words(where: str, array: NDArray[Any], q: Q) -> NDArray[np.int64]:
+    if not np.issubdtype(array.dtype, np.integer):
+        raise DataError(f"{where}: expected integer words, not {array.dtype}")
+    if array.min() < q.min_word or array.max() > q.max_word:
+        raise DataError(f"{where}: words {array.min()} to {array.max()} lie outside {q} ({q.min_word} to {q.max_word})")
+    return array.astype(np.int64)
+
+
+def _values(where: str, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype not in (np.float32, np.float64):
+        raise DataError(f"{where}: expected values of type float32 or float64, not {array.dtype}")
+    if not np.isfinite(array).all():
+        raise DataError(f"{where}: expected finite values only")
+    return array
+
+
+def _content_hash(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of the header (without this hash) and of all arrays, the same on every machine."""
     text = json.dumps({key: value for key, value in header.items() if key != "content"}, sort_keys=True)
     digest = hashlib.sha256(text.encode())
-    for array in words:
-        digest.update(repr(array.shape).encode())
-        digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        array = array.astype(array.dtype.newbyteorder("<"))
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
     return digest.hexdigest()
 
 

@@ -1,7 +1,7 @@
 """Train a design: one loop for the golden model, the float model and the baselines.
 
 Epoch e (counted from 0) learns the samples in :func:`fregen.datasets.epoch_order` at ``design.learning.rate_at(e)`` and
-then measures the test accuracy.  Nothing else enters: a training that was stopped and resumed gives the same words as
+then measures the test accuracy.  Nothing else enters: a training that was stopped and resumed gives the same weights as
 one that ran through.
 """
 
@@ -154,9 +154,9 @@ def train(
     progress : callable, optional
         Called after every batch, and last with ``done == total``.
     checkpoint : path, optional
-        File that is renewed after every epoch (``fixed`` only).
+        File that is renewed after every epoch (:mod:`fregen.checkpoint`).
     resume : path, optional
-        Checkpoint to go on from (``fixed`` only); may be the same file as ``checkpoint``.
+        Checkpoint to go on from; may be the same file as ``checkpoint``.
     on_epoch : callable, optional
         Called after every epoch with its record.
     precision : {"double", "single"}
@@ -169,18 +169,17 @@ def train(
     ------
     DataError
         If a checkpoint is absent, damaged or of another training, holds more than ``epochs`` epochs, or cannot be
-        written; if a checkpoint is asked of a real-valued model, or a precision or tolerance of one that has none.
+        written; if a precision or tolerance is asked of a model that has none.
     """
     begin = time.perf_counter()
     total = design.learning.epochs if epochs is None else epochs
     if total < 1:
         raise DataError(f"epochs: expected at least 1, not {total}")
-    if model != "fixed" and (checkpoint is not None or resume is not None):
-        raise DataError(f"a checkpoint holds weight words: only the model 'fixed' has one, not {model!r}")
     network = _network(design, model, precision, tolerance)
-    history: list[EpochRecord] = []
-    if resume is not None and isinstance(network, NetworkModel):
-        history = _resume(network, design, resume, total)
+    how: dict[str, Any] = {"model": model}
+    if model != "fixed":
+        how |= {"precision": precision, "tolerance": tolerance}
+    history = [] if resume is None else _resume(network, design, how, resume, total)
     train_inputs: NDArray[Any] = dataset.train_inputs
     test_inputs: NDArray[Any] = dataset.test_inputs
     if isinstance(network, NetworkModel):
@@ -197,16 +196,19 @@ def train(
         record = EpochRecord(epoch, rate, result.accuracy, test, result.free_steps, result.nudged_steps, seconds)
         history.append(record)
         text = _text(history, total)
-        if checkpoint is not None and isinstance(network, NetworkModel):
+        if checkpoint is not None:
+            key, memory = (network.key, {}) if isinstance(network, NetworkModel) else (0, network.memory())
             records = [asdict(entry) for entry in history]
-            checkpoints.save(checkpoint, design, network.weights, epoch + 1, network.key, records)
+            checkpoints.save(
+                checkpoint, checkpoints.Checkpoint(design, network.weights, epoch + 1, key, records, how, memory)
+            )
         if on_epoch is not None:
             on_epoch(record)
     if progress is not None:
         progress(total * samples, total * samples, text)
-    key = network.key if isinstance(network, NetworkModel) else None
+    last_key = network.key if isinstance(network, NetworkModel) else None
     weights = [np.array(array) for array in network.weights]
-    return TrainResult(design, model, tuple(history), weights, key, time.perf_counter() - begin, samples)
+    return TrainResult(design, model, tuple(history), weights, last_key, time.perf_counter() - begin, samples)
 
 
 @dataclass(frozen=True)
@@ -245,9 +247,13 @@ def _text(history: list[EpochRecord], total: int) -> str:
     return f"{epoch}, test {100 * history[-1].test_accuracy:.2f} %" if history else epoch
 
 
-def _resume(network: NetworkModel, design: Design, path: str | Path, total: int) -> list[EpochRecord]:
-    """Load weights, key and history of a checkpoint of the same training."""
+def _resume(
+    network: NetworkModel | FloatModel, design: Design, how: Mapping[str, Any], path: str | Path, total: int
+) -> list[EpochRecord]:
+    """Load weights, what else the network goes on from, and history of a checkpoint of the same training."""
     stored = checkpoints.load(path, design)
+    if stored.how != how:
+        raise DataError(f"{path}: the checkpoint belongs to another training: {_told(stored.how)}, not {_told(how)}")
     differing = _differing(stored.design, design)
     if differing:
         raise DataError(
@@ -263,8 +269,16 @@ def _resume(network: NetworkModel, design: Design, path: str | Path, total: int)
     if [record.epoch for record in history] != list(range(stored.epoch)):
         raise DataError(f"{path}: expected a history of the epochs 0 to {stored.epoch - 1}")
     network.load(stored.weights)
-    network.key = stored.key
+    if isinstance(network, NetworkModel):
+        network.key = stored.key
+    else:
+        network.recall(stored.memory)
     return history
+
+
+def _told(how: Mapping[str, Any]) -> str:
+    """Name what learns and how: ``model = float, precision = single``."""
+    return ", ".join(f"{key} = {value}" for key, value in how.items() if value is not None)
 
 
 def _record(stored: Mapping[str, Any]) -> EpochRecord:

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from fregen.checkpoint import load, save
+from fregen.checkpoint import Checkpoint, load, save
 from fregen.design import Design
 from fregen.errors import DataError
 
@@ -21,9 +21,25 @@ def words():
     return [generator.integers(-32768, 32768, shape) for shape in ((3, 4), (2, 3))]
 
 
+def values(dtype=np.float32):
+    return [
+        np.linspace(-1, 1, rows * columns, dtype=dtype).reshape(rows, columns) for rows, columns in ((3, 4), (2, 3))
+    ]
+
+
+FLOAT = {"model": "float", "precision": "single", "tolerance": 0.01}
+MEMORY = {"optimizer.count_0": np.array(7), "noise.stream": np.array('{"state": 1}'), "optimizer.first_0": np.ones(3)}
+
+
 @pytest.fixture
 def path(tmp_path):
-    save(tmp_path / "c.npz", DESIGN, words(), 2, 123456789, HISTORY)
+    save(tmp_path / "c.npz", Checkpoint(DESIGN, words(), 2, 123456789, HISTORY))
+    return tmp_path / "c.npz"
+
+
+@pytest.fixture
+def real(tmp_path):
+    save(tmp_path / "c.npz", Checkpoint(DESIGN, values(), 2, 0, HISTORY, FLOAT, MEMORY))
     return tmp_path / "c.npz"
 
 
@@ -46,6 +62,16 @@ def test_load_returns_what_was_saved(path):
         np.testing.assert_array_equal(got, expected)
 
 
+def test_values_and_what_is_remembered_come_back(real):
+    loaded = load(real, DESIGN)
+    assert (loaded.how, loaded.key, loaded.history) == (FLOAT, 0, HISTORY)
+    for got, expected in zip(loaded.weights, values(), strict=True):
+        np.testing.assert_array_equal(got, expected, strict=True)
+    assert sorted(loaded.memory) == sorted(MEMORY)
+    for name, expected in MEMORY.items():
+        np.testing.assert_array_equal(loaded.memory[name], expected, strict=True)
+
+
 def test_any_learning_and_hardware_may_read_the_words(path):
     other = DESIGN.replace(learning={"rate": 0.5}, hardware={"lanes": 4}, seed=3)
     assert load(path, other).design == DESIGN
@@ -63,6 +89,29 @@ def test_another_design_is_refused(path, sections, message):
     with pytest.raises(DataError) as caught:
         load(path, DESIGN.replace(**sections))
     assert message in str(caught.value)
+
+
+REAL_FAULTS = {
+    "changed value": ({"matrix_1": np.zeros((2, 3), np.float32)}, "content does not match its hash"),
+    "changed memory": ({"memory.optimizer.count_0": np.array(8)}, "content does not match its hash"),
+    "lacking memory": ({"memory.optimizer.count_0": None}, "content does not match its hash"),
+    "further memory": ({"memory.x": np.array(8)}, "content does not match its hash"),
+    "precision": ({f"matrix_{i}": w for i, w in enumerate(values(np.float64))}, "content does not match its hash"),
+    "two types": ({"matrix_1": np.zeros((2, 3))}, "expected values of one type, not float32 and float64"),
+    "words": ({"matrix_1": np.zeros((2, 3), int)}, "W1: expected values of type float32 or float64, not int64"),
+    "infinite": ({"matrix_1": np.full((2, 3), np.inf, np.float32)}, "W1: expected finite values only"),
+    "shape": ({"matrix_1": np.zeros((3, 2), np.float32)}, r"W1: expected 2 x 3 values, not shape \(3, 2\)"),
+    "tolerance": ({"header": {"how": {**FLOAT, "tolerance": 0.1}}}, "content does not match its hash"),
+    "fixed": ({"header": {"how": {"model": "fixed"}}}, "W0: expected integer words, not float32"),
+}
+
+
+@pytest.mark.parametrize("fault", REAL_FAULTS, ids=str)
+def test_faults_of_real_values_are_one_data_error(real, fault):
+    changes, message = REAL_FAULTS[fault]
+    rewrite(real, **changes)
+    with pytest.raises(DataError, match=message):
+        load(real)
 
 
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.999])
@@ -103,7 +152,7 @@ FAULTS = {
     "further matrix": ({"matrix_2": np.zeros(3)}, "expected the arrays matrix_0, matrix_1, not matrix_0, matrix_1, "),
     "pickle": ({"matrix_0": np.array([{}, {}])}, "holds pickled Python objects"),
     "kind": ({"header": {"kind": "letter"}}, "expected a fregen checkpoint"),
-    "version": ({"header": {"version": 2}}, "expected checkpoint version 1, not 2"),
+    "version": ({"header": {"version": 1}}, "expected checkpoint version 2, not 1; train anew"),
     "header type": ({"header": {"key": "x"}}, "header: expected key of type int, not 'x'"),
     "numerics hash": ({"header": {"numerics": "0" * 16}}, "has the numerics hash .*, not 0000000000000000 as recorded"),
     "invalid design": ({"header": {"design": {"name": "x"}}}, "the design inside .* network: this key is required"),
@@ -143,7 +192,7 @@ def test_wrong_words_are_not_saved(tmp_path):
         ([words()[0], words()[1] * 0.5], "W1: expected integer words"),
     ):
         with pytest.raises(DataError, match=message):
-            save(tmp_path / "c.npz", DESIGN, spoilt, 0, 1, [])
+            save(tmp_path / "c.npz", Checkpoint(DESIGN, spoilt, 0, 1, []))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -155,7 +204,7 @@ def test_a_failed_write_leaves_the_old_file(path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(DataError, match="cannot be written: disk full"):
-        save(path, DESIGN, words(), 3, 1, [])
+        save(path, Checkpoint(DESIGN, words(), 3, 1, []))
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == ["c.npz"]
 

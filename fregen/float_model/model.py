@@ -1,7 +1,7 @@
 """What every real-valued model shares: weights, checks, inference in portions, epochs of batches."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,6 +153,28 @@ class FloatModel(ABC):
         self.weights = loaded
         self.optimizer.reset()
         self.noise.reset()
+
+    def memory(self) -> dict[str, Array]:
+        """Return all that learning goes on from beside the weights: of optimiser and noise, as arrays by name."""
+        both = {"optimizer": self.optimizer.memory(), "noise": self.noise.memory()}
+        return {f"{part}.{name}": array for part, arrays in both.items() for name, array in arrays.items()}
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Go on as the model would have from which :meth:`memory` was taken; after :meth:`load`, which forgets.
+
+        Raises
+        ------
+        DataError
+            If optimiser and noise of this model remember other things, or what they remember cannot be read.
+        """
+        try:
+            for part, owner in (("optimizer", self.optimizer), ("noise", self.noise)):
+                owner.recall({k.removeprefix(f"{part}."): v for k, v in memory.items() if k.startswith(f"{part}.")})
+        except (KeyError, ValueError, TypeError) as error:
+            raise DataError(f"what optimiser and noise remember cannot be read: {error!r}") from None
+        if set(self.memory()) != set(memory):
+            strange = ", ".join(sorted(set(self.memory()) ^ set(memory)))
+            raise DataError(f"expected what this optimiser and this noise remember; {strange} does not fit")
 
     # Inference ------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ Learning reads noisy words, inference clean ones.  Two streams, one for weights 
 design's seed and on nothing but how much was drawn before: the same batches in the same order learn the same weights.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,20 @@ class Noise:
         """Return to the first draw."""
         self._weight_stream = np.random.default_rng([self._seed, 6])
         self._state_stream = np.random.default_rng([self._seed, 7])
+
+    def memory(self) -> dict[str, Array]:
+        """Return where the two streams stand, as JSON texts; empty without noise."""
+        if not self._weight and self.shake is None:
+            return {}
+        streams = {"weight_stream": self._weight_stream, "state_stream": self._state_stream}
+        return {name: np.array(json.dumps(stream.bit_generator.state)) for name, stream in streams.items()}
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Go on where :meth:`memory` was called."""
+        self.reset()
+        if memory:
+            self._weight_stream.bit_generator.state = json.loads(str(memory["weight_stream"]))
+            self._state_stream.bit_generator.state = json.loads(str(memory["state_stream"]))
 
     def weights(self, clean: Sequence[Array]) -> Sequence[Array]:
         """Return the weights as one batch reads them; every call draws anew.

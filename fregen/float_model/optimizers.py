@@ -29,6 +29,12 @@ class Optimizer(Protocol):
     def reset(self) -> None:
         """Forget all memory."""
 
+    def memory(self) -> dict[str, Array]:
+        """Return what the next step depends on beside weights, directions and rate, as arrays by name."""
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Take over what :meth:`memory` returned at another time."""
+
     def step(self, weights: list[Array], directions: Mapping[int, Array], rate: float) -> None:
         """Renew the weights in place.
 
@@ -59,6 +65,14 @@ class _ByMatrix(ABC):
     def reset(self) -> None:
         """Forget all memory."""
         self._buffers.clear()
+
+    def memory(self) -> dict[str, Array]:
+        """Return what the next step depends on: nothing."""
+        return {}
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Take over what :meth:`memory` returned at another time."""
+        self.reset()
 
     def step(self, weights: list[Array], directions: Mapping[int, Array], rate: float) -> None:
         """Renew the weights in place; parameters as :meth:`Optimizer.step`."""
@@ -117,6 +131,15 @@ class Momentum(_ByMatrix):
         """Forget the last steps."""
         super().reset()
         self._steps.clear()
+
+    def memory(self) -> dict[str, Array]:
+        """Return the last steps: ``step_0``, ..., by matrix index."""
+        return {f"step_{index}": step.copy() for index, step in self._steps.items()}
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Take over what :meth:`memory` returned at another time."""
+        self.reset()
+        self._steps = {int(name.removeprefix("step_")): step.copy() for name, step in memory.items()}
 
     def _climb(self, index: int, matrix: Array, direction: Array, rate: float, buffer: Array) -> None:
         last = self._steps.get(index)
@@ -180,6 +203,21 @@ class Adam(_ByMatrix):
         """Forget the means."""
         super().reset()
         self._moments.clear()
+
+    def memory(self) -> dict[str, Array]:
+        """Return means and counts: ``first_0``, ``second_0``, ``count_0``, ..., by matrix index."""
+        kept: dict[str, Array] = {}
+        for index, moments in self._moments.items():
+            kept[f"first_{index}"], kept[f"second_{index}"] = moments.first.copy(), moments.second.copy()
+            kept[f"count_{index}"] = np.array(moments.count)
+        return kept
+
+    def recall(self, memory: Mapping[str, Array]) -> None:
+        """Take over what :meth:`memory` returned at another time."""
+        self.reset()
+        for index in sorted(int(name.removeprefix("count_")) for name in memory if name.startswith("count_")):
+            first, second = memory[f"first_{index}"].copy(), memory[f"second_{index}"].copy()
+            self._moments[index] = _Moments(first, second, int(memory[f"count_{index}"]))
 
     def _climb(self, index: int, matrix: Array, direction: Array, rate: float, buffer: Array) -> None:
         moments = self._moments.get(index)

@@ -1,7 +1,8 @@
 """Trainings of a study: each once, in any number of sittings, several at a time.
 
 A training is known by the digest of everything that it depends on.  Its record is a JSON file of that name, written
-when the training ends; a training whose record is there is not run again.
+when the training ends; a training whose record is there is not run again.  Until then a checkpoint of that name stands
+in its place: a training that was cut off goes on after its last whole epoch.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from ..checkpoint import load as load_checkpoint
 from ..datasets import load
 from ..design import Design
 from ..errors import DataError
@@ -91,7 +93,7 @@ class Outcome:
     train : float
         Part of the training samples predicted right in the last epoch, just before they were learned.
     seconds : float
-        Time of learning and tests.
+        Time of learning, without the tests.
     history : list of float
         Test accuracy after every epoch.
     settling : dict of str to dict of str to float
@@ -140,7 +142,7 @@ def execute(
     where.mkdir(parents=True, exist_ok=True)
     total = sum(experiment.epochs for experiment in experiments)
     todo = [experiment for experiment in experiments if not _record(where, experiment).exists()]
-    done = total - sum(experiment.epochs for experiment in todo)
+    done = total - sum(experiment.epochs - _begun(where, experiment) for experiment in todo)
     if progress:
         progress(done, total, "")
     if todo:
@@ -181,6 +183,16 @@ def _record(where: Path, experiment: Experiment) -> Path:
     return where / f"{experiment.digest}.json"
 
 
+def _checkpoint(where: Path, experiment: Experiment) -> Path:
+    return where / f"{experiment.digest}.npz"
+
+
+def _begun(where: Path, experiment: Experiment) -> int:
+    """Count the epochs that a training which was cut off has behind it."""
+    path = _checkpoint(where, experiment)
+    return load_checkpoint(path).epoch if path.exists() else 0
+
+
 def _run(experiment: Experiment, where: Path, told: Any) -> None:
     """Train, in a process of its own, and write the record at once."""
 
@@ -188,12 +200,15 @@ def _run(experiment: Experiment, where: Path, told: Any) -> None:
         told.put(f"{experiment.label}, seed {experiment.design.seed}: {100 * record.test_accuracy:.2f} %")
 
     path = _record(where, experiment)  # named before the training, by the code that this process runs
+    checkpoint = _checkpoint(where, experiment)
     design, data = experiment.design, load(experiment.design)
     result = train(
         design,
         data,
         experiment.model,
         experiment.epochs,
+        checkpoint=checkpoint,
+        resume=checkpoint if checkpoint.exists() else None,
         on_epoch=tell,
         precision=experiment.precision,
         tolerance=experiment.tolerance,
@@ -213,13 +228,14 @@ def _run(experiment: Experiment, where: Path, told: Any) -> None:
         result.best,
         result.last,
         result.history[-1].train_accuracy,
-        round(result.seconds, 1),
+        round(sum(record.seconds for record in result.history), 1),
         [record.test_accuracy for record in result.history],
         settling,
     )
     partial = path.with_suffix(f".{os.getpid()}")
     partial.write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
     os.replace(partial, path)
+    checkpoint.unlink(missing_ok=True)
 
 
 def _read(where: Path, experiment: Experiment) -> Outcome:

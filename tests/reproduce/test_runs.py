@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from fregen.checkpoint import load as load_checkpoint
 from fregen.datasets import load
 from fregen.design import Design
 from fregen.errors import DataError
@@ -287,6 +288,40 @@ def test_only_what_is_missing_is_run_and_an_error_of_one_leaves_the_others(made,
     assert replace(outcomes[0], seconds=0) == replace(made[1][2], seconds=0)
     assert outcomes[1].best == 0.125
     assert not record(where, ABSENT).exists()
+
+
+class CutOffError(Exception):
+    pass
+
+
+def test_a_training_that_was_cut_off_goes_on(made, where, monkeypatch):
+    """After its last whole epoch: what it gives, and what progress tells, are as if it had run through."""
+    record(where, FIRST).unlink()
+    told = []
+
+    def cut(text):
+        told.append(text)
+        if len(told) == 2:
+            raise CutOffError
+
+    with pytest.raises(CutOffError):
+        runs._run(FIRST, where, SimpleNamespace(put=cut))
+    checkpoint = where / f"{FIRST.digest}.npz"
+    assert load_checkpoint(checkpoint).epoch == 2
+    assert not record(where, FIRST).exists()
+    seen = Told()
+    outcome = execute([FIRST, SECOND], where, progress=seen)[0]
+    assert [call[:2] for call in seen.calls] == [(4, 5), (5, 5), (5, 5)]
+    assert replace(outcome, seconds=0) == replace(made[1][0], seconds=0)
+    assert not checkpoint.exists()
+
+
+def test_a_damaged_checkpoint_is_named(where):
+    record(where, THIRD).unlink()
+    checkpoint = where / f"{THIRD.digest}.npz"
+    checkpoint.write_bytes(b"nothing")
+    with pytest.raises(DataError, match=f"{checkpoint.name}: expected a checkpoint"):
+        execute([THIRD], where)
 
 
 def test_other_code_trains_again(where, monkeypatch):
