@@ -410,7 +410,8 @@ def reproduce(
 ) -> int:
     """Train a study's networks, in any number of sittings, and hold them against published numbers.
 
-    TARGET: table1, table2, cifar, depth, fig2, fig4, fig5, fig6, freeze or noise; docs/reproduce.md tells of each.
+    TARGET: table1, table2, cifar, depth, gradients, fig2, fig4, fig5, fig6, freeze or noise; docs/reproduce.md tells
+    of each.
     MNIST (for cifar the published archive of CIFAR-10) is sought in the folder that FREGEN_DATA names.
     """
     from . import reproduce as study

@@ -13,7 +13,7 @@ from fregen.verify import session
 pytestmark = pytest.mark.e2e
 
 TINY = Path(__file__).parents[1] / "rtl" / "tiny" / "design.toml"
-COMMANDS = ("demo", "train", "generate", "show", "verify", "doctor", "bench")
+COMMANDS = ("demo", "train", "generate", "show", "verify", "reproduce", "doctor", "bench")
 
 
 def run(*arguments, code=0):

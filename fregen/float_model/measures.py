@@ -19,7 +19,16 @@ from .network import FloatNetwork
 from .products import product, refuse_maps
 from .spectrum import hidden_connections, hidden_matrix, spectral_radius
 
-__all__ = ["NEVER", "alignment", "convergence_time", "ftmle", "hidden_matrix", "saturation", "spectral_radius"]
+__all__ = [
+    "NEVER",
+    "alignment",
+    "convergence_time",
+    "cosine",
+    "ftmle",
+    "hidden_matrix",
+    "saturation",
+    "spectral_radius",
+]
 
 Array = NDArray[Any]
 
@@ -162,7 +171,7 @@ def alignment(network: FloatModel, inputs: Array, labels: NDArray[Any]) -> dict[
     reference.load(network.weights)
     ours, theirs = network.batch(inputs, labels).directions, reference.batch(inputs, labels).directions
     learning = (*network.graph.learned, *network.graph.biases)
-    return {m.name: _cosine(ours[m.index], theirs[m.index]) for m in learning}
+    return {m.name: cosine(ours[m.index], theirs[m.index]) for m in learning}
 
 
 def saturation(states: Sequence[Array], threshold: float = 0.95) -> tuple[float, ...]:
@@ -228,6 +237,7 @@ def _samples(network: FloatModel, inputs: Array) -> Array:
     return inputs.astype(network.dtype, copy=False)
 
 
-def _cosine(a: Array, b: Array) -> float:
+def cosine(a: Array, b: Array) -> float:
+    """Return the cosine between two arrays of one shape, taken as vectors: -1 to 1; nan if one of them is 0."""
     lengths = np.linalg.norm(a) * np.linalg.norm(b)
     return float((a * b).sum() / lengths) if lengths > 0 else float("nan")

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
+from ..design import Design
 from .plots import against_published
 from .runs import Experiment
 from .target import Scale, Target, mnist
 
-__all__ = ["DEPTH"]
+__all__ = ["DEPTH", "FORMATS", "few_sweeps"]
 
 TWELVE = {"state": "q1.11", "weight": "q2.10", "offset": "q3.9", "rounding": "stochastic"}
 """12/12 bits with stochastic rounding of the update; 16/16 to nearest even is the default of a design.
@@ -43,16 +44,28 @@ _PUBLISHED = {
 }
 
 
+FORMATS: dict[str, dict[str, Any]] = {"16/16": {}, "12/12": TWELVE}
+"""``numerics`` by bits of states and weights."""
+
+
+def few_sweeps(count: int, scale: Scale, seed: int, network: dict[str, Any], numerics: dict[str, Any]) -> Design:
+    """Make a design of 64 a layer that learns as the hardware does it fastest.
+
+    Offset form with gain, three sweeps up and one down, β = 1/32, β_f = 1/2, plain descent at a falling rate.
+    """
+    rates = _LATE if network.get("feedback") == "asymmetric" else _FALLING
+    keys = {**network, "graph_seed": seed} if network.get("topology") == "random" else network
+    learning = {"free_steps": 3, "nudged_steps": 1, **rates}
+    return mnist((64,) * count, scale, seed, network=keys, learning=learning, numerics=numerics)
+
+
 def _depth(scale: Scale) -> Iterator[Experiment]:
-    """Yield fixed-point trainings: offset form, three sweeps up and one down, plain descent at a falling rate."""
+    """Yield fixed-point trainings of all nets in both formats."""
     seeds, epochs = (1, 2) if scale == "quick" else (3, 20)
-    for bits, numerics in (("16/16", {}), ("12/12", TWELVE)):
+    for bits, numerics in FORMATS.items():
         for name, (count, network) in _NETS.items():
-            rates = _LATE if network.get("feedback") == "asymmetric" else _FALLING
             for seed in range(seeds):
-                keys = {**network, "graph_seed": seed} if network.get("topology") == "random" else network
-                learning = {"free_steps": 3, "nudged_steps": 1, **rates}
-                design = mnist((64,) * count, scale, seed, network=keys, learning=learning, numerics=numerics)
+                design = few_sweeps(count, scale, seed, network, numerics)
                 yield Experiment(f"{name}, {bits}", design, "fixed", epochs)
 
 

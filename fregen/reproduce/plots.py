@@ -12,7 +12,15 @@ from ..figures import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, STYLE, YELLOW
 if TYPE_CHECKING:
     from .target import Found
 
-__all__ = ["accuracy_maps", "against_published", "error_curves", "noise_lines", "settling_lines", "state_evolution"]
+__all__ = [
+    "accuracy_maps",
+    "against_published",
+    "alignment_lines",
+    "error_curves",
+    "noise_lines",
+    "settling_lines",
+    "state_evolution",
+]
 
 _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, GREY)
 _MARKS = ("o", "s", "^", "D", "v", "P", "X")
@@ -176,6 +184,35 @@ def settling_lines(found: "Found") -> Figure:
         panels[3].set_title("no mark: no sample settles", fontsize=9)
         handles, labels = panels[1].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
+        figure.suptitle(found.title, x=0.01, ha="left", fontsize=10.5)
+        return figure
+
+
+def alignment_lines(found: "Found") -> Figure:
+    """Cosine to backpropagation by matrix of the chain: a panel for each net, a line for each form."""
+    assert found.sheet is not None
+    with matplotlib.rc_context(STYLE):
+        nets = list(dict.fromkeys((row[0], row[1]) for row in found.sheet.rows))
+        forms = list(dict.fromkeys(row[2] for row in found.sheet.rows))
+        depths = list(dict.fromkeys(depth for depth, _ in nets))
+        figure = Figure(figsize=(8.6, 0.9 + 2.2 * len(depths)), layout="constrained")
+        panels = figure.subplots(len(depths), 2, sharey=True, squeeze=False).ravel()
+        for axes, (depth, topology) in zip(panels, nets, strict=True):
+            for form, colour, mark in zip(forms, _COLOURS, _MARKS, strict=False):
+                chain: list[Any] = [
+                    (row[4], row[6])
+                    for row in found.sheet.rows
+                    if row[:3] == (depth, topology, form) and row[5] == row[4] + 1  # type: ignore[operator]
+                ]
+                axes.plot(*zip(*chain, strict=True), color=colour, marker=mark, markersize=4, linewidth=1.2, label=form)
+            axes.axhline(0, color=GREY, linewidth=0.8)
+            axes.set_ylim(-0.25, 1.05)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.set_title(f"{depth} hidden layers, {topology}")
+            axes.set_xlabel("matrix (0: from the input)")
+            axes.set_ylabel("cosine")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(forms), fontsize=9)
         figure.suptitle(found.title, x=0.01, ha="left", fontsize=10.5)
         return figure
 

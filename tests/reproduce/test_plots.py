@@ -163,6 +163,29 @@ def test_settling_has_four_panels_before_and_after():
     assert len(texts(legend)) == 4
 
 
+def test_alignment_has_a_panel_for_each_net_and_a_line_for_each_form():
+    draw, rows, forms = np.random.default_rng(2), [], ("paper, 32 bits", "offset, words 16/16")
+    for depth in (2, 5):
+        for topology in ("layered", "residual"):
+            for form in forms:
+                matrices = [(f"W{i}", i, i + 1) for i in range(depth + 1)] + [("W1_4", 1, 4)] * (topology == "residual")
+                rows += [(depth, topology, form, *matrix, float(draw.uniform(-0.2, 1))) for matrix in matrices]
+    columns = ("hidden layers", "topology", "form", "matrix", "source", "target", "cosine")
+    _, figure = drawn("gradients", sheet=Sheet(columns, rows))
+    nets = [(depth, topology) for depth in (2, 5) for topology in ("layered", "residual")]
+    for axes, (depth, topology) in zip(figure.axes, nets, strict=True):
+        assert (axes.get_title(loc="left") or axes.get_title()) == f"{depth} hidden layers, {topology}"
+        lines = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+        assert list(lines) == list(forms)
+        for form, line in lines.items():
+            chain = [row for row in rows if row[:3] == (depth, topology, form) and row[3] != "W1_4"]
+            assert list(line.get_xdata()) == list(range(depth + 1))
+            assert list(line.get_ydata()) == [row[6] for row in chain]
+        assert axes.get_ylim() == (-0.25, 1.05)
+    (legend,) = figure.legends
+    assert texts(legend) == list(forms)
+
+
 def test_error_curves_have_a_panel_for_each_length_and_a_line_for_each_beta():
     result, figure = drawn("fig6", "full")
     titles = [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes]
