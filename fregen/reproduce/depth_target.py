@@ -1,9 +1,10 @@
-"""Table 2's nets in fixed point (``docs/reproduce.md``); what the words mean is in ``docs/numerics.md``."""
+"""Table 2's nets in fixed point, and beside it in real numbers; what the words mean is in ``docs/numerics.md``."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from ..design import Design
+from ..train import Model
 from .plots import against_published
 from .runs import Experiment
 from .target import Scale, Target, mnist
@@ -60,13 +61,14 @@ def few_sweeps(count: int, scale: Scale, seed: int, network: dict[str, Any], num
 
 
 def _depth(scale: Scale) -> Iterator[Experiment]:
-    """Yield fixed-point trainings of all nets in both formats."""
+    """Yield trainings of all nets in both formats, and of the same nets in real numbers."""
     seeds, epochs = (1, 2) if scale == "quick" else (3, 20)
-    for bits, numerics in FORMATS.items():
+    ways: dict[str, tuple[Model, dict[str, Any]]] = {bits: ("fixed", keys) for bits, keys in FORMATS.items()}
+    for way, (model, numerics) in {**ways, "float": ("float", {})}.items():
         for name, (count, network) in _NETS.items():
             for seed in range(seeds):
                 design = few_sweeps(count, scale, seed, network, numerics)
-                yield Experiment(f"{name}, {bits}", design, "fixed", epochs)
+                yield Experiment(f"{name}, {way}", design, model, epochs)
 
 
 DEPTH = Target(
@@ -74,5 +76,5 @@ DEPTH = Target(
     "Table 2's nets in fixed point: offset form, 3 + 1 sweeps, 64 a layer",
     _depth,
     against_published,
-    {f"{name}, {bits}": value for name, value in _PUBLISHED.items() for bits in ("16/16", "12/12")},
+    {f"{name}, {way}": value for name, value in _PUBLISHED.items() for way in (*FORMATS, "float")},
 )

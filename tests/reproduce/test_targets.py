@@ -27,7 +27,7 @@ WANTED = {
     "table1": ({3: 8, 1: 3}, {50: 25, 100: 15, 40: 15}, 5, (2000, 1000)),
     "table2": ({5: 12, 1: 3}, {50: 60, 40: 15}, 5, (6000, 2000)),
     "cifar": ({5: 12, 1: 3}, {50: 75}, 5, (6000, 2000)),
-    "depth": ({2: 12}, {20: 36}, 3, (6000, 2000)),
+    "depth": ({2: 18}, {20: 54}, 3, (6000, 2000)),
     "gradients": ({}, {}, 5, None),
     "fig2": ({}, {}, 5, None),
     "fig4": ({2: 60}, {50: 300}, 5, (3000, 1000)),
@@ -158,26 +158,28 @@ def test_convolutional_nets(name, scale):
     found = {e.label: e for e in build(name, scale) if e.design.network.maps()}
     assert [(label, e.model) for label, e in found.items()] == [
         ("conv, FRE-RNN", "float"),
-        ("conv, FRE-RNN, T/K = 6/4", "float"),
+        ("conv, FRE-RNN, 3 + 1 sweeps", "float"),
         ("conv, BP", "backprop"),
     ]
     cifar = name == "cifar"
     mnist_maps = {0: (1, 28, 28), 1: (32, 24, 24), 2: (64, 8, 8)}
     cifar_maps = {0: (3, 32, 32), 1: (32, 32, 32), 2: (64, 16, 16), 3: (128, 8, 8)}
-    steps = [(40, 10) if cifar else (20, 10), (6, 4), (40, 10) if cifar else (20, 10)]
+    paper = (40 if cifar else 20, 10, "synchronous", "states", False)
+    steps = [paper, (3, 1, "sweep", "offset", True), paper]
     for (label, e), phases in zip(found.items(), steps, strict=True):
         network, learning = e.design.network, e.design.learning
         assert network.maps() == (cifar_maps if cifar else mnist_maps), label
         assert (network.beta, network.biases, learning.nudge) == (0.01, True, 0.25)
         assert e.design.numerics.activation.function == "hard-sigmoid"
-        assert (learning.free_steps, learning.nudged_steps) == phases
-        assert (learning.optimizer, learning.rate) == ("adam", 2e-4)
+        way = learning.free_steps, learning.nudged_steps, learning.order, learning.nudged, learning.gain
+        assert (*way, learning.error) == (*phases, "held")
+        assert (learning.optimizer, learning.rate) == ("adam", 2e-4 if cifar else 1e-3)
         assert learning.batch == (20 if scale == "quick" else 128)
 
 
-def test_the_convolutional_example_is_table_1s_net_in_few_steps():
+def test_the_convolutional_example_is_table_1s_net_in_few_sweeps():
     example = Design.load(DOCUMENT.parents[1] / "examples" / "convolutional.toml")
-    (wanted,) = [e for e in build("table1", "full") if e.label == "conv, FRE-RNN, T/K = 6/4" and e.design.seed == 0]
+    (wanted,) = [e for e in build("table1", "full") if e.label == "conv, FRE-RNN, 3 + 1 sweeps" and e.design.seed == 0]
     assert example.replace(learning={"epochs": wanted.design.learning.epochs}) == wanted.design
 
 
@@ -220,7 +222,7 @@ def test_depth():
         assert (learning.nudged, learning.free_steps, learning.nudged_steps) == ("offset", 3, 1)
         rate, batch = (2**-3, 32) if network.feedback == "asymmetric" else (2**-4, 16)
         assert (learning.rate, learning.nudge, network.beta, learning.batch) == (rate, 0.5, 2**-5, batch)
-        assert (learning.optimizer, e.model) == ("sgd", "fixed")
+        assert (learning.optimizer, e.model) == ("sgd", "float" if e.label.endswith(", float") else "fixed")
         if network.topology == "random":
             assert network.graph_seed == e.design.seed
     table2 = TARGETS["table2"].published
