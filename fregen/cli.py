@@ -1,120 +1,25 @@
 """The command line: thin.  Every command reads a design, calls the function of its name, and tells what came out.
 
-==========  =========================================================================
-exit code   meaning
-==========  =========================================================================
-0           done, and everything compared was equal
-1           another error that a user can mend (a file that cannot be written, ...)
-2           hardware and golden model differ
-3           the design (or a number format in it) is wrong
-4           data or a checkpoint is absent, damaged or of another design
-5           a tool is missing or failed
-64          the command line itself is wrong
-70          a defect of fregen
-130         interrupted
-==========  =========================================================================
+How a command ends when something is wrong: :mod:`fregen.command`.
 """
 
-import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from . import __version__
+from .command import DESIGN, MISMATCH, SEED, TOLERANCE, CommandGroup, json_option, percent, precision_option, print_json
 from .console import Bars, table
 from .design import Design
-from .errors import FregenError, ToolError
+from .errors import ToolError
 
 __all__ = ["cli", "main"]
 
-USAGE, DEFECT, INTERRUPTED, MISMATCH = 64, 70, 130, 2
-ISSUES = "the project's issue tracker"
 
-
-class _Cli(click.Group):
-    """Turns every error into one message and an exit code."""
-
-    def main(self, *args: Any, **options: Any) -> Any:
-        """Run; in stand-alone mode this ends the process."""
-        standalone = options.pop("standalone_mode", True)
-        options["standalone_mode"] = False
-        try:
-            code: Any = super().main(*args, **options)
-        except Exception as error:
-            code = self._fail(error)
-        except KeyboardInterrupt:
-            click.echo("error: interrupted", err=True)
-            code = INTERRUPTED
-        code = code if isinstance(code, int) else 0
-        if standalone:
-            sys.exit(code)
-        return code
-
-    @staticmethod
-    def _fail(error: Exception) -> int:
-        if isinstance(error, click.Abort):
-            message, code = "interrupted", INTERRUPTED
-        elif isinstance(error, click.UsageError):
-            command = error.ctx.command_path if error.ctx else "fregen"
-            message, code = f"{error.format_message().rstrip('.')} (see {command} --help)", USAGE
-        elif isinstance(error, click.ClickException):
-            message, code = error.format_message(), error.exit_code
-        elif isinstance(error, FregenError):
-            message, code = str(error), error.exit_code
-        elif isinstance(error, OSError) and error.filename is not None:
-            message, code = f"{error.filename}: {error.strerror}", 1
-        else:
-            if os.environ.get("FREGEN_TRACEBACK") == "1":
-                raise error
-            message = (
-                f"fregen has a defect ({type(error).__name__}: {error}); please tell {ISSUES} with what "
-                "FREGEN_TRACEBACK=1 prints when it is set before the same command"
-            )
-            message, code = " ".join(message.split()), DEFECT
-        click.echo(f"error: {message}", err=True)
-        return code
-
-
-SEED = click.IntRange(0, 2**31 - 1)
-DESIGN = click.argument("design", type=click.Path(path_type=Path))
-
-
-def _json(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--json", "as_json", is_flag=True, help="Print a summary as JSON, and nothing else, on stdout."
-    )(command)
-
-
-def _precision(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option(
-        "--precision",
-        type=click.Choice(["double", "single"]),
-        default=default,
-        show_default=True,
-        help="Bits of real numbers: 64 or 32.",
-    )
-
-
-_TOLERANCE = click.option(
-    "--tolerance",
-    type=click.FloatRange(0, min_open=True),
-    help="End a sample's phase once its states move by less than this part of the nudge (model float).",
-)
-
-
-def _print_json(summary: Any) -> None:
-    click.echo(json.dumps(summary, indent=1, default=str))
-
-
-def _percent(part: float) -> str:
-    return f"{100 * part:.2f} %"
-
-
-@click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fregen")
 def cli() -> None:
     """Generate FPGA accelerators that learn on chip, verified word for word against a golden model."""
@@ -130,16 +35,16 @@ def cli() -> None:
     help="Folder to write.",
 )
 @click.option("--quick", is_flag=True, help="One epoch of 200 samples only.")
-@_json
+@json_option
 def demo(out: Path, quick: bool, as_json: bool) -> int:
     """Train, generate, let the chip itself learn in simulation, compare every word, and report."""
     from .demo import demo as run
-    from .demo import headline
+    from .demo_report import headline
 
     with Bars() as bars:
         result = run(out, quick, bars.step)
     if as_json:
-        _print_json(result.summary)
+        print_json(result.summary)
     else:
         table(headline(result.summary), title=f"fregen demo: {result.summary['design']['name']}")
         click.echo(f"report: {result.folder / 'report.html'}   summary: {result.folder / 'summary.json'}")
@@ -163,9 +68,9 @@ def demo(out: Path, quick: bool, as_json: bool) -> int:
 @click.option("--seed", type=SEED, help="Instead of the design's.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="File to renew after every epoch.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint.")
-@_precision("double")
-@_TOLERANCE
-@_json
+@precision_option("double")
+@TOLERANCE
+@json_option
 def train(
     design: Path,
     model: Any,
@@ -200,7 +105,7 @@ def train(
             tolerance=tolerance,
         )
     if as_json:
-        _print_json(
+        print_json(
             {
                 "name": chip.name,
                 "model": model,
@@ -221,8 +126,8 @@ def train(
         (
             str(r.epoch + 1),
             f"{r.rate:g}",
-            _percent(r.train_accuracy),
-            _percent(r.test_accuracy),
+            percent(r.train_accuracy),
+            percent(r.test_accuracy),
             f"{r.free_steps:.2f}",
             f"{r.nudged_steps:.2f}",
         )
@@ -233,14 +138,14 @@ def train(
         ("epoch", "rate", "training", "test", "free steps", "nudged steps"),
         f"{chip.name}, {model}, seed {chip.seed}",
     )
-    click.echo(f"test accuracy {_percent(result.last)}; {result.samples_per_second:,.0f} samples/s")
+    click.echo(f"test accuracy {percent(result.last)}; {result.samples_per_second:,.0f} samples/s")
     return 0
 
 
 @cli.command()
 @DESIGN
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
-@_json
+@json_option
 def generate(design: Path, out: Path, as_json: bool) -> int:
     """Write the Verilog, memory images, bench and manifest of DESIGN."""
     from .generate import generate as run
@@ -248,7 +153,7 @@ def generate(design: Path, out: Path, as_json: bool) -> int:
     with Bars() as bars:
         summary = run(design, out, progress=bars.only("generate"))
     if as_json:
-        _print_json(summary)
+        print_json(summary)
     else:
         table(
             [(name, digest[:16]) for name, digest in summary["files"].items()],
@@ -261,7 +166,7 @@ def generate(design: Path, out: Path, as_json: bool) -> int:
 @cli.command()
 @DESIGN
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder to write.  [default: build/show/NAME]")
-@_json
+@json_option
 def show(design: Path, out: Path | None, as_json: bool) -> int:
     """Draw the network of DESIGN (graph.svg, graph.png), and tell its connections and what they cost."""
     from .show import show as run
@@ -269,7 +174,7 @@ def show(design: Path, out: Path | None, as_json: bool) -> int:
     chip = Design.load(design)
     found = run(chip, out or Path("build") / "show" / chip.name)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return 0
     connections = [
         (c["source"], c["target"], c["kind"], c["matrix"] + "ᵀ" * c["transposed"], c["size"], f"{c['scale']:g}")
@@ -303,7 +208,7 @@ def show(design: Path, out: Path | None, as_json: bool) -> int:
 )
 @click.option("--seed", type=SEED, help="Of weights, dither and faults, instead of the design's.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the run.  [default: build/verify/NAME]")
-@_json
+@json_option
 def verify(
     source: Path,
     simulator: Any,
@@ -334,7 +239,7 @@ def verify(
         verdict = run(chip or source, where, simulator, samples, bars.by_text, random)
     result = verdict.result
     if as_json:
-        _print_json(verdict.table())
+        print_json(verdict.table())
     else:
         table(
             [
@@ -360,7 +265,7 @@ def _inject(chip: Design, where: Path, faults: int, seed: int, as_json: bool) ->
     with Bars() as bars:
         result = run(chip, where, faults, seed, progress=bars.by_text)
     if as_json:
-        _print_json(result.table())
+        print_json(result.table())
     else:
         kinds = [(kind, f"{count:,}", f"{result.caught.get(kind, 0):,}") for kind, count in result.planted.items()]
         table(kinds, ("fault in", "planted", "caught"), f"planted faults: {chip.name}")
@@ -393,9 +298,9 @@ def _tell_mismatches(first: tuple[str, ...], wave: Path | None) -> None:
 @click.option("--only", multiple=True, metavar="NET", help="Train this net of the study alone; may be given again.")
 @click.option("--seeds", type=click.IntRange(1), help="Fewer than the scale's.")
 @click.option("--epochs", type=click.IntRange(1), help="Instead of the scale's.")
-@_precision("single")
-@_TOLERANCE
-@_json
+@precision_option("single")
+@TOLERANCE
+@json_option
 def reproduce(
     target: str,
     out: Path | None,
@@ -424,7 +329,7 @@ def reproduce(
     written = sorted(str(folder / name) for name in study.files(chosen, scale))
     if as_json:
         rows = [{**vars(row), "difference": row.difference} for row in found.rows]
-        _print_json({"target": chosen.name, "scale": scale, "rows": rows, "files": written})
+        print_json({"target": chosen.name, "scale": scale, "rows": rows, "files": written})
         return 0
     if found.rows:
         table([row.cells() for row in found.rows], study.COLUMNS, title=found.title)
@@ -437,7 +342,7 @@ def reproduce(
 
 
 @cli.command()
-@_json
+@json_option
 def doctor(as_json: bool) -> int:
     """Say which tools are there, in which version, and what to install."""
     from .tools import survey
@@ -456,7 +361,7 @@ def doctor(as_json: bool) -> int:
             }
             for tool in tools
         ]
-        _print_json({"fregen": __version__, "python": sys.version.split()[0], "ready": not missing, "tools": rows})
+        print_json({"fregen": __version__, "python": sys.version.split()[0], "ready": not missing, "tools": rows})
     else:
         lines = [
             (
@@ -486,7 +391,7 @@ def doctor(as_json: bool) -> int:
     show_default=True,
     help="File to write.",
 )
-@_json
+@json_option
 def bench(out: Path, as_json: bool) -> int:
     """Measure: golden model on MNIST, float model, Verilator on the demonstration, generation.  Takes minutes.
 
@@ -498,7 +403,7 @@ def bench(out: Path, as_json: bool) -> int:
     with Bars() as bars:
         figures = run(out, bars.step)
     if as_json:
-        _print_json(figures)
+        print_json(figures)
     else:
         table(rows(figures), ("figure", "measured", "wanted"), "fregen bench")
         click.echo(f"written to {out}")

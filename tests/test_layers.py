@@ -25,10 +25,11 @@ ORDER = [
     {"tools", "figures"},
     {"verify", "graph_figure"},
     {"generate", "show", "reproduce"},
+    {"demo_report"},
     {"demo"},
     {"float_benchmark"},
     {"benchmark"},
-    {"console"},
+    {"console", "command"},
     {"cli"},
     {"__main__"},
 ]
