@@ -183,6 +183,14 @@ def test_the_convolutional_example_is_table_1s_net_in_few_sweeps():
     assert example.replace(learning={"epochs": wanted.design.learning.epochs}) == wanted.design
 
 
+def test_the_deep_example_is_table_2s_net_with_gain():
+    example = Design.load(DOCUMENT.parents[1] / "examples" / "deep.toml")
+    (wanted,) = [e for e in build("table2", "full") if e.label == "10 symm, no residual" and e.design.seed == 0]
+    learning = {"epochs": wanted.design.learning.epochs, "gain": False}
+    assert example.learning.gain
+    assert example.replace(learning=learning, name=wanted.design.name) == wanted.design
+
+
 def test_table1():
     found = {e.label: e for e in build("table1", "quick") if not e.design.network.maps()}
     shape = {e.design.network.layers[1:-1] for e in found.values()}
