@@ -3,7 +3,7 @@
 Trains the fixed-point nets of ``fregen reproduce depth`` without shortcuts for a few epochs, and prints the table that
 docs/results.md quotes.  *settled*: up to 2 L + 6 free and L + 8 nudged sweeps, ended as soon as no word changes::
 
-    FREGEN_DATA=FOLDER python examples/sweeps.py --layers 5 10 20 --epochs 5
+    FREGEN_DATA=FOLDER python examples/sweeps.py --epochs 3
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main() -> None:
     """Print one line a net and number of sweeps."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", type=int, nargs="+", default=[5, 10, 20])
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()

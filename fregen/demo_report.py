@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .design import Design
 from .figures import Evolution
@@ -24,19 +23,13 @@ def evolution(spec: NetworkSpec, trace: Trace) -> Evolution:
     begin = count - max(count // 20, 1)
     batch = max(range(begin, count), key=lambda b: int(np.abs(trace.errors[b]).max()))
     sample = int(np.abs(trace.errors[batch]).max(axis=1).argmax())
-    sizes = {layer.index: layer.size for layer in spec.graph.layers}
-
-    def cut(words: NDArray[Any], steps: NDArray[Any], order: Sequence[int]) -> dict[int, NDArray[np.float64]]:
-        rows = words[sample, : int(steps[sample])].astype(float)
-        ends = np.cumsum([sizes[layer] for layer in order])[:-1]
-        return dict(zip(order, np.split(rows, ends, axis=1), strict=True))
-
-    states = cut(trace.states[batch], trace.free_steps[batch], spec.free_order)
-    nudged = cut(trace.nudged[batch], trace.nudged_steps[batch], spec.nudged_order)
+    steps, nudged_steps = int(trace.free_steps[batch][sample]), int(trace.nudged_steps[batch][sample])
+    states = trace.by_layer("states", trace.states[batch][sample, :steps].astype(float))
+    nudged = trace.by_layer("nudged", trace.nudged[batch][sample, :nudged_steps].astype(float))
     hidden = sorted(states)
     state_lsb = 2.0**-spec.state.frac_bits
     nudged_lsb = 2.0**-spec.offset.frac_bits if spec.has_offsets else state_lsb
-    zero = {layer: np.zeros((1, sizes[layer])) for layer in hidden}
+    zero = {layer: np.zeros((1, words.shape[1])) for layer, words in states.items()}
     before = zero if spec.has_offsets else {layer: states[layer][-1:] for layer in hidden}
     return Evolution(
         [f"layer {layer}" for layer in hidden],

@@ -197,18 +197,14 @@ def train(
         history.append(record)
         text = _text(history, total)
         if checkpoint is not None:
-            key, memory = (network.key, {}) if isinstance(network, NetworkModel) else (0, network.memory())
-            records = [asdict(entry) for entry in history]
-            checkpoints.save(
-                checkpoint, checkpoints.Checkpoint(design, network.weights, epoch + 1, key, records, how, memory)
-            )
+            checkpoints.save(checkpoint, _state(network, design, how, history))
         if on_epoch is not None:
             on_epoch(record)
     if progress is not None:
         progress(total * samples, total * samples, text)
-    last_key = network.key if isinstance(network, NetworkModel) else None
+    key = network.key if isinstance(network, NetworkModel) else None
     weights = [np.array(array) for array in network.weights]
-    return TrainResult(design, model, tuple(history), weights, last_key, time.perf_counter() - begin, samples)
+    return TrainResult(design, model, tuple(history), weights, key, time.perf_counter() - begin, samples)
 
 
 @dataclass(frozen=True)
@@ -245,6 +241,15 @@ def _network(design: Design, model: Model, precision: Precision, tolerance: floa
 def _text(history: list[EpochRecord], total: int) -> str:
     epoch = f"epoch {min(len(history) + 1, total)}/{total}"
     return f"{epoch}, test {100 * history[-1].test_accuracy:.2f} %" if history else epoch
+
+
+def _state(
+    network: NetworkModel | FloatModel, design: Design, how: Mapping[str, Any], history: list[EpochRecord]
+) -> checkpoints.Checkpoint:
+    """Gather all that the training goes on from."""
+    key, memory = (network.key, {}) if isinstance(network, NetworkModel) else (0, network.memory())
+    records = [asdict(record) for record in history]
+    return checkpoints.Checkpoint(design, network.weights, len(history), key, records, how, memory)
 
 
 def _resume(

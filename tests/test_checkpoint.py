@@ -91,29 +91,6 @@ def test_another_design_is_refused(path, sections, message):
     assert message in str(caught.value)
 
 
-REAL_FAULTS = {
-    "changed value": ({"matrix_1": np.zeros((2, 3), np.float32)}, "content does not match its hash"),
-    "changed memory": ({"memory.optimizer.count_0": np.array(8)}, "content does not match its hash"),
-    "lacking memory": ({"memory.optimizer.count_0": None}, "content does not match its hash"),
-    "further memory": ({"memory.x": np.array(8)}, "content does not match its hash"),
-    "precision": ({f"matrix_{i}": w for i, w in enumerate(values(np.float64))}, "content does not match its hash"),
-    "two types": ({"matrix_1": np.zeros((2, 3))}, "expected values of one type, not float32 and float64"),
-    "words": ({"matrix_1": np.zeros((2, 3), int)}, "W1: expected values of type float32 or float64, not int64"),
-    "infinite": ({"matrix_1": np.full((2, 3), np.inf, np.float32)}, "W1: expected finite values only"),
-    "shape": ({"matrix_1": np.zeros((3, 2), np.float32)}, r"W1: expected 2 x 3 values, not shape \(3, 2\)"),
-    "tolerance": ({"header": {"how": {**FLOAT, "tolerance": 0.1}}}, "content does not match its hash"),
-    "fixed": ({"header": {"how": {"model": "fixed"}}}, "W0: expected integer words, not float32"),
-}
-
-
-@pytest.mark.parametrize("fault", REAL_FAULTS, ids=str)
-def test_faults_of_real_values_are_one_data_error(real, fault):
-    changes, message = REAL_FAULTS[fault]
-    rewrite(real, **changes)
-    with pytest.raises(DataError, match=message):
-        load(real)
-
-
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.999])
 def test_truncated_file_is_refused(path, part):
     content = path.read_bytes()
@@ -159,9 +136,26 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_faults_are_one_data_error(path, fault):
-    changes, message = FAULTS[fault]
+REAL_FAULTS = {
+    "changed value": ({"matrix_1": np.zeros((2, 3), np.float32)}, "content does not match its hash"),
+    "changed memory": ({"memory.optimizer.count_0": np.array(8)}, "content does not match its hash"),
+    "lacking memory": ({"memory.optimizer.count_0": None}, "content does not match its hash"),
+    "further memory": ({"memory.x": np.array(8)}, "content does not match its hash"),
+    "precision": ({f"matrix_{i}": w for i, w in enumerate(values(np.float64))}, "content does not match its hash"),
+    "two types": ({"matrix_1": np.zeros((2, 3))}, "expected values of one type, not float32 and float64"),
+    "words": ({"matrix_1": np.zeros((2, 3), int)}, "W1: expected values of type float32 or float64, not int64"),
+    "infinite": ({"matrix_1": np.full((2, 3), np.inf, np.float32)}, "W1: expected finite values only"),
+    "shape": ({"matrix_1": np.zeros((3, 2), np.float32)}, r"W1: expected 2 x 3 values, not shape \(3, 2\)"),
+    "tolerance": ({"header": {"how": {**FLOAT, "tolerance": 0.1}}}, "content does not match its hash"),
+    "fixed": ({"header": {"how": {"model": "fixed"}}}, "W0: expected integer words, not float32"),
+}
+
+
+@pytest.mark.parametrize(
+    ("stored", "fault"), [("path", fault) for fault in FAULTS] + [("real", fault) for fault in REAL_FAULTS]
+)
+def test_faults_are_one_data_error(request, stored, fault):
+    path, (changes, message) = request.getfixturevalue(stored), {"path": FAULTS, "real": REAL_FAULTS}[stored][fault]
     rewrite(path, **changes)
     with pytest.raises(DataError, match=message):
         load(path)

@@ -172,9 +172,9 @@ class FloatModel(ABC):
                 owner.recall({k.removeprefix(f"{part}."): v for k, v in memory.items() if k.startswith(f"{part}.")})
         except (KeyError, ValueError, TypeError) as error:
             raise DataError(f"what optimiser and noise remember cannot be read: {error!r}") from None
-        if set(self.memory()) != set(memory):
-            strange = ", ".join(sorted(set(self.memory()) ^ set(memory)))
-            raise DataError(f"expected what this optimiser and this noise remember; {strange} does not fit")
+        strange = sorted(set(self.memory()) ^ set(memory))
+        if strange:
+            raise DataError(f"expected what this optimiser and this noise remember; {', '.join(strange)} does not fit")
 
     # Inference ------------------------------------------------------------------------------------------------------
 

@@ -84,6 +84,20 @@ class Trace:
             )
         self._layers = layers
 
+    def by_layer(self, kind: Kind, words: NDArray[Any]) -> dict[int, NDArray[Any]]:
+        """Part words of all hidden layers, which lie in the last axis, by layer index.
+
+        Parameters
+        ----------
+        kind : {"states", "nudged"}
+            Order in which they lie: from the input up (contrast words too), or from the output down.
+        words : (..., neurons) array
+            Of this trace.
+        """
+        layers = self._layers[kind]
+        ends = np.cumsum([size for _, size in layers])[:-1]
+        return dict(zip((index for index, _ in layers), np.split(words, ends, axis=-1), strict=True))
+
     def _kept(self, kind: Kind) -> tuple[Sequence[NDArray[Any]], Sequence[NDArray[np.int64]]]:
         if kind == "states":
             return self.states, self.free_steps

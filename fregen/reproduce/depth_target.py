@@ -17,6 +17,9 @@ TWELVE = {"state": "q1.11", "weight": "q2.10", "offset": "q3.9", "rounding": "st
 Rounding at random adds up to noise on the weights: with q3.9 the nets end 0.2 to 0.5 points below 16/16.  The few
 weights that q2.10 holds at 2 do not miss the range."""
 
+FORMATS: dict[str, dict[str, Any]] = {"16/16": {}, "12/12": TWELVE}
+"""``numerics`` by bits of states and weights."""
+
 _FALLING = {
     "rate": 2**-4,
     "batch": 16,
@@ -45,10 +48,6 @@ _PUBLISHED = {
 }
 
 
-FORMATS: dict[str, dict[str, Any]] = {"16/16": {}, "12/12": TWELVE}
-"""``numerics`` by bits of states and weights."""
-
-
 def few_sweeps(count: int, scale: Scale, seed: int, network: dict[str, Any], numerics: dict[str, Any]) -> Design:
     """Make a design of 64 a layer that learns as the hardware does it fastest.
 
@@ -63,8 +62,8 @@ def few_sweeps(count: int, scale: Scale, seed: int, network: dict[str, Any], num
 def _depth(scale: Scale) -> Iterator[Experiment]:
     """Yield trainings of all nets in both formats, and of the same nets in real numbers."""
     seeds, epochs = (1, 2) if scale == "quick" else (3, 20)
-    ways: dict[str, tuple[Model, dict[str, Any]]] = {bits: ("fixed", keys) for bits, keys in FORMATS.items()}
-    for way, (model, numerics) in {**ways, "float": ("float", {})}.items():
+    for way, numerics in {**FORMATS, "float": {}}.items():
+        model: Model = "fixed" if way in FORMATS else "float"
         for name, (count, network) in _NETS.items():
             for seed in range(seeds):
                 design = few_sweeps(count, scale, seed, network, numerics)

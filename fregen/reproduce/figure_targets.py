@@ -11,7 +11,7 @@ from .plots import accuracy_maps, error_curves, settling_lines, state_evolution
 from .runs import Experiment
 from .settling import Settling
 from .tables import Sheet
-from .target import Run, Scale, Target, paper
+from .target import Run, Scale, Target, no_training, paper
 
 __all__ = ["BETAS", "FIG2", "FIG4", "FIG5", "FIG6"]
 
@@ -23,11 +23,6 @@ _SEEDS = {"quick": 1, "full": 5}
 # Figure 2 -----------------------------------------------------------------------------------------------------------
 
 _SHOWN = 12
-
-
-def _nothing(scale: Scale) -> Iterator[Experiment]:
-    """Yield no training."""
-    yield from ()
 
 
 def _evolution(scale: Scale, runs: Sequence[Run]) -> Sheet:
@@ -56,7 +51,7 @@ def _evolution(scale: Scale, runs: Sequence[Run]) -> Sheet:
 FIG2 = Target(
     "fig2",
     "Figure 2: evolution of states against β, 2 hidden layers of 64, initial weights",
-    _nothing,
+    no_training,
     state_evolution,
     measure=_evolution,
 )

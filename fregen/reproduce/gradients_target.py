@@ -1,6 +1,6 @@
 """How near directions of learning are to backpropagation's, matrix by matrix, in deep nets that have not learnt yet."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,23 +11,18 @@ from ..design import Design
 from ..float_model import BackpropNetwork, FloatNetwork
 from ..float_model.measures import alignment, cosine
 from ..golden import NetworkModel, Trace
+from ..graph import Graph
 from ..spec import NetworkSpec
 from .depth_target import FORMATS, few_sweeps
 from .plots import alignment_lines
-from .runs import Experiment
 from .tables import Sheet
-from .target import Run, Scale, Target, paper
+from .target import Run, Scale, Target, no_training, paper
 
 __all__ = ["GRADIENTS"]
 
 Array = NDArray[Any]
 
 _TOPOLOGIES = ("layered", "residual")
-
-
-def _nothing(scale: Scale) -> Iterator[Experiment]:
-    """Yield no training."""
-    yield from ()
 
 
 def _alignments(scale: Scale, runs: Sequence[Run]) -> Sheet:
@@ -37,21 +32,21 @@ def _alignments(scale: Scale, runs: Sequence[Run]) -> Sheet:
     :func:`~fregen.reproduce.depth_target.few_sweeps` in real numbers of 64 bits and in words.
     """
     depths, samples = ((5, 10), 256) if scale == "quick" else ((5, 10, 20), 2048)
+    data = load(paper((64,), "full", 0))
+    inputs, labels = data.test_inputs[:samples], data.test_labels[:samples]
     rows: list[tuple[float | str, ...]] = []
     for count in depths:
         for topology in _TOPOLOGIES:
             network = {"topology": topology}
             long = paper((64,) * count, "full", 0, network)
             short = {bits: few_sweeps(count, "full", 0, network, numerics) for bits, numerics in FORMATS.items()}
-            data = load(long)
-            inputs, labels = data.test_inputs[:samples], data.test_labels[:samples]
             found = {
                 "paper, 32 bits": alignment(FloatNetwork(long, np.float32), inputs, labels),
                 "paper, 64 bits": alignment(FloatNetwork(long), inputs, labels),
                 "offset, 64 bits": alignment(FloatNetwork(short["16/16"]), inputs, labels),
                 **{f"offset, words {bits}": _of_words(design, inputs, labels) for bits, design in short.items()},
             }
-            learned = {matrix.name: matrix for matrix in FloatNetwork(long).graph.learned}
+            learned = {matrix.name: matrix for matrix in Graph.build(long.network).learned}
             for form, cosines in found.items():
                 for name, value in cosines.items():
                     rows.append((count, topology, form, name, learned[name].source, learned[name].target, value))
@@ -69,8 +64,12 @@ def _of_words(design: Design, inputs: Array, labels: Array) -> dict[str, float]:
     for start in range(0, len(words), size):
         model.load(initial)
         model.learn(words[start : start + size], labels[start : start + size], design.learning.rate, trace)
-    states = {0: words, **_by_layer(spec, [batch[:, -1] for batch in trace.states])}
-    deltas = {spec.graph.output: np.concatenate(trace.errors), **_by_layer(spec, trace.contrast)}
+    settled = np.concatenate([batch[:, -1] for batch in trace.states])
+    states = {0: words, **trace.by_layer("states", settled)}
+    deltas = {
+        spec.graph.output: np.concatenate(trace.errors),
+        **trace.by_layer("states", np.concatenate(trace.contrast)),
+    }
     reference = BackpropNetwork(design)
     reference.load([spec.weight.to_value(array) for array in initial])
     theirs = reference.batch(spec.state.to_value(words), labels).directions
@@ -80,18 +79,10 @@ def _of_words(design: Design, inputs: Array, labels: Array) -> dict[str, float]:
     }
 
 
-def _by_layer(spec: NetworkSpec, batches: Sequence[Array]) -> dict[int, Array]:
-    """Part words that lie layer by layer from the input up."""
-    whole, start, parts = np.concatenate(batches), 0, {}
-    for layer in spec.free_order:
-        parts[layer] = whole[:, start : (start := start + spec.graph.layers[layer].size)]
-    return parts
-
-
 GRADIENTS = Target(
     "gradients",
     "Directions of learning against backpropagation's, 64 a layer, initial weights",
-    _nothing,
+    no_training,
     alignment_lines,
     measure=_alignments,
 )

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -182,8 +183,7 @@ def settling_lines(found: "Found") -> Figure:
         panels[1].axhline(1, color=GREY, linestyle="--", linewidth=1)
         panels[2].axhline(0, color=GREY, linestyle="--", linewidth=1)
         panels[3].set_title("no mark: no sample settles", fontsize=9)
-        handles, labels = panels[1].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
+        _legend_below(figure, panels[1], 2)
         figure.suptitle(found.title, x=0.01, ha="left", fontsize=10.5)
         return figure
 
@@ -192,18 +192,16 @@ def alignment_lines(found: "Found") -> Figure:
     """Cosine to backpropagation by matrix of the chain: a panel for each net, a line for each form."""
     assert found.sheet is not None
     with matplotlib.rc_context(STYLE):
-        nets = list(dict.fromkeys((row[0], row[1]) for row in found.sheet.rows))
-        forms = list(dict.fromkeys(row[2] for row in found.sheet.rows))
+        rows: list[Any] = found.sheet.rows
+        nets = list(dict.fromkeys((row[0], row[1]) for row in rows))
+        forms = list(dict.fromkeys(row[2] for row in rows))
         depths = list(dict.fromkeys(depth for depth, _ in nets))
         figure = Figure(figsize=(8.6, 0.9 + 2.2 * len(depths)), layout="constrained")
         panels = figure.subplots(len(depths), 2, sharey=True, squeeze=False).ravel()
         for axes, (depth, topology) in zip(panels, nets, strict=True):
             for form, colour, mark in zip(forms, _COLOURS, _MARKS, strict=False):
-                chain: list[Any] = [
-                    (row[4], row[6])
-                    for row in found.sheet.rows
-                    if row[:3] == (depth, topology, form) and row[5] == row[4] + 1  # type: ignore[operator]
-                ]
+                net = [row for row in rows if row[:3] == (depth, topology, form)]
+                chain = [(row[4], row[6]) for row in net if row[5] == row[4] + 1]
                 axes.plot(*zip(*chain, strict=True), color=colour, marker=mark, markersize=4, linewidth=1.2, label=form)
             axes.axhline(0, color=GREY, linewidth=0.8)
             axes.set_ylim(-0.25, 1.05)
@@ -211,8 +209,7 @@ def alignment_lines(found: "Found") -> Figure:
             axes.set_title(f"{depth} hidden layers, {topology}")
             axes.set_xlabel("matrix (0: from the input)")
             axes.set_ylabel("cosine")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(forms), fontsize=9)
+        _legend_below(figure, panels[0], len(forms))
         figure.suptitle(found.title, x=0.01, ha="left", fontsize=10.5)
         return figure
 
@@ -245,10 +242,15 @@ def error_curves(found: "Found") -> Figure:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_xlabel("epochs learnt")
             axes.set_ylabel("test error (%)")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(betas), fontsize=9)
+        _legend_below(figure, panels[0], len(betas))
         figure.suptitle(found.title, x=0.01, ha="left", fontsize=10.5)
         return figure
+
+
+def _legend_below(figure: Figure, axes: Axes, columns: int) -> None:
+    """Tell once, under all panels, what the lines of one of them are."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)
 
 
 def _first(pair: tuple[float, Any]) -> float:

@@ -184,7 +184,7 @@ def _record(where: Path, experiment: Experiment) -> Path:
 
 
 def _checkpoint(where: Path, experiment: Experiment) -> Path:
-    return where / f"{experiment.digest}.npz"
+    return _record(where, experiment).with_suffix(".npz")
 
 
 def _begun(where: Path, experiment: Experiment) -> int:

@@ -38,11 +38,13 @@ _TABLE1: tuple[tuple[str, int, Model, int, dict[str, Any], float], ...] = (
 _STEPS = {("pep", 2): (100, 20), ("pep", 3): (180, 20), ("float", 2): (10, 5), ("float", 3): (18, 10)}
 """T and K by model and hidden layers; the paper's table prints 10/10 for two, its code has 10/5."""
 
-_SWEEPS = {"free_steps": 3, "nudged_steps": 1, "order": "sweep", "nudged": "offset", "gain": True}
-
 _CONVOLUTIONAL: tuple[tuple[str, Model, dict[str, Any]], ...] = (
     ("conv, FRE-RNN", "float", {}),
-    ("conv, FRE-RNN, 3 + 1 sweeps", "float", _SWEEPS),
+    (
+        "conv, FRE-RNN, 3 + 1 sweeps",
+        "float",
+        {"free_steps": 3, "nudged_steps": 1, "order": "sweep", "nudged": "offset", "gain": True},
+    ),
     ("conv, BP", "backprop", {}),
 )
 """Label, model, learning.  The second is not in the paper: the offset form, which needs no settled states."""

@@ -10,7 +10,7 @@ from ..design import Design
 from .runs import Experiment, Outcome
 from .tables import Row, Sheet
 
-__all__ = ["QUICK", "Found", "Run", "Scale", "Target", "convolutional", "mnist", "paper"]
+__all__ = ["QUICK", "Found", "Run", "Scale", "Target", "convolutional", "mnist", "no_training", "paper"]
 
 Scale = Literal["quick", "full"]
 Run = tuple[Experiment, Outcome]
@@ -68,6 +68,11 @@ class Target:
     published: dict[str, float] = field(default_factory=dict)
     measure: Callable[[Scale, Sequence[Run]], Sheet] | None = None
     left_out: str = ""
+
+
+def no_training(scale: Scale) -> Iterator[Experiment]:
+    """Yield no training: for studies that only measure."""
+    yield from ()
 
 
 def mnist(hidden: tuple[int, ...], scale: Scale, seed: int, **sections: dict[str, Any]) -> Design:

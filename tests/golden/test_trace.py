@@ -54,6 +54,19 @@ def test_locates_every_word(kind, layers):
             trace.locate(kind, outside)
 
 
+@pytest.mark.parametrize(
+    ("kind", "wanted"), [("states", {1: [0, 1, 2], 2: [3, 4]}), ("nudged", {2: [0, 1], 1: [2, 3, 4]})]
+)
+def test_parts_words_by_layer_in_the_order_of_their_phase(kind, wanted):
+    row = np.arange(5)
+    for words in (row, np.stack([row, row + 10])):
+        parts = filled().by_layer(kind, words)
+        assert list(parts) == list(wanted)
+        assert {layer: part.tolist() for layer, part in parts.items()} == {
+            layer: words[..., places].tolist() for layer, places in wanted.items()
+        }
+
+
 def test_an_empty_trace_has_no_words():
     assert Trace().flat_states().size == 0
     with pytest.raises(DataError, match="holds 0 states words"):

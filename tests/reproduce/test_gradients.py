@@ -44,9 +44,10 @@ def test_words_are_compared_as_they_are_learned(net, nudged):
     for matrix in spec.graph.learned:
         change, wanted = model.weights[matrix.index] - before[matrix.index], theirs[matrix.index]
         cosine = (change * wanted).sum() / np.sqrt((change**2).sum() * (wanted**2).sum())
+        # Not equal: the change was rounded to weight words, the sums are compared as they are.
         assert found[matrix.name] == pytest.approx(cosine, abs=2e-3), matrix.name
     parted = _of_words(design(NETS[net], nudged, 16), PIXELS, LABELS)
-    assert parted == pytest.approx(found, abs=1e-12), "batches that start from the same words are one"
+    assert parted == found, "batches that start from the same words are one"
     others = _of_words(whole, PIXELS, (LABELS + 1) % 4)
     assert all(abs(others[name] - value) > 1e-4 for name, value in found.items()), "labels matter"
 
