@@ -11,9 +11,9 @@ from itertools import product
 
 import numpy as np
 
-from fregen.datasets import load
-from fregen.design import Design
-from fregen.train import train
+from fregen.data.datasets import load
+from fregen.design.document import Design
+from fregen.training.loop import train
 
 
 def last_accuracy(job: tuple[str, str, int, int]) -> float:

@@ -10,9 +10,9 @@ import argparse
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
-from fregen.datasets import load
+from fregen.data.datasets import load
 from fregen.reproduce.depth_target import few_sweeps
-from fregen.train import TrainResult, train
+from fregen.training.loop import TrainResult, train
 
 SWEEPS = ("1 + 1", "2 + 1", "3 + 1", "settled")
 

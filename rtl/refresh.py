@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from fregen.design import Design
-from fregen.emit import emit
-from fregen.generate import manifest_text
+from fregen.design.document import Design
+from fregen.emit.emitted import emit
+from fregen.commands.generate import manifest_text
 
 HERE = Path(__file__).resolve().parent
 REFERENCES = ("tiny", "digits")

@@ -11,8 +11,9 @@ __all__ = ["FloatActivation", "softmax", "targets"]
 class FloatActivation:
     """A function ρ and its slope ρ'.
 
-    Fixed point draws straight pieces through tanh (:class:`fregen.tables.PiecewiseLinear`); here it is tanh itself.  At
-    a corner of the hard functions the slope is the one that fixed point takes: that of the piece on the right.
+    Fixed point draws straight pieces through tanh (:class:`fregen.spec.tables.PiecewiseLinear`); here it is tanh
+    itself.  At a corner of the hard functions the slope is the one that fixed point takes: that of the piece on the
+    right.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..graph import Kind
+from ..design.graph import Kind
 from .activation import FloatActivation, softmax, targets
 from .model import Array, Batch, FloatModel
 from .noise import Shake

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..design import Design
-from ..graph import Graph
+from ..design.document import Design
+from ..design.graph import Graph
 from .baseline import BackpropNetwork
 from .model import Array
 from .optimizers import Optimizer

@@ -15,7 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..graph import Graph
+from ..design.graph import Graph
 from .products import bias_direction, direction, lead_on
 
 __all__ = ["contrastive_directions"]

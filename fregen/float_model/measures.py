@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..design.graph import Connection
 from ..errors import DataError
-from ..graph import Connection
 from .activation import FloatActivation
 from .baseline import BackpropNetwork
 from .model import FloatModel

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..design import Design
+from ..design.document import Design
+from ..design.graph import Graph
+from ..design.initial import glorot
 from ..errors import DataError
-from ..graph import Graph
-from ..initial import glorot
 from .noise import Noise
 from .optimizers import Optimizer, optimizer_of
 

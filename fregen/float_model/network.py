@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..design import Design
+from ..design.document import Design
 from .activation import targets
 from .learning import contrastive_directions
 from .model import Array, Batch, FloatModel

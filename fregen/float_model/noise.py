@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..design import Design
+from ..design.document import Design
 
 __all__ = ["Noise", "Shake"]
 

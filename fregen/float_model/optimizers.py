@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..design import Design
+from ..design.document import Design
+from ..design.graph import Graph
 from ..errors import DesignError
-from ..graph import Graph
 
 __all__ = ["Adam", "Momentum", "Optimizer", "Sgd", "layer_factors", "optimizer_of"]
 

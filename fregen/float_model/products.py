@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..design.graph import Connection, Graph, Layer, Matrix
 from ..errors import DesignError
-from ..graph import Connection, Graph, Layer, Matrix
 from .convolution import convolve, convolve_back, convolve_gradient, gather, pool, unpool
 
 __all__ = [

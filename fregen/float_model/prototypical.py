@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..design import Design
-from ..graph import Connection, Kind
+from ..design.document import Design
+from ..design.graph import Connection, Kind
 from .activation import targets
 from .model import Array, Batch, FloatModel
 from .optimizers import Optimizer

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..design import Design
-from ..graph import Graph
+from ..design.document import Design
+from ..design.graph import Graph
 from .activation import FloatActivation, softmax
 from .motion import Motion, Tolerance
 from .noise import Shake

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..design import Design
+from ..design.document import Design
 from .activation import FloatActivation
 from .baseline import FeedforwardNetwork
 from .feedback_alignment import random_feedback

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..design.graph import Connection, Graph
 from ..errors import DataError
-from ..graph import Connection, Graph
 from .products import product, refuse_maps
 
 __all__ = ["EXACT_UP_TO", "hidden_connections", "hidden_matrix", "spectral_radius"]

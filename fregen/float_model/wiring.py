@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..graph import Connection, Graph, Layer
+from ..design.graph import Connection, Graph, Layer
 from .products import Winners, back, come_back, forward, lead_on
 
 __all__ = ["Plan", "Wiring"]

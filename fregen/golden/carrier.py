@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..design import log2_scale
+from ..design.document import log2_scale
+from ..design.graph import Matrix
 from ..errors import FormatError
 from ..fixed import DITHER_BITS, round_shift
-from ..graph import Matrix
-from ..spec import NetworkSpec, Product
+from ..spec.network import NetworkSpec, Product
 
 __all__ = ["FLOAT_BITS", "INTEGER_BITS", "Carrier", "rounded_product"]
 

@@ -1,14 +1,14 @@
 """Dither words of a whole matrix in bulk.
 
-Definition and constants: :mod:`fregen.dither`.  The hardware twin is :mod:`fregen.hdl.dither`.
+Definition and constants: :mod:`fregen.spec.dither`.  The hardware twin is :mod:`fregen.hdl.dither`.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dither import COLUMN_BASIS, MIX, ROW_BASIS, combine
-from ..graph import Matrix
-from ..spec import NetworkSpec
+from ..design.graph import Matrix
+from ..spec.dither import COLUMN_BASIS, MIX, ROW_BASIS, combine
+from ..spec.network import NetworkSpec
 
 __all__ = ["DitherModel"]
 

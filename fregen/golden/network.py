@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dither import first_key, next_key
+from ..design.initial import glorot
 from ..errors import DataError
-from ..initial import glorot
-from ..spec import NetworkSpec
+from ..spec.dither import first_key, next_key
+from ..spec.network import NetworkSpec
 from .carrier import Carrier
 from .dither import DitherModel
 from .relax import Phase, RelaxModel

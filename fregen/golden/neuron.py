@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec import NetworkSpec
+from ..spec.network import NetworkSpec
 from .carrier import Carrier, rounded_product
 
 __all__ = ["ActivationModel", "OffsetModel"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec import NetworkSpec, Operand, Product
+from ..spec.network import NetworkSpec, Operand, Product
 from .carrier import Carrier
 from .neuron import ActivationModel, OffsetModel
 from .softmax import SoftmaxModel

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spec import SoftmaxSpec
-from ..tables import ExponentialTable, ReciprocalTable
+from ..spec.network import SoftmaxSpec
+from ..spec.tables import ExponentialTable, ReciprocalTable
 
 __all__ = ["SoftmaxModel"]
 

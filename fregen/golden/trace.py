@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..spec import NetworkSpec
+from ..spec.network import NetworkSpec
 
 __all__ = ["Trace"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..design.graph import Matrix
 from ..fixed import DITHER_BITS, Rounding, round_shift, round_shift_dithered
-from ..graph import Matrix
-from ..spec import NetworkSpec
+from ..spec.network import NetworkSpec
 from .carrier import FLOAT_BITS, Carrier
 from .dither import DitherModel
 

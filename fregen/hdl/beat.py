@@ -6,7 +6,7 @@ from functools import cached_property
 from amaranth.lib import data
 
 from ..plan import MemoryMap, Schedule
-from ..spec import NetworkSpec
+from ..spec.network import NetworkSpec
 
 __all__ = ["RATE_WIDTH", "Sizes", "beat_layout", "bits"]
 

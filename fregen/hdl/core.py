@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..plan import Drain, Schedule
 from ..plan.cycles import PHASES
-from ..spec import NetworkSpec
+from ..spec.network import NetworkSpec
 from .array import ArrayUnit
 from .beat import RATE_WIDTH, Sizes, bits
 from .counters import CounterUnit, counter_layout

@@ -1,11 +1,11 @@
-"""Dither for stochastic rounding.  Constants: :mod:`fregen.dither`.  Golden twin: :mod:`fregen.golden.dither`."""
+"""Dither for stochastic rounding.  Constants: :mod:`fregen.spec.dither`.  Golden twin: :mod:`fregen.golden.dither`."""
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..dither import COLUMN_BASIS, MIX, ROW_BASIS, first_key
 from ..fixed import DITHER_BITS
+from ..spec.dither import COLUMN_BASIS, MIX, ROW_BASIS, first_key
 
 __all__ = ["DitherUnit", "lane_dither"]
 
@@ -89,7 +89,7 @@ class DitherUnit(wiring.Component):
 
     @staticmethod
     def _next(m: Module, key: Signal) -> Value:
-        """Spell out xorshift32 (:func:`fregen.dither.next_key`)."""
+        """Spell out xorshift32 (:func:`fregen.spec.dither.next_key`)."""
         word: Value = key
         for shift in (13, -17, 5):
             moved = Signal(32, name=f"xorshift_{abs(shift)}")

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..spec import NetworkSpec
+from ..spec.network import NetworkSpec
 from .beat import bits
 from .requant import fits, round_shift, saturate
 

@@ -7,8 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..spec import SoftmaxSpec
-from ..tables import ExponentialTable, ReciprocalTable
+from ..spec.network import SoftmaxSpec
+from ..spec.tables import ExponentialTable, ReciprocalTable
 from .beat import bits
 from .requant import round_shift, saturate
 

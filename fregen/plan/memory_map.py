@@ -7,8 +7,8 @@ P)`` addresses of a memory that is P words wide, word i in lane ``i mod P``.
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..graph import Matrix
-from ..spec import NetworkSpec
+from ..design.graph import Matrix
+from ..spec.network import NetworkSpec
 
 __all__ = ["MemoryMap"]
 

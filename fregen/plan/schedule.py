@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
 
-from ..graph import Matrix
-from ..spec import NetworkSpec, Operand, Product
+from ..design.graph import Matrix
+from ..spec.network import NetworkSpec, Operand, Product
 from .instruction import Drain, Feed, Instruction, Op, Plane, Start, Store
 from .memory_map import MemoryMap
 from .timing import COPY_WAIT, DIFFERENCE_WAIT, NEURON_WAIT, UPDATE_WAIT, softmax_wait

@@ -4,7 +4,7 @@ A *beat* is one cycle in which the sequencer issues work.  Its stages: addresses
 alignment, sum.
 """
 
-from ..spec import SoftmaxSpec
+from ..spec.network import SoftmaxSpec
 
 __all__ = ["COPY_WAIT", "DIFFERENCE_WAIT", "NEURON_WAIT", "UPDATE_WAIT", "softmax_wait"]
 

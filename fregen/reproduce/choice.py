@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ..errors import DesignError
-from ..train import Precision
+from ..training.loop import Precision
 from .runs import Experiment
 from .target import Scale, Target
 

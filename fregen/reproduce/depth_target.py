@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ..design import Design
-from ..train import Model
+from ..design.document import Design
+from ..training.loop import Model
 from .plots import against_published
 from .runs import Experiment
 from .target import Scale, Target, mnist

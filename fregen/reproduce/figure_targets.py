@@ -5,7 +5,7 @@ from statistics import fmean
 
 import numpy as np
 
-from ..datasets import load
+from ..data.datasets import load
 from ..float_model import FloatNetwork
 from .plots import accuracy_maps, error_curves, settling_lines, state_evolution
 from .runs import Experiment

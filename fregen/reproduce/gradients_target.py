@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets import as_words, load
-from ..design import Design
+from ..data.datasets import load
+from ..design.document import Design
+from ..design.graph import Graph
 from ..float_model import BackpropNetwork, FloatNetwork
 from ..float_model.measures import alignment, cosine
 from ..golden import NetworkModel, Trace
-from ..graph import Graph
-from ..spec import NetworkSpec
+from ..spec.network import NetworkSpec
+from ..training.samples import as_words
 from .depth_target import FORMATS, few_sweeps
 from .plots import alignment_lines
 from .tables import Sheet

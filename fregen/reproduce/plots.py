@@ -1,4 +1,4 @@
-"""Figures of the targets, in the style of :mod:`fregen.figures`; every one is drawn from a :class:`Found`."""
+"""Figures of the targets, in the style of :mod:`fregen.views.figures`; every one is drawn from a :class:`Found`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..figures import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, STYLE, YELLOW
+from ..views.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, STYLE, YELLOW
 
 if TYPE_CHECKING:
     from .target import Found

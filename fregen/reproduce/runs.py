@@ -16,12 +16,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import load as load_checkpoint
-from ..datasets import load
-from ..design import Design
+from ..data.datasets import load
+from ..design.document import Design
 from ..errors import DataError
 from ..float_model import FloatNetwork
-from ..train import Model, Precision, train
+from ..training.checkpoint import load as load_checkpoint
+from ..training.loop import Model, Precision, train
 from .settling import Settling, settle
 from .sources import code_hash
 
@@ -43,7 +43,7 @@ class Experiment:
     design : Design
         Network, learning, data and seed.
     model : str
-        What learns; see :func:`fregen.train.train`.
+        What learns; see :func:`fregen.training.loop.train`.
     epochs : int
         Passes over the training samples.
     settling : Settling, optional

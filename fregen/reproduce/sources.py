@@ -10,14 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..train import Model
+from ..training.loop import Model
 
 __all__ = ["code_hash", "module_hash", "modules"]
 
 _PACKAGE = Path(__file__).parents[1]
 
-_ALL = ("cifar.py", "datasets.py", "design.py", "graph.py", "initial.py", "layer_entries.py", "train.py")
-_FIXED = ("dither.py", "fixed.py", "spec.py", "tables.py", "golden")
+_ALL = ("data/cifar.py", "data/datasets.py", "design", "training/loop.py", "training/samples.py")
+_FIXED = ("fixed.py", "golden", "spec")
 _REAL = ("float_model",)
 _MEASURED = (*_REAL, "reproduce/settling.py")
 

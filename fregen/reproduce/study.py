@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..figures import svg
+from ..views.figures import svg
 from .choice import Choice
 from .runs import Progress, execute
 from .tables import summarise, write_sheet, write_table

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Literal
 
-from ..train import Model
+from ..training.loop import Model
 from .plots import against_published, noise_lines
 from .runs import Experiment
 from .target import Scale, Target, convolutional, paper

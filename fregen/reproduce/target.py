@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from matplotlib.figure import Figure
 
-from ..design import Design
+from ..design.document import Design
 from .runs import Experiment, Outcome
 from .tables import Row, Sheet
 

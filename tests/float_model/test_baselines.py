@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fregen.datasets import epoch_order, load
-from fregen.design import Design
+from fregen.data.datasets import load
+from fregen.design.document import Design
 from fregen.float_model import (
     BackpropNetwork,
     FeedbackAlignmentNetwork,
@@ -16,6 +16,7 @@ from fregen.float_model import (
 )
 from fregen.float_model.feedback_alignment import random_feedback
 from fregen.float_model.prototypical import sigmoid_s
+from fregen.training.samples import epoch_order
 
 pytestmark = pytest.mark.unit
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from fregen.design import Design
+from fregen.design.document import Design
 from fregen.errors import DesignError
 from fregen.float_model import (
     BackpropNetwork,

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from fregen.datasets import epoch_order, load
-from fregen.design import Design
+from fregen.data.datasets import load
+from fregen.design.document import Design
+from fregen.design.graph import Connection, Graph, Kind, Matrix
 from fregen.errors import DataError
 from fregen.float_model import BackpropNetwork, FloatNetwork
 from fregen.float_model.activation import softmax, targets
-from fregen.graph import Connection, Graph, Kind, Matrix
+from fregen.training.samples import epoch_order
 
 pytestmark = pytest.mark.unit
 

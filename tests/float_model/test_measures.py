@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fregen.design import Design
+from fregen.design.document import Design
+from fregen.design.graph import Connection, Graph, Kind, Layer, Matrix
 from fregen.errors import DataError
 from fregen.float_model import BackpropNetwork, FloatNetwork
 from fregen.float_model.measures import (
@@ -15,7 +16,6 @@ from fregen.float_model.measures import (
     saturation,
     spectral_radius,
 )
-from fregen.graph import Connection, Graph, Kind, Layer, Matrix
 
 pytestmark = pytest.mark.unit
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fregen.datasets import epoch_order, load
-from fregen.design import Design
+from fregen.data.datasets import load
+from fregen.design.document import Design
 from fregen.float_model import (
     BackpropNetwork,
     FeedbackAlignmentNetwork,
@@ -15,7 +15,8 @@ from fregen.float_model import (
 )
 from fregen.float_model.activation import targets
 from fregen.float_model.noise import Noise
-from fregen.train import train
+from fregen.training.loop import train
+from fregen.training.samples import epoch_order
 
 pytestmark = pytest.mark.unit
 

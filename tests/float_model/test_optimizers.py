@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from fregen.datasets import load
-from fregen.design import Design
+from fregen.data.datasets import load
+from fregen.design.document import Design
+from fregen.design.graph import Graph
 from fregen.errors import DesignError
 from fregen.float_model import Adam, BackpropNetwork, FloatNetwork, Momentum, Sgd, optimizer_of
-from fregen.graph import Graph
-from fregen.train import train
+from fregen.training.loop import train
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from fregen.design import Design
+from fregen.design.document import Design
 from fregen.float_model import FloatActivation, FloatNetwork
 from fregen.float_model.activation import softmax, targets
 

@@ -1,12 +1,12 @@
 """One learning step in plain Python integers, written from docs/numerics.md alone.
 
-Slow and plain on purpose: loops, no numpy arithmetic, no import from fregen.golden, and none from fregen.spec either:
-shifts and exponents are derived here a second time.
+Slow and plain on purpose: loops, no numpy arithmetic, no import from fregen.golden, and none from fregen.spec.network
+either: shifts and exponents are derived here a second time.
 """
 
 import math
 
-from fregen.dither import COLUMN_BASIS, MIX, ROW_BASIS, combine
+from fregen.spec.dither import COLUMN_BASIS, MIX, ROW_BASIS, combine
 
 MASK = 0xFFFFFFFF
 

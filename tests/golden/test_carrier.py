@@ -5,10 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fregen.design import Design
+from fregen.design.document import Design
 from fregen.errors import DesignError, FormatError
 from fregen.golden import Carrier, NetworkModel, Trace
-from fregen.spec import NetworkSpec
+from fregen.spec.network import NetworkSpec
 
 pytestmark = pytest.mark.golden
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fregen.design import Design
-from fregen.dither import first_key, next_key
+from fregen.design.document import Design
 from fregen.golden import DitherModel
-from fregen.spec import NetworkSpec
+from fregen.spec.dither import first_key, next_key
+from fregen.spec.network import NetworkSpec
 
 pytestmark = pytest.mark.golden
 
@@ -26,8 +26,8 @@ def select(basis, number):
 
 
 def one(key, column, row):
-    """The definition of fregen.dither, its mix written out."""
-    from fregen.dither import COLUMN_BASIS, ROW_BASIS
+    """The definition of fregen.spec.dither, its mix written out."""
+    from fregen.spec.dither import COLUMN_BASIS, ROW_BASIS
 
     h = key ^ select(COLUMN_BASIS, column)
     h = (h + (h << 10)) & MASK

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fregen.design import Design
+from fregen.design.document import Design
+from fregen.design.initial import glorot
 from fregen.golden import NetworkModel
-from fregen.initial import glorot
-from fregen.spec import NetworkSpec
+from fregen.spec.network import NetworkSpec
 
 pytestmark = pytest.mark.golden
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fregen.design import Design
-from fregen.dither import first_key, next_key
+from fregen.design.document import Design
 from fregen.errors import DataError, DesignError, FormatError
 from fregen.golden import NetworkModel, Trace, initial_weights
-from fregen.spec import NetworkSpec
+from fregen.spec.dither import first_key, next_key
+from fregen.spec.network import NetworkSpec
 
 pytestmark = pytest.mark.golden
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from apytypes import APyFixed, OverflowMode, QuantizationMode
 
-from fregen.design import Design
+from fregen.design.document import Design
 from fregen.golden import ActivationModel, Carrier, OffsetModel
 from fregen.golden.carrier import rounded_product
-from fregen.spec import NetworkSpec
+from fregen.spec.network import NetworkSpec
 
 pytestmark = pytest.mark.golden
 

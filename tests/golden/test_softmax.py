@@ -5,7 +5,7 @@ import pytest
 
 from fregen.fixed import Q
 from fregen.golden import SoftmaxModel
-from fregen.spec import SoftmaxSpec
+from fregen.spec.network import SoftmaxSpec
 
 pytestmark = pytest.mark.golden
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from apytypes import APyFixedArray, OverflowMode, QuantizationMode
 
-from fregen.design import Design
+from fregen.design.document import Design
 from fregen.golden import Carrier, DitherModel, UpdateModel
-from fregen.spec import NetworkSpec
+from fregen.spec.network import NetworkSpec
 
 pytestmark = pytest.mark.golden
 

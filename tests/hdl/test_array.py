@@ -223,7 +223,7 @@ def update_differences(lanes, rounding, seed=3):
     base, stride, rows, columns = player.stored(1)
     s, d = player.words((2, columns)), player.words((2, rows), spec.offset)
     dither = DitherModel(spec)
-    from fregen.dither import first_key
+    from fregen.spec.dither import first_key
 
     noise = dither.words(first_key(spec.design.seed), matrix).astype(np.int64)
     sigma = player.sizes.sigma[0] + 1

@@ -8,10 +8,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 from unit_bench import make_sizes, play, unpack
 
-from fregen.dither import ROW_BASIS, first_key, next_key
 from fregen.golden import DitherModel
 from fregen.hdl import dither as dither_module
 from fregen.hdl.dither import DitherUnit, lane_dither
+from fregen.spec.dither import ROW_BASIS, first_key, next_key
 
 pytestmark = pytest.mark.rtl
 

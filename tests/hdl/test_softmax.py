@@ -8,7 +8,7 @@ from fregen.fixed import Q
 from fregen.golden import SoftmaxModel
 from fregen.hdl import softmax as softmax_module
 from fregen.hdl.softmax import SoftmaxUnit
-from fregen.spec import SoftmaxSpec
+from fregen.spec.network import SoftmaxSpec
 
 pytestmark = pytest.mark.rtl
 

@@ -12,10 +12,10 @@ import numpy as np
 from amaranth.hdl import Elaboratable, Value
 from amaranth.sim import Simulator
 
-from fregen.design import Design
+from fregen.design.document import Design
 from fregen.hdl.beat import Sizes
 from fregen.plan import Schedule
-from fregen.spec import NetworkSpec
+from fregen.spec.network import NetworkSpec
 
 PERIOD = 1e-6
 

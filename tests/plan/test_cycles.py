@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fregen.design import Design
+from fregen.design.document import Design
 from fregen.plan import CycleModel, PhaseCycles, Program, Schedule
-from fregen.spec import NetworkSpec
+from fregen.spec.network import NetworkSpec
 
 pytestmark = pytest.mark.unit
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fregen.design import Design
+from fregen.design.document import Design
 from fregen.errors import LoweringError
 from fregen.plan import MemoryMap, pack_weights, unpack_weights
-from fregen.spec import NetworkSpec
+from fregen.spec.network import NetworkSpec
 
 pytestmark = pytest.mark.unit
 

@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from fregen.design import Design
+from fregen.design.document import Design
 from fregen.plan import MemoryMap
-from fregen.spec import NetworkSpec
+from fregen.spec.network import NetworkSpec
 
 pytestmark = pytest.mark.unit
 

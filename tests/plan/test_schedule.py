@@ -5,9 +5,9 @@ from itertools import product as combinations
 
 import pytest
 
-from fregen.design import Design
+from fregen.design.document import Design
 from fregen.plan import Drain, Feed, Op, Plane, Program, Schedule, Start, Store
-from fregen.spec import NetworkSpec, Operand
+from fregen.spec.network import NetworkSpec, Operand
 
 pytestmark = pytest.mark.unit
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from fregen.datasets import Dataset, as_words
-from fregen.design import Design
+from fregen.data.datasets import Dataset
+from fregen.design.document import Design
 from fregen.float_model import BackpropNetwork
 from fregen.golden import NetworkModel
 from fregen.reproduce import TARGETS, gradients_target
 from fregen.reproduce.gradients_target import _of_words
-from fregen.spec import NetworkSpec
+from fregen.spec.network import NetworkSpec
+from fregen.training.samples import as_words
 
 pytestmark = pytest.mark.unit
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from fregen.figures import BLUE, GREEN, ORANGE, svg
 from fregen.reproduce import TARGETS, Found, Outcome, Sheet, summarise
 from fregen.reproduce.figure_targets import BETAS
+from fregen.views.figures import BLUE, GREEN, ORANGE, svg
 
 pytestmark = pytest.mark.unit
 

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from fregen.checkpoint import load as load_checkpoint
-from fregen.datasets import load
-from fregen.design import Design
+from fregen.data.datasets import load
+from fregen.design.document import Design
 from fregen.errors import DataError
 from fregen.float_model import FloatNetwork
 from fregen.reproduce import Experiment, Settling, execute, runs, settle, sources
-from fregen.train import train
+from fregen.training.checkpoint import load as load_checkpoint
+from fregen.training.loop import train
 
 pytestmark = pytest.mark.unit
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from fregen.datasets import load
-from fregen.design import Design
+from fregen.data.datasets import load
+from fregen.design.document import Design
 from fregen.errors import DataError
 from fregen.float_model import FloatNetwork
 from fregen.reproduce import Settling, settle

@@ -120,7 +120,7 @@ QUICK = cache(module_hash)
 def copied(tmp_path, monkeypatch):
     """Return a function that edits a copy of the package and tells which of the four hashes are now others."""
     copy = tmp_path / "fregen"
-    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "hdl", "verify"))
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "hdl", "verification"))
     monkeypatch.setattr(sources, "_PACKAGE", copy)
     monkeypatch.setattr(sources, "module_hash", QUICK)
     sources._hashes.cache_clear()
@@ -148,23 +148,23 @@ FIXED, REAL, ALL, MEASURED = (
 @pytest.mark.parametrize(
     ("name", "changed"),
     [
-        ("train.py", ALL),
-        ("cifar.py", ALL),
-        ("datasets.py", ALL),
-        ("design.py", ALL),
-        ("graph.py", ALL),
-        ("initial.py", ALL),
+        ("training/loop.py", ALL),
+        ("data/cifar.py", ALL),
+        ("data/datasets.py", ALL),
+        ("design/document.py", ALL),
+        ("design/graph.py", ALL),
+        ("design/initial.py", ALL),
         ("golden/update.py", FIXED),
         ("golden/another.py", FIXED),
-        ("spec.py", FIXED),
-        ("tables.py", FIXED),
+        ("spec/network.py", FIXED),
+        ("spec/tables.py", FIXED),
         ("fixed.py", FIXED),
-        ("dither.py", FIXED),
+        ("spec/dither.py", FIXED),
         ("float_model/relax.py", REAL),
         ("float_model/deeper.py", REAL),
         ("reproduce/settling.py", MEASURED),
         ("reproduce/tables.py", [False] * 4),
-        ("cli.py", [False] * 4),
+        ("commands/cli.py", [False] * 4),
     ],
 )
 def test_an_edited_module_changes_the_hash_of_what_it_decides(copied, name, changed):
@@ -172,7 +172,7 @@ def test_an_edited_module_changes_the_hash_of_what_it_decides(copied, name, chan
 
 
 def test_a_comment_in_any_module_changes_no_hash(copied):
-    for name in ("train.py", "golden/update.py", "float_model/relax.py", "reproduce/settling.py"):
+    for name in ("training/loop.py", "golden/update.py", "float_model/relax.py", "reproduce/settling.py"):
         assert copied(name, lambda text: f"# A comment.\n{text}") == [False] * 4
 
 
@@ -194,11 +194,11 @@ def imported(path):
 
 def test_no_module_that_a_training_imports_is_forgotten():
     """All that is reached from train and settling, but what only reads files, saves, or names errors."""
-    reached, todo = set(), {PACKAGE / "train.py", PACKAGE / "reproduce" / "settling.py"}
+    reached, todo = set(), {PACKAGE / "training" / "loop.py", PACKAGE / "reproduce" / "settling.py"}
     while todo:
         path = todo.pop()
         reached.add(path)
         todo |= imported(path) - reached
     units = {path.relative_to(PACKAGE) for path in reached}
-    units = {p.parts[0] if p.parts[0] in ("golden", "float_model") else p.as_posix() for p in units}
-    assert units == {*modules("fixed", measured=True), "errors.py", "archive.py", "checkpoint.py"}
+    units = {p.parts[0] if p.parts[0] in ("design", "float_model", "golden", "spec") else p.as_posix() for p in units}
+    assert units == {*modules("fixed", measured=True), "errors.py", "data/archive.py", "training/checkpoint.py"}

@@ -10,8 +10,8 @@ import matplotlib.image
 import pytest
 from click.testing import CliRunner
 
-from fregen import cli
-from fregen.design import Design
+from fregen.commands import cli
+from fregen.design.document import Design
 from fregen.errors import DesignError
 from fregen.reproduce import TARGETS, Choice, Experiment, Sheet, Target, files, reproduce
 from fregen.reproduce.plots import against_published

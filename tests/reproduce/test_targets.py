@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fregen.datasets import Dataset
-from fregen.design import Design
+from fregen.data.datasets import Dataset
+from fregen.design.document import Design
+from fregen.design.graph import Graph
 from fregen.errors import DesignError
-from fregen.graph import Graph
 from fregen.reproduce import TARGETS, Outcome, Settling, figure_targets, files, target
 from fregen.reproduce.figure_targets import BETAS
-from fregen.train import _network
+from fregen.training.loop import _network
 
 pytestmark = pytest.mark.unit
 

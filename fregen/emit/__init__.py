@@ -1,0 +1,1 @@
+"""From hardware to text: Verilog, RTLIL, manifest, rendered templates, resource counts."""

@@ -1,0 +1,1 @@
+"""Doubting the judge: planted faults, and proofs that a fault changes nothing."""

@@ -1,0 +1,401 @@
+"""Can the verification fail?  Plant single faults and see whether each is found.
+
+Three kinds: a bit of the golden data, a bit of a weight as it is loaded, and a bit in an operator of the hardware.
+Each is run on its own, like any verification: an instrumented model holds all faults of the hardware and a plusarg
+selects one.  A fault of the hardware that no run finds must be proven to change nothing that can be observed
+(:mod:`fregen.faults.prove`), or it counts as survived.
+"""
+
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..design.document import Design
+from ..emit.emitted import emit, emit_rtlil
+from ..emit.render import render_bench
+from ..errors import DesignError, ToolError
+from ..plan import Schedule, pack_weights
+from ..runs.expected import COUNTERS
+from ..runs.scenario import Scenario
+from ..runs.stress import broad, powers, rounding
+from ..spec.network import NetworkSpec
+from ..verification.simulate import Build, build, run
+from ..verification.verify import prepare
+from .mutants import plant
+from .prove import Prover, Verdicts
+
+__all__ = ["GOLDEN", "MESSAGES", "InjectResult", "inject"]
+
+Progress = Callable[[int, int, str], None]
+Outcome = Literal["caught", "missed", "broken"]
+
+GOLDEN = (
+    *(f"{phase}_{what}" for phase in ("free", "readout", "nudged") for what in ("words", "places", "planes")),
+    *("lines", "weights", "predictions", "counters", "free_slots", "readout_slots"),
+)
+"""Arrays of ``expected.npz`` that the check compares word for word."""
+
+MESSAGES = (
+    *("neurons", "free_order", "nudged_order", "nudged_skip", "has_offsets", "matrices", "batch_ends", "real_weights"),
+    *("state_format", "weight_format", "offset_format", "error_format"),
+)
+"""Arrays of ``expected.npz`` that only tell what a mismatch is called."""
+
+_CARRY = 1 << 47
+"""A counter that comes to this number has carried through all its bits."""
+
+_STALLS = (0, 20260, 0, 7777, 31415)
+"""Seed of the streams' faltering in each of the first runs; 0: they do not."""
+
+_BRIEF, _THOROUGH = 8, 40
+"""Seconds of an attempt at a proof."""
+
+
+@dataclass
+class InjectResult:
+    """What became of the planted faults.
+
+    Parameters
+    ----------
+    name : str
+        The design.
+    planted, caught : dict
+        Faults by kind: ``golden``, ``weight``, ``rtl``.
+    equivalent : dict
+        Faults of the hardware proven to change nothing, by method (:data:`fregen.faults.prove.METHODS`).
+    proven : list of str
+        The same faults in words.
+    survived : list of str
+        Faults that were neither caught nor proven equivalent.
+    broken : list of str
+        Faults with which the simulator ended without a verdict: not counted as caught.
+    samples, cycles, compared : int
+        Of the runs without a fault, all scenarios.
+    runs : int
+        Simulations.
+    seconds : dict
+        Time spent on ``build``, ``simulate``, ``prove``.
+    """
+
+    name: str
+    planted: dict[str, int] = field(default_factory=dict)
+    caught: dict[str, int] = field(default_factory=dict)
+    equivalent: dict[str, int] = field(default_factory=dict)
+    proven: list[str] = field(default_factory=list)
+    survived: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    samples: int = 0
+    cycles: int = 0
+    compared: int = 0
+    runs: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every fault was caught or proven equivalent."""
+        return not self.survived and not self.broken and sum(self.caught.values()) > 0
+
+    def table(self) -> dict[str, Any]:
+        """Plain data for ``--json``."""
+        return {**self.__dict__, "passed": self.passed}
+
+
+@dataclass(frozen=True)
+class _Plant:
+    """A fault to run: array, word and bit of the golden data, word and bit of the stimulus, or the fault's number."""
+
+    kind: Literal["golden", "weight", "rtl"]
+    text: str
+    array: str = ""
+    word: int = 0
+    bit: int = 0
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A scenario, ready to run."""
+
+    folder: Path
+    limit: int
+    stall: int
+    cycles: int
+
+
+def inject(
+    design: Design,
+    where: Path,
+    faults: int = 200,
+    seed: int = 0,
+    samples: int | None = None,
+    progress: Progress | None = None,
+    processes: int = 2,
+) -> InjectResult:
+    """Plant random single faults and report what was caught.
+
+    Parameters
+    ----------
+    design : Design
+        The design.
+    where : Path
+        Folder of all files.
+    faults : int
+        How many: about 15 % golden data, 15 % weights, the rest operators of the hardware.
+    seed : int
+        Picks them.
+    samples : int, optional
+        Samples that a scenario learns; five batches, and at least 40, unless given.
+    progress : callable, optional
+        Called with (done, total, what).
+    processes : int
+        Simulations and proofs at once.
+
+    Raises
+    ------
+    DesignError
+        If a number is out of range.
+    MismatchError, ToolError
+        If the design fails without a fault, or a tool is at fault.
+    """
+    if not 1 <= faults <= 20000:
+        raise DesignError(f"faults must be 1 to 20000, not {faults}")
+    rng = np.random.default_rng([seed, 11])
+    where.mkdir(parents=True, exist_ok=True)
+    result = InjectResult(design.name)
+
+    def tell(done: int, total: int, what: str) -> None:
+        if progress:
+            progress(done, total, what)
+
+    begin = time.monotonic()
+    tell(0, 0, "planting faults")
+    data, weights = max(round(faults * 0.15), 1), max(round(faults * 0.15), 1)
+    hardware = max(faults - data - weights, 0)
+    spec = NetworkSpec(design)
+    count = samples or max(5 * design.learning.batch, 40)
+    runs = [(scenario, where / f"broad_{number}") for number, scenario in enumerate(broad(spec, count, seed))]
+    totals = np.array([_prepare(scenario, folder) for scenario, folder in runs])
+    starts = _CARRY - np.maximum((totals.min(axis=0) + totals.max(axis=0) + 1) // 2, 1)
+    first = [
+        _stage(scenario, folder, stall, starts, result) for (scenario, folder), stall in zip(runs, _STALLS, strict=True)
+    ]
+    begins = dict(zip(COUNTERS, starts.tolist(), strict=True))
+    mutants = plant(emit_rtlil(design, begins), design.name, max(hardware, 1), seed, where / "rtl")
+    bench = where / "bench.v"
+    bench.write_text(render_bench(emit(design), faults=True), encoding="utf-8")
+    tell(0, 0, "building the instrumented model")
+    with ThreadPoolExecutor(1) as helper:
+        building = helper.submit(build, [mutants.verilog, bench], optimise="-O1")
+        aimed = [_made(rounding(spec, seed), where / "rounding_0", starts, result)]
+        built = building.result()
+    result.seconds["build"] = round(time.monotonic() - begin, 1)
+
+    begin = time.monotonic()
+    plants = [
+        *_golden(first[0], data, rng),
+        *_weights(spec, weights, rng),
+        *(_Plant("rtl", str(fault), number=fault.number) for fault in mutants.faults[:hardware]),
+    ]
+    result.planted = dict(Counter(plant.kind for plant in plants))
+    result.caught = dict.fromkeys(result.planted, 0)
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        proofs = _Proofs(pool, mutants.netlist, spec.design.hardware.lanes, where)
+        # What is not caught soon is mostly equivalent; the long runs are for what cannot be proven at once.
+        missed = _simulate(pool, built, first, plants, result, tell)
+        missed = _simulate(pool, built, aimed, missed, result, tell)
+        missed = proofs.run(missed, False, result, tell)
+        if missed:
+            again = [_made(rounding(spec, seed + 1), where / "rounding_1", starts, result)]
+            missed = _simulate(pool, built, again, missed, result, tell)
+        for number, scenario in enumerate(powers(spec, count, seed) if missed else ()):
+            stage = _made(scenario, where / f"powers_{number}", starts, result)
+            missed = _simulate(pool, built, [stage], missed, result, tell)
+        missed = proofs.run(missed, True, result, tell)
+    result.survived += [f"fault {plant.number}: {plant.text}" for plant in missed]
+    result.survived.sort()
+    result.seconds["prove"] = round(proofs.seconds, 1)
+    result.seconds["simulate"] = round(time.monotonic() - begin - proofs.seconds, 1)
+    return result
+
+
+def _prepare(scenario: Scenario, folder: Path) -> list[int]:
+    """Write a scenario's files; return how much it counts."""
+    prepare(scenario, folder)
+    with np.load(folder / "expected.npz") as file:
+        counted: list[int] = file["counters"].tolist()
+    return counted
+
+
+def _stage(scenario: Scenario, folder: Path, stall: int, starts: NDArray[np.int64], result: InjectResult) -> _Stage:
+    """Make a scenario ready whose files are written: counters begin elsewhere, and the streams may falter."""
+    result.samples += scenario.samples
+    with np.load(folder / "expected.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays["counter_start"] = starts
+    if stall:  # which slot is free when a sample begins depends on how the streams falter
+        arrays["free_slots"], arrays["readout_slots"] = (
+            -np.ones_like(arrays[k]) for k in ("free_slots", "readout_slots")
+        )
+    np.savez(folder / "expected.npz", allow_pickle=False, **arrays)
+    cycles = sum(n for name, n in zip(COUNTERS, arrays["counters"].tolist(), strict=True) if name.endswith("_cycles"))
+    return _Stage(folder, scenario.cycle_limit(arrays) * (2 if stall else 1), stall, cycles)
+
+
+def _made(scenario: Scenario, folder: Path, starts: NDArray[np.int64], result: InjectResult) -> _Stage:
+    """Write a scenario's files and make it ready."""
+    _prepare(scenario, folder)
+    return _stage(scenario, folder, 0, starts, result)
+
+
+def _golden(stage: _Stage, count: int, rng: np.random.Generator) -> Iterator[_Plant]:
+    """Pick bits of the golden data, arrays in turn."""
+    with np.load(stage.folder / "expected.npz") as file:
+        arrays = {name: file[name] for name in GOLDEN if file[name].size}
+    for number in range(count):
+        name = list(arrays)[number % len(arrays)]
+        word = int(rng.integers(arrays[name].size))
+        # Counters are compared on the 48 bits that they have.
+        bit = int(rng.integers(48 if name == "counters" else 8 * arrays[name].itemsize))
+        yield _Plant("golden", f"golden data: {name}, word {word}, bit {bit}", array=name, word=word, bit=bit)
+
+
+def _weights(spec: NetworkSpec, count: int, rng: np.random.Generator) -> Iterator[_Plant]:
+    """Pick bits of weights in the order in which they are loaded; padding is left out."""
+    memory = Schedule.of(spec).memory
+    ones = [np.ones(spec.graph.shape(matrix), dtype=np.int64) for matrix in spec.graph.matrices]
+    real = np.flatnonzero(pack_weights(memory, ones))
+    for _ in range(count):
+        word, bit = int(rng.choice(real)), int(rng.integers(spec.weight.width))
+        address, lane = divmod(word, memory.lanes)
+        yield _Plant("weight", f"weight memory: address {address}, lane {lane}, bit {bit}", word=word, bit=bit)
+
+
+def _run(built: Build, stage: _Stage, plant: _Plant | None) -> tuple[Outcome, str, int]:
+    """Run one fault in one scenario, in a process of its own."""
+    folder = stage.folder.parent / f"run_{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in ("expected.npz", "stimulus.bin"):
+        shutil.copyfile(stage.folder / name, folder / name)
+    plusargs = [f"+stall={stage.stall}"]
+    if plant is not None and plant.kind == "golden":
+        with np.load(folder / "expected.npz") as file:
+            arrays = {name: file[name] for name in file.files}
+        flat = np.ascontiguousarray(arrays[plant.array]).reshape(-1)
+        flat.view(f"u{flat.itemsize}")[plant.word] ^= flat.view(f"u{flat.itemsize}").dtype.type(1 << plant.bit)
+        arrays[plant.array] = flat.reshape(arrays[plant.array].shape)
+        np.savez(folder / "expected.npz", allow_pickle=False, **arrays)
+    elif plant is not None and plant.kind == "weight":
+        words = np.fromfile(folder / "stimulus.bin", dtype=">u4")
+        words[plant.word] ^= np.uint32(1 << plant.bit)
+        words.tofile(folder / "stimulus.bin")
+    elif plant is not None:
+        plusargs.append(f"+fault={plant.number}")
+    try:
+        result = run(built, folder, stage.limit, plusargs)
+    except ToolError as error:
+        return "broken", str(error), 0
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    found: Outcome = "caught" if result.mismatches or not result.compared else "missed"
+    return found, "; ".join(result.first), result.compared
+
+
+def _must_pass(stage: _Stage, run_of_it: tuple[Outcome, str, int], result: InjectResult) -> None:
+    """Judge a scenario that was run without a fault."""
+    outcome, text, compared = run_of_it
+    if outcome != "missed":
+        raise ToolError(f"{stage.folder.name} fails without any fault, so that no fault can be judged: {text}")
+    result.compared += compared
+    result.cycles += stage.cycles
+    result.runs += 1
+
+
+def _simulate(
+    pool: ProcessPoolExecutor,
+    built: Build,
+    stages: Sequence[_Stage],
+    plants: Sequence[_Plant],
+    result: InjectResult,
+    tell: Callable[[int, int, str], None],
+) -> list[_Plant]:
+    """Run all faults, those that were missed in the next scenario too; return what no scenario has caught."""
+    todo = list(plants)
+    for stage in stages:
+        if not todo:
+            break
+        sound = pool.submit(_run, built, stage, None)
+        jobs = {pool.submit(_run, built, stage, plant): plant for plant in todo}
+        _must_pass(stage, sound.result(), result)
+        missed = []
+        for done, job in enumerate(as_completed(jobs), 1):
+            plant, (outcome, text, _) = jobs[job], job.result()
+            result.runs += 1
+            if outcome == "caught":
+                result.caught[plant.kind] += 1
+            elif outcome == "broken":
+                result.broken.append(f"{plant.text}: {text}")
+            elif plant.kind == "rtl":
+                missed.append(plant)
+            else:
+                result.survived.append(plant.text)
+            tell(done, len(jobs), f"simulating faults, {stage.folder.name.replace('_', ' ')}")
+        todo = sorted(missed, key=lambda plant: plant.number)
+    return todo
+
+
+_PROVER: dict[Path, Prover] = {}
+
+
+def _proof(netlist: Path, lanes: int, where: Path, number: int, thorough: bool, known: Verdicts) -> Any:
+    """Try to prove one fault equivalent, in a process of its own; the netlist is read once a process."""
+    if netlist not in _PROVER:
+        _PROVER[netlist] = Prover(netlist, lanes)
+    return _PROVER[netlist].prove(number, where, _THOROUGH if thorough else _BRIEF, thorough, known)
+
+
+class _Proofs:
+    """Proofs of what was missed; remembers what was refuted."""
+
+    def __init__(self, pool: ProcessPoolExecutor, netlist: Path, lanes: int, where: Path) -> None:
+        self.pool = pool
+        self.about = (netlist, lanes, where)
+        self.known: dict[int, Verdicts] = {}
+        self.seconds = 0.0
+
+    def run(
+        self,
+        missed: Sequence[_Plant],
+        thorough: bool,
+        result: InjectResult,
+        tell: Callable[[int, int, str], None],
+    ) -> list[_Plant]:
+        """Count what is proven equivalent; return the others."""
+        begin = time.monotonic()
+        left = []
+        jobs = {
+            self.pool.submit(_proof, *self.about, plant.number, thorough, self.known.get(plant.number, {})): plant
+            for plant in missed
+        }
+        for done, job in enumerate(as_completed(jobs), 1):
+            plant = jobs[job]
+            method, self.known[plant.number] = job.result()
+            if method is None:
+                left.append(plant)
+            else:
+                result.equivalent[method] = result.equivalent.get(method, 0) + 1
+                result.proven.append(f"fault {plant.number}: {plant.text} ({method})")
+            tell(done, len(jobs), "proving faults equivalent")
+        result.proven.sort()
+        self.seconds += time.monotonic() - begin
+        return sorted(left, key=lambda plant: plant.number)

@@ -1,0 +1,410 @@
+"""Prove that a planted fault changes nothing that can be observed, whatever the inputs and whatever the memories hold.
+
+The instrumented core is an and-inverter graph, its memories cut at their ports: what they answer is free, as long as
+they are asked and told the same.  Good and faulty core are that graph with ``fault`` 0 and k, built into one graph in
+which equal logic is shared, so that only what the fault reaches is there twice.  A SAT-based model checker (ABC, which
+comes with yosys: ``pdr``, which finds the invariants of reachable states by itself) then looks at one output that
+must never be 1:
+
+``registers``
+    In no reachable state does the fault change the next value of a register, an observable output or an access to a
+    memory.
+``outputs``
+    Registers that the fault reaches within one, two or any number of cycles exist twice and may differ; no
+    other register, no observable output and no write to a memory ever does.  Where a memory was asked for another
+    address, its answer is another free word.
+
+Observable are all outputs, but a stream's payload only while it is valid, and an observation point's fields only
+while its strobe is high; a memory's written word only where it is enabled.  Either proof is sound: memories that
+answer anything, and inputs that break the handshakes, are more than what can happen.  A fault that no proof is found
+for may still be equivalent.
+"""
+
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from ..errors import ToolError
+from ..tools import find_yosys
+
+__all__ = ["METHODS", "Prover"]
+
+METHODS = ("registers", "outputs")
+"""Proofs that :meth:`Prover.prove` may find; see the module."""
+
+Outcome = Literal["proved", "refuted", "open"]
+Attempt = tuple[bool, int]
+Verdicts = dict[Attempt, Outcome]
+"""What became of the attempts: with the data path left open, and depth."""
+
+_BRIEF: tuple[Attempt, ...] = ((False, 0), (True, 0), (True, 1))
+_THOROUGH: tuple[Attempt, ...] = ((True, 0), (True, 1), (False, 0), (False, 1), (False, 2), (False, 1000))
+
+_DATA_PATH = ("array.lane_", "array.chain", "array.dither", "counters", "neuron", "softmax", "vectors", "weights")
+"""Units whose registers may hold anything in a proof about control: which is more than what they can hold."""
+
+_STREAMS = {
+    "prediction__valid": ("prediction__payload",),
+    "weight_out__valid": ("weight_out__payload",),
+    "probe__line_valid": ("probe__line_address", "probe__line"),
+    "probe__word_valid": (
+        *("probe__phase", "probe__word_offset", "probe__word_error"),
+        *("probe__word_address", "probe__word_lane", "probe__word"),
+    ),
+}
+"""Strobe, and the outputs that count only while it is high."""
+
+
+class _Graph:
+    """And-inverter graph with equal nodes shared; a literal is twice the node's number, plus 1 if inverted."""
+
+    def __init__(self) -> None:
+        self.fanin: list[tuple[int, int] | None] = [None]
+        self.known: dict[tuple[int, int], int] = {}
+        self.next: dict[int, int] = {}  # latch literal -> next literal
+        self.init: dict[int, int] = {}
+
+    def leaf(self) -> int:
+        self.fanin.append(None)
+        return 2 * len(self.fanin) - 2
+
+    def latch(self, init: int) -> int:
+        literal = self.leaf()
+        self.init[literal] = init
+        return literal
+
+    def both(self, a: int, b: int) -> int:
+        if a > b:
+            a, b = b, a
+        if a == 0 or a == b ^ 1:
+            return 0
+        if a in (1, b):
+            return b
+        found = self.known.get((a, b))
+        if found is None:
+            found = self.known[a, b] = 2 * len(self.fanin)
+            self.fanin.append((a, b))
+        return found
+
+    def either(self, a: int, b: int) -> int:
+        return self.both(a ^ 1, b ^ 1) ^ 1
+
+    def differ(self, a: int, b: int) -> int:
+        if a == b:
+            return 0
+        return self.either(self.both(a, b ^ 1), self.both(a ^ 1, b))
+
+    def choose(self, which: int, yes: int, no: int) -> int:
+        return self.either(self.both(which, yes), self.both(which ^ 1, no))
+
+    def any(self, literals: Iterable[int]) -> int:
+        result = 0
+        for literal in literals:
+            result = self.either(result, literal)
+        return result
+
+    def write(self, bad: int, path: Path) -> int:
+        """Write what an output depends on as binary AIGER; return the number of latches."""
+        seen: set[int] = set()
+        todo = [bad >> 1]
+        while todo:
+            node = todo.pop()
+            if node in seen or node == 0:
+                continue
+            seen.add(node)
+            fanin = self.fanin[node]
+            if fanin is not None:
+                todo += [fanin[0] >> 1, fanin[1] >> 1]
+            elif 2 * node in self.next:
+                todo.append(self.next[2 * node] >> 1)
+        order = sorted(seen)
+        latches = [node for node in order if 2 * node in self.next]
+        gates = [node for node in order if self.fanin[node] is not None]
+        inputs = [node for node in order if self.fanin[node] is None and 2 * node not in self.next]
+        number = {0: 0}
+        for node in [*inputs, *latches, *gates]:
+            number[node] = len(number)
+        flip = {node for node in latches if self.init[2 * node]}  # latches begin with 0: others are kept inverted
+
+        def name(literal: int) -> int:
+            return 2 * number[literal >> 1] + ((literal & 1) ^ (literal >> 1 in flip))
+
+        with path.open("wb") as file:
+            counts = (len(number) - 1, len(inputs), len(latches), 1, len(gates))
+            file.write(("aig " + " ".join(map(str, counts)) + "\n").encode())
+            for node in latches:
+                file.write(f"{name(self.next[2 * node]) ^ (node in flip)}\n".encode())
+            file.write(f"{name(bad)}\n".encode())
+            data = bytearray()
+            for node in gates:
+                fanin = self.fanin[node]
+                assert fanin is not None
+                high, low = sorted((name(fanin[0]), name(fanin[1])), reverse=True)
+                for delta in (2 * number[node] - high, high - low):
+                    while delta >= 128:
+                        data.append(delta & 127 | 128)
+                        delta >>= 7
+                    data.append(delta)
+            file.write(bytes(data))
+        return len(latches)
+
+
+def _lies_in_lane(width: int, lane: int, bit: int) -> bool:
+    return bit // width == lane
+
+
+@dataclass
+class _Netlist:
+    """An ASCII AIGER file."""
+
+    size: int = 0
+    inputs: list[int] = field(default_factory=list)
+    latches: list[tuple[int, int, int]] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    gates: list[tuple[int, int, int]] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> "_Netlist":
+        """Read it."""
+        lines = iter(path.read_text(encoding="utf-8").splitlines())
+        most, inputs, latches, outputs, gates = (int(word) for word in next(lines).split()[1:6])
+        net = cls(most + 1)
+        net.inputs = [int(next(lines)) for _ in range(inputs)]
+        for _ in range(latches):
+            words = [int(word) for word in next(lines).split()]
+            net.latches.append((words[0], words[1], words[2] if len(words) > 2 else 0))
+        net.outputs = [int(next(lines)) for _ in range(outputs)]
+        for _ in range(gates):
+            a, b, c = (int(word) for word in next(lines).split())
+            net.gates.append((a, b, c))
+        for line in lines:
+            if line == "c":
+                break
+            key, _, name = line.partition(" ")
+            net.names[key] = name
+        return net
+
+    def ports(self, kind: str, count: int) -> dict[str, list[int]]:
+        """Return positions of every port's bits, lowest first; what has no name (beyond a ROM's end) stays free."""
+        ports: dict[str, dict[int, int]] = {}
+        for position in range(count):
+            name, _, bit = self.names.get(f"{kind}{position}", "").partition("[")
+            if not name:
+                continue
+            ports.setdefault(name, {})[int(bit.rstrip("]") or 0)] = position
+        return {name: [bits[bit] for bit in sorted(bits)] for name, bits in ports.items()}
+
+
+@dataclass
+class _Good:
+    """The good core within a graph; ``begins``: each register's initial value, or what it begins with."""
+
+    inputs: list[int]
+    first: int
+    begins: list[tuple[int, int]]
+    free: set[int] = field(default_factory=set)
+    states: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    following: list[int] = field(default_factory=list)
+
+    def register(self, graph: _Graph, place: int) -> tuple[int, int]:
+        """Make a register that begins as this one does: its latch, and its value."""
+        init, anything = self.begins[place]
+        latch = graph.latch(init)
+        return latch, graph.choose(self.first, anything, latch) if anything else latch
+
+
+class Prover:
+    """Proofs about one instrumented core.
+
+    Parameters
+    ----------
+    netlist : Path
+        ASCII AIGER of :func:`fregen.faults.mutants.plant`.
+    lanes : int
+        P.
+    """
+
+    def __init__(self, netlist: Path, lanes: int) -> None:
+        self.net = _Netlist.read(netlist)
+        self.lanes = lanes
+        self.outputs = self.net.ports("o", len(self.net.outputs))
+        self.inputs = self.net.ports("i", len(self.net.inputs))
+        self.registers = [self.net.names.get(f"l{place}", "") for place in range(len(self.net.latches))]
+        self.memories = sorted({name.split("_")[0] for name in self.inputs if name.endswith("_RD_DATA")})
+
+    def prove(
+        self, number: int, where: Path, seconds: int, thorough: bool, known: Verdicts | None = None
+    ) -> tuple[str | None, Verdicts]:
+        """Try to prove that a fault changes nothing.
+
+        Parameters
+        ----------
+        number : int
+            The fault.
+        where : Path
+            Folder for the model checker's file.
+        seconds : int
+            Limit of each attempt.
+        thorough : bool
+            Try all ways, not only those that mostly succeed.
+        known : dict, optional
+            What an earlier call has returned: what was refuted there is not tried again.
+
+        Returns
+        -------
+        (str or None, dict)
+            The method that succeeded, of :data:`METHODS`; and what became of each attempt.
+        """
+        verdicts: Verdicts = dict(known or {})
+        for attempt in _THOROUGH if thorough else _BRIEF:
+            if verdicts.get(attempt) == "refuted":
+                continue
+            is_open, depth = attempt
+            graph, bad = self._model(number, depth, is_open)
+            path = where / f"fault_{number}.aig"
+            latches = graph.write(bad, path) if bad else 0
+            verdicts[attempt] = _check(path, seconds, merge=is_open and latches > 0) if bad else "proved"
+            path.unlink(missing_ok=True)
+            if verdicts[attempt] == "proved":
+                return METHODS[depth > 0], verdicts
+        return None, verdicts
+
+    def _start(self, graph: _Graph, is_open: bool) -> "_Good":
+        """Put the good core into a graph."""
+        inputs = [graph.leaf() for _ in self.net.inputs]
+        first = graph.latch(1)
+        graph.next[first] = 0
+        # A register without an initial value (a ROM's read port) begins with anything.
+        begins = [(init, 0) if init in (0, 1) else (0, graph.leaf()) for _, _, init in self.net.latches]
+        good = _Good(inputs, first, begins)
+        latches: dict[int, int] = {}
+        for place, name in enumerate(self.registers):
+            if is_open and name.startswith(_DATA_PATH):
+                good.free.add(place)
+                good.states.append(graph.leaf())
+            else:
+                latches[place], state = good.register(graph, place)
+                good.states.append(state)
+        good.outputs, good.following = self._evaluate(graph, inputs, good.states, 0)
+        graph.next.update({latch: good.following[place] for place, latch in latches.items()})
+        return good
+
+    def _evaluate(
+        self, graph: _Graph, inputs: Sequence[int], latches: Sequence[int], fault: int
+    ) -> tuple[list[int], list[int]]:
+        """Return outputs and next states, for leaves and a fault."""
+        value = [0] * self.net.size
+        for literal, leaf in zip(self.net.inputs, inputs, strict=True):
+            value[literal >> 1] = leaf
+        for bit, position in enumerate(self.inputs["fault"]):
+            value[self.net.inputs[position] >> 1] = fault >> bit & 1
+        for (literal, _, _), leaf in zip(self.net.latches, latches, strict=True):
+            value[literal >> 1] = leaf
+        both = graph.both
+        for out, a, b in self.net.gates:
+            value[out >> 1] = both(value[a >> 1] ^ (a & 1), value[b >> 1] ^ (b & 1))
+        outputs = [value[literal >> 1] ^ (literal & 1) for literal in self.net.outputs]
+        return outputs, [value[literal >> 1] ^ (literal & 1) for _, literal, _ in self.net.latches]
+
+    def _observed(self, graph: _Graph, good: Sequence[int], bad: Sequence[int]) -> int:
+        """Whether anything differs that can be observed."""
+        differences = []
+
+        def differ(name: str, choose: Callable[[int], bool] = lambda bit: True) -> int:
+            places = [place for bit, place in enumerate(self.outputs[name]) if choose(bit)]
+            return graph.any(graph.differ(good[place], bad[place]) for place in places)
+
+        qualified = {"probe__weight_write", "probe__weight_address", "probe__weight_words"}
+        for strobe, fields in _STREAMS.items():
+            qualified.update(fields)
+            valid = good[self.outputs[strobe][0]]
+            differences.append(graph.both(valid, graph.any(differ(name) for name in fields if name in self.outputs)))
+        writes = [good[place] for place in self.outputs["probe__weight_write"]]
+        width = len(self.outputs["probe__weight_words"]) // self.lanes
+        differences += [differ("probe__weight_write"), graph.both(graph.any(writes), differ("probe__weight_address"))]
+        for lane, write in enumerate(writes):
+            of_lane = partial(_lies_in_lane, width, lane)
+            differences.append(graph.both(write, differ("probe__weight_words", of_lane)))
+        for memory in self.memories:
+            enables = self.outputs[f"{memory}_WR_EN"]
+            qualified.update(f"{memory}_{port}" for port in ("WR_EN", "WR_DATA", "WR_ADDR", "RD_ADDR"))
+            writing = graph.any(good[place] for place in set(enables))
+            differences += [differ(f"{memory}_WR_EN"), graph.both(writing, differ(f"{memory}_WR_ADDR"))]
+            for place, enable in zip(self.outputs[f"{memory}_WR_DATA"], enables, strict=True):
+                differences.append(graph.both(good[enable], graph.differ(good[place], bad[place])))
+        differences += [differ(name) for name in self.outputs if name not in qualified]
+        return graph.any(differences)
+
+    def _model(self, number: int, depth: int, is_open: bool) -> tuple[_Graph, int]:
+        """Put good and faulty core into one graph.
+
+        Registers that the fault can change within ``depth`` cycles exist twice, with all bits of their words; all
+        others once.
+
+        Returns
+        -------
+        (graph, int)
+            The literal that must never be 1: another register, or something that can be observed, differs.
+        """
+        graph = _Graph()
+        good = self._start(graph, is_open)
+        inputs, states = list(good.inputs), list(good.states)
+        own: dict[int, int] = {}  # place of a register -> the faulty core's latch
+        same: dict[str, int] = {}  # memory -> whether it was asked for the same address
+        while True:
+            outputs, faulty = self._evaluate(graph, inputs, states, number)
+            differing = [
+                place
+                for place, (a, b) in enumerate(zip(good.following, faulty, strict=True))
+                if a != b and place not in own
+            ]
+            asked = {
+                memory: graph.any(graph.differ(good.outputs[k], outputs[k]) for k in self.outputs[f"{memory}_RD_ADDR"])
+                for memory in self.memories
+            }
+            strayed = [memory for memory in self.memories if asked[memory] and memory not in same]
+            grown = set(differing) - good.free
+            if depth == 0 or not (grown or strayed):
+                break
+            depth -= 1
+            words = {self.registers[place].partition("[")[0] for place in grown}
+            for place, name in enumerate(self.registers):
+                if name.partition("[")[0] in words and place not in own and place not in good.free:
+                    own[place], states[place] = good.register(graph, place)
+            for memory in strayed:
+                same[memory] = graph.latch(1)  # what a memory answers at first is the same
+                for place in self.inputs[f"{memory}_RD_DATA"]:
+                    inputs[place] = graph.choose(same[memory], good.inputs[place], graph.leaf())
+        for memory, latch in same.items():
+            graph.next[latch] = asked[memory] ^ 1
+        for place, latch in own.items():
+            graph.next[latch] = faulty[place]
+        spread = [graph.differ(good.following[place], faulty[place]) for place in differing]
+        spread += [asked[memory] for memory in strayed]
+        return graph, graph.any([*spread, self._observed(graph, good.outputs, outputs)])
+
+
+def _check(path: Path, seconds: int, merge: bool) -> Outcome:
+    """Whether the model checker proves that an output is never 1; on small graphs it merges equal registers first."""
+    program = find_yosys().program / "yosys-abc"
+    script = f"{'scorr; ' if merge else ''}pdr -T {seconds}"
+    try:
+        done = subprocess.run(
+            [str(program), "-q", f"read_aiger {path}; {script}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds + 20,
+        )
+    except subprocess.TimeoutExpired:
+        return "open"
+    except OSError as error:
+        raise ToolError(f"cannot run {program}, which proves faults equivalent: {error.strerror}") from error
+    if "Property proved" in done.stdout:
+        return "proved"
+    return "refuted" if "was asserted in frame" in done.stdout else "open"

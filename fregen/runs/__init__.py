@@ -1,0 +1,1 @@
+"""What a run of the hardware is and must give; needs no simulator."""

@@ -1,0 +1,247 @@
+"""A run to verify: weights, batches to learn and to infer; the golden model's trace of it, and the bench's stimulus."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..design.document import log2_scale
+from ..golden import NetworkModel
+from ..golden.trace import Trace
+from ..plan import Schedule, pack_weights
+from ..spec.network import NetworkSpec
+from .expected import COUNTERS, expectation
+
+__all__ = ["Batch", "Scenario"]
+
+Progress = Callable[[int, int, str], None]
+
+_END, _RATE, _SAMPLE, _LOAD = 0, 1, 2, 3
+_INFER_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples that are learnt together, or inferred.
+
+    Parameters
+    ----------
+    inputs : (n, inputs) integer array
+        Input words.
+    labels : (n,) integer array
+        Classes.
+    rate : float or None
+        Learning rate; None infers.
+    joins : bool
+        Samples to infer are sent in between those of the next batch, which learns.
+    weights : sequence of (target, source) arrays, optional
+        Weight words that are loaded before, once the core is idle; without them it goes on with those that it has.
+    """
+
+    inputs: NDArray[Any]
+    labels: NDArray[Any]
+    rate: float | None
+    joins: bool = False
+    weights: Sequence[NDArray[Any]] | None = None
+
+
+@dataclass(frozen=True)
+class _Send:
+    """A sample on its way: number, whether it learns and closes its batch; what to set before, once idle."""
+
+    sample: int
+    learns: bool
+    closes: bool
+    rate: float | None
+    weights: Sequence[NDArray[Any]] | None
+
+
+@dataclass
+class Scenario:
+    """What hardware and golden model both do.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network.
+    weights : sequence of (target, source) arrays
+        Weight words at the beginning.
+    batches : list of Batch
+        In order; batches to infer come in chunks of their own.
+    patience : float
+        Chance that a sample is held back until the core is idle, 0 to 1; otherwise it is offered at once.
+    """
+
+    spec: NetworkSpec
+    weights: Sequence[NDArray[Any]]
+    batches: list[Batch] = field(default_factory=list)
+    patience: float = 0.0
+
+    def learn(
+        self,
+        inputs: NDArray[Any],
+        labels: NDArray[Any],
+        rate: float,
+        weights: Sequence[NDArray[Any]] | None = None,
+    ) -> None:
+        """Add samples to learn, cut into batches; the last may be smaller.  Weights, if given, are loaded before."""
+        size = self.spec.design.learning.batch
+        if weights is not None and self.batches and self.batches[-1].joins:
+            raise ValueError("samples that join a batch cannot be sent before weights are loaded for it")
+        for at in range(0, len(inputs), size):
+            part = slice(at, at + size)
+            self.batches.append(Batch(inputs[part], labels[part], rate, weights=weights if at == 0 else None))
+
+    def infer(self, inputs: NDArray[Any], labels: NDArray[Any], joins: bool = False) -> None:
+        """Add samples to infer; if they join, in between those of the batch that is learnt next."""
+        for at in range(0, len(inputs), _INFER_CHUNK):
+            part = slice(at, at + _INFER_CHUNK)
+            self.batches.append(Batch(inputs[part], labels[part], None, joins))
+
+    @property
+    def samples(self) -> int:
+        """Samples in all."""
+        return sum(len(batch.inputs) for batch in self.batches)
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """Samples, numbered batch after batch, in the order in which they are sent."""
+        order: list[int] = []
+        joining: list[int] = []
+        first = 0
+        for batch in self.batches:
+            own = list(range(first, first + len(batch.inputs)))
+            first += len(own)
+            if batch.joins:
+                joining += own
+                continue
+            # Any order will do in which the last to learn comes last: it closes the batch.  Some take turns strictly.
+            turns = [(k, False) for k in range(len(joining))] + [(k, True) for k in range(len(own) - 1)]
+            rng = np.random.default_rng(first)
+            rng.shuffle(turns)
+            learns = [one for _, one in (sorted(turns) if first % 2 else turns)]
+            mixed = {True: iter(own), False: iter(joining)}
+            order += [next(mixed[one]) for one in learns] + list(mixed[True])
+            joining = []
+        return np.array(order + joining, dtype=np.int64)
+
+    def trace(self, progress: Progress | None = None) -> tuple[NetworkModel, Trace]:
+        """Run the golden model; return it as the run leaves it, and the trace."""
+        model, trace = NetworkModel(self.spec), Trace()
+        model.load(self.weights)
+        done = 0
+        for batch in self.batches:
+            if batch.weights is not None:
+                model.load(batch.weights)
+            if batch.rate is None:
+                model.infer(batch.inputs, trace=trace)
+            else:
+                model.learn(batch.inputs, batch.labels, batch.rate, trace=trace)
+            done += len(batch.inputs)
+            if progress:
+                progress(done, self.samples, "golden model")
+        return model, trace
+
+    def expected(self, trace: Trace) -> dict[str, NDArray[Any]]:
+        """All words that the hardware must write; see :func:`fregen.runs.expected.expectation`."""
+        batches = [(batch.inputs, batch.rate is not None) for batch in self.batches]
+        expected = expectation(Schedule.of(self.spec), trace, batches, self.weights)
+        if any(batch.joins for batch in self.batches):
+            expected = self._in_order(expected)
+        loads = self._loads()
+        if loads:
+            images = [pack_weights(Schedule.of(self.spec).memory, weights) for _, weights in loads]
+            expected = {**expected, "loads": np.array([at for at, _ in loads]), "loaded": np.stack(images)}
+        slots = self._slots()
+        learns = np.array([send.learns for send in self._sends()], dtype=bool)
+        return {**expected, "free_slots": slots, "readout_slots": slots[learns]}
+
+    def _loads(self) -> list[tuple[int, Sequence[NDArray[Any]]]]:
+        """List the weights that are loaded between batches, each with the number of the update that comes next."""
+        learning = [batch for batch in self.batches if batch.rate is not None]
+        return [(update, batch.weights) for update, batch in enumerate(learning) if batch.weights is not None]
+
+    def _slots(self) -> NDArray[np.int64]:
+        """Return the slot of every sample in the order in which they are sent, while the streams do not falter.
+
+        It is the lowest that holds no sample of the batch and, unless the core was idle before, not the last sample.
+        """
+        slots: list[int] = []
+        held: set[int] = set()
+        before: set[int] = set()
+        for send in self._sends():
+            busy = held if send.rate is not None or not slots else before | {slots[-1]}
+            slot = next(k for k in range(len(busy) + 1) if k not in busy)
+            slots.append(slot)
+            before = set(held)
+            if send.learns:
+                held = set() if send.closes else held | {slot}
+        return np.array(slots, dtype=np.int64)
+
+    def _sends(self) -> list[_Send]:
+        """List all samples in the order in which they are sent."""
+        order = iter(self.order.tolist())
+        patience = np.random.default_rng(self.samples).random(self.samples) < self.patience
+        sends: list[_Send] = []
+        kinds: dict[int, tuple[bool, bool]] = {}
+        count = waiting = 0
+        rate = None
+        for number, batch in enumerate(self.batches):
+            size, learns = len(batch.inputs), batch.rate is not None
+            for k in range(size):
+                kinds[count + k] = learns, learns and k == size - 1
+            count, waiting = count + size, waiting + size
+            if batch.joins and number < len(self.batches) - 1:
+                continue
+            change = learns and (batch.rate != rate or batch.weights is not None)
+            rate = batch.rate if learns else rate
+            for k in range(waiting):
+                sample = next(order)
+                wait = (change and k == 0) or patience[len(sends)]
+                weights = batch.weights if k == 0 else None
+                sends.append(_Send(sample, *kinds[sample], float(rate or 1.0) if wait else None, weights))
+            waiting = 0
+        return sends
+
+    def _in_order(self, expected: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Sort what the golden model computed batch after batch into the order in which samples are sent.
+
+        Only streams that samples to infer take part in change: the others are about samples that learn, whose order
+        stays.
+        """
+        order = self.order
+        ends = np.cumsum(expected["free_counts"])
+        begins = ends - expected["free_counts"]
+        words = np.concatenate([np.arange(begins[sample], ends[sample]) for sample in order])
+        sorted_ = {name: expected[name][words] for name in ("free_words", "free_places", "free_planes")}
+        sorted_ |= {name: expected[name][order] for name in ("free_counts", "predictions")}
+        return {**expected, **sorted_}
+
+    def write_stimulus(self, path: Path) -> None:
+        """Write the bench's stimulus: 32-bit big-endian words, all weights first, then commands (see ``bench.v``)."""
+        memory = Schedule.of(self.spec).memory
+        classes = self.spec.graph.layers[-1].size
+        label_bits = max((classes - 1).bit_length(), 1)
+        parts: list[NDArray[Any]] = [pack_weights(memory, self.weights).reshape(-1)]
+        inputs = np.concatenate([batch.inputs for batch in self.batches])
+        given = np.concatenate([np.asarray(batch.labels) for batch in self.batches])
+        for send in self._sends():
+            if send.rate is not None:
+                parts.append(np.array([_RATE, log2_scale(send.rate)]))
+            if send.weights is not None:
+                parts += [np.array([_LOAD]), pack_weights(memory, send.weights).reshape(-1)]
+            header = int(given[send.sample]) | int(send.learns) << label_bits | int(send.closes) << (label_bits + 1)
+            parts.append(np.array([_SAMPLE, header, *inputs[send.sample]]))
+        parts.append(np.array([_END]))
+        np.concatenate(parts).astype(">i4").tofile(path)
+
+    def cycle_limit(self, expected: dict[str, NDArray[Any]]) -> int:
+        """Cycles after which a simulation has surely hung: twice what the cycle model predicts, and loading."""
+        counters = dict(zip(COUNTERS, expected["counters"].tolist(), strict=True))
+        busy = sum(counters[name] for name in COUNTERS if name.endswith("_cycles"))
+        memory = Schedule.of(self.spec).memory
+        load = memory.weight_depth * (memory.lanes * 2 + 4) * (1 + len(self._loads()))
+        return int(2 * busy + 2 * load + 4 * self.samples * memory.input_size + 10_000)

@@ -1,0 +1,1 @@
+"""What a design means in integers: formats, alignments, tables, dither constants."""

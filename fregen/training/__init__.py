@@ -1,0 +1,1 @@
+"""Training in software: epochs over a data set, checkpoints."""

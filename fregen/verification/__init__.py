@@ -1,0 +1,1 @@
+"""Running a simulation and judging it, word for word."""

@@ -1,0 +1,142 @@
+"""The generated Verilog under Verilator's lint, Icarus's warnings and yosys's checks.  Waivers: docs/verilog.md."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fregen import tools
+from fregen.design.document import Design
+from fregen.emit.emitted import emit
+from fregen.emit.render import render_bench, render_example
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.rtl, pytest.mark.tool]
+
+BENCH_WAIVERS = ("BLKSEQ", "INITIALDLY", "STMTDLY", "UNUSEDPARAM")
+EXAMPLE_WAIVERS = ("PINCONNECTEMPTY",)
+
+
+def small(lanes, layers, **learning):
+    rounding = learning.pop("rounding", "nearest")
+    return {
+        "name": "lint",
+        "network": {"layers": layers},
+        "numerics": {"rounding": rounding},
+        "learning": {"free_steps": 3, "nudged_steps": 2, "batch": 4, **learning},
+        "hardware": {"lanes": lanes},
+    }
+
+
+DESIGNS = {
+    "p1-states": small(
+        1, (5, 3, 2), order="synchronous", nudged="states", error="recomputed", rounding="stochastic", batch=1
+    ),
+    "p4-offset": small(4, (19, 13, 7, 6, 5), order="sweep", nudged="offset"),
+    "p8-states": small(8, (19, 13, 9, 5), order="sweep", nudged="states", rounding="stochastic", stop=False),
+    "digits": None,
+}
+
+
+@pytest.fixture(scope="module", params=DESIGNS)
+def sources(request, tmp_path_factory):
+    table = DESIGNS[request.param]
+    design = Design.parse(table) if table else Design.load(ROOT / "rtl" / "digits" / "design.toml")
+    emitted = emit(design)
+    where = tmp_path_factory.mktemp("lint")
+    files = {}
+    for role, name, text in (
+        ("core", f"{emitted.name}.v", emitted.verilog),
+        ("bench", "bench.v", render_bench(emitted)),
+        ("example", f"{emitted.name}_example.v", render_example(emitted)),
+    ):
+        files[role] = where / name
+        files[role].write_text(text, encoding="utf-8")
+    files["top"] = emitted.name
+    return files
+
+
+def verilator(files, top, waivers=(), *options):
+    command = [str(tools.find_verilator().program), "--lint-only", "-Wall", "--timescale", "1ns/1ps"]
+    command += ["--top-module", top, *options]
+    command += [f"-Wno-{name}" for name in (*tools.LINT_WAIVERS, *waivers)]
+    done = subprocess.run(
+        [*command, *map(str, files)], capture_output=True, text=True, env=tools.environment("verilator")
+    )
+    said = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("- ")]  # its own report
+    return done.returncode, "\n".join(said)
+
+
+def test_verilator_lints_the_core(sources):
+    assert verilator([sources["core"]], sources["top"]) == (0, "")
+
+
+def test_verilator_lints_bench_and_example(sources):
+    assert verilator([sources["core"], sources["bench"]], "bench", BENCH_WAIVERS, "--timing") == (0, "")
+    top = f"{sources['top']}_example"
+    assert verilator([sources["core"], sources["example"]], top, EXAMPLE_WAIVERS) == (0, "")
+
+
+def test_verilator_lint_sees_a_fault(sources, tmp_path):
+    text = sources["core"].read_text()
+    head, _, tail = text.partition("input clk;\n")
+    assert tail
+    broken = tmp_path / "broken.v"
+    broken.write_text(f"{head}input clk;\n  reg latch; always @* if (clk) latch = 1'b1;\n{tail}")
+    code, said = verilator([broken], sources["top"])
+    assert code != 0
+    assert "LATCH" in said
+
+
+@pytest.mark.parametrize("others", [(), ("bench",), ("example",)], ids=["core", "bench", "example"])
+def test_icarus_warns_of_nothing(sources, others):
+    icarus = tools.find_icarus()
+    if icarus is None:
+        pytest.skip("Icarus Verilog is not installed: apt-get install iverilog")
+    files = [str(sources[role]) for role in ("core", *others)]
+    done = subprocess.run(
+        [str(icarus.program), "-g2005", "-Wall", "-Wno-timescale", "-o", "/dev/null", *files],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+YOSYS = """
+import sys
+from pyosys import libyosys as ys
+design = ys.Design()
+for command in sys.argv[1:]:
+    ys.run_pass(command, design)
+"""
+CHECKS = (
+    "proc",
+    "check -assert",
+    "opt",
+    "check -assert",
+    "select -assert-none t:$dlatch t:$adlatch t:$dlatchsr t:$sr t:$_DLATCH*",
+    "flatten",
+    "opt",
+    "check -assert",
+)
+
+
+def yosys(*commands):
+    done = subprocess.run([sys.executable, "-c", YOSYS, *commands], capture_output=True, text=True)
+    return done.returncode, done.stdout[-1500:] + done.stderr[-1500:]
+
+
+def test_yosys_finds_no_latch_no_loop_and_nothing_undriven(sources):
+    code, said = yosys(f"read_verilog {sources['core']}", f"hierarchy -check -top {sources['top']}", *CHECKS)
+    assert code == 0, said
+
+
+@pytest.mark.parametrize(
+    "body", ["reg q; always @* if (a) q = b; assign y = q;", "wire l; assign l = a ^ (b & l); assign y = l;"]
+)
+def test_yosys_checks_can_fail(tmp_path, body):
+    path = tmp_path / "bad.v"
+    path.write_text(f"module bad(input a, input b, output y); {body} endmodule")
+    assert yosys(f"read_verilog {path}", "hierarchy -check -top bad", *CHECKS)[0] != 0
