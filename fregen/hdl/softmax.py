@@ -125,7 +125,7 @@ class SoftmaxUnit(wiring.Component):
 
         # Leading one of the sum, and the bits below it; then the reciprocal.
         lowest = spec.exponential.frac_bits
-        extra = Signal(range(spec.total_width - lowest))
+        extra = Signal(bits(spec.total_width - lowest))
         below = Signal(ReciprocalTable.INDEX_BITS)
         for k in range(spec.total_width - lowest):
             with m.If(total[lowest + k]):
