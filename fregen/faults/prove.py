@@ -20,22 +20,18 @@ answer anything, and inputs that break the handshakes, are more than what can ha
 for may still be equivalent.
 """
 
-import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
-from ..errors import ToolError
-from ..tools import find_yosys
+from .aig import Graph, Netlist, Outcome, check
 
 __all__ = ["METHODS", "Prover"]
 
 METHODS = ("registers", "outputs")
 """Proofs that :meth:`Prover.prove` may find; see the module."""
 
-Outcome = Literal["proved", "refuted", "open"]
 Attempt = tuple[bool, int]
 Verdicts = dict[Attempt, Outcome]
 """What became of the attempts: with the data path left open, and depth."""
@@ -58,145 +54,8 @@ _STREAMS = {
 """Strobe, and the outputs that count only while it is high."""
 
 
-class _Graph:
-    """And-inverter graph with equal nodes shared; a literal is twice the node's number, plus 1 if inverted."""
-
-    def __init__(self) -> None:
-        self.fanin: list[tuple[int, int] | None] = [None]
-        self.known: dict[tuple[int, int], int] = {}
-        self.next: dict[int, int] = {}  # latch literal -> next literal
-        self.init: dict[int, int] = {}
-
-    def leaf(self) -> int:
-        self.fanin.append(None)
-        return 2 * len(self.fanin) - 2
-
-    def latch(self, init: int) -> int:
-        literal = self.leaf()
-        self.init[literal] = init
-        return literal
-
-    def both(self, a: int, b: int) -> int:
-        if a > b:
-            a, b = b, a
-        if a == 0 or a == b ^ 1:
-            return 0
-        if a in (1, b):
-            return b
-        found = self.known.get((a, b))
-        if found is None:
-            found = self.known[a, b] = 2 * len(self.fanin)
-            self.fanin.append((a, b))
-        return found
-
-    def either(self, a: int, b: int) -> int:
-        return self.both(a ^ 1, b ^ 1) ^ 1
-
-    def differ(self, a: int, b: int) -> int:
-        if a == b:
-            return 0
-        return self.either(self.both(a, b ^ 1), self.both(a ^ 1, b))
-
-    def choose(self, which: int, yes: int, no: int) -> int:
-        return self.either(self.both(which, yes), self.both(which ^ 1, no))
-
-    def any(self, literals: Iterable[int]) -> int:
-        result = 0
-        for literal in literals:
-            result = self.either(result, literal)
-        return result
-
-    def write(self, bad: int, path: Path) -> int:
-        """Write what an output depends on as binary AIGER; return the number of latches."""
-        seen: set[int] = set()
-        todo = [bad >> 1]
-        while todo:
-            node = todo.pop()
-            if node in seen or node == 0:
-                continue
-            seen.add(node)
-            fanin = self.fanin[node]
-            if fanin is not None:
-                todo += [fanin[0] >> 1, fanin[1] >> 1]
-            elif 2 * node in self.next:
-                todo.append(self.next[2 * node] >> 1)
-        order = sorted(seen)
-        latches = [node for node in order if 2 * node in self.next]
-        gates = [node for node in order if self.fanin[node] is not None]
-        inputs = [node for node in order if self.fanin[node] is None and 2 * node not in self.next]
-        number = {0: 0}
-        for node in [*inputs, *latches, *gates]:
-            number[node] = len(number)
-        flip = {node for node in latches if self.init[2 * node]}  # latches begin with 0: others are kept inverted
-
-        def name(literal: int) -> int:
-            return 2 * number[literal >> 1] + ((literal & 1) ^ (literal >> 1 in flip))
-
-        with path.open("wb") as file:
-            counts = (len(number) - 1, len(inputs), len(latches), 1, len(gates))
-            file.write(("aig " + " ".join(map(str, counts)) + "\n").encode())
-            for node in latches:
-                file.write(f"{name(self.next[2 * node]) ^ (node in flip)}\n".encode())
-            file.write(f"{name(bad)}\n".encode())
-            data = bytearray()
-            for node in gates:
-                fanin = self.fanin[node]
-                assert fanin is not None
-                high, low = sorted((name(fanin[0]), name(fanin[1])), reverse=True)
-                for delta in (2 * number[node] - high, high - low):
-                    while delta >= 128:
-                        data.append(delta & 127 | 128)
-                        delta >>= 7
-                    data.append(delta)
-            file.write(bytes(data))
-        return len(latches)
-
-
 def _lies_in_lane(width: int, lane: int, bit: int) -> bool:
     return bit // width == lane
-
-
-@dataclass
-class _Netlist:
-    """An ASCII AIGER file."""
-
-    size: int = 0
-    inputs: list[int] = field(default_factory=list)
-    latches: list[tuple[int, int, int]] = field(default_factory=list)
-    outputs: list[int] = field(default_factory=list)
-    gates: list[tuple[int, int, int]] = field(default_factory=list)
-    names: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, path: Path) -> "_Netlist":
-        """Read it."""
-        lines = iter(path.read_text(encoding="utf-8").splitlines())
-        most, inputs, latches, outputs, gates = (int(word) for word in next(lines).split()[1:6])
-        net = cls(most + 1)
-        net.inputs = [int(next(lines)) for _ in range(inputs)]
-        for _ in range(latches):
-            words = [int(word) for word in next(lines).split()]
-            net.latches.append((words[0], words[1], words[2] if len(words) > 2 else 0))
-        net.outputs = [int(next(lines)) for _ in range(outputs)]
-        for _ in range(gates):
-            a, b, c = (int(word) for word in next(lines).split())
-            net.gates.append((a, b, c))
-        for line in lines:
-            if line == "c":
-                break
-            key, _, name = line.partition(" ")
-            net.names[key] = name
-        return net
-
-    def ports(self, kind: str, count: int) -> dict[str, list[int]]:
-        """Return positions of every port's bits, lowest first; what has no name (beyond a ROM's end) stays free."""
-        ports: dict[str, dict[int, int]] = {}
-        for position in range(count):
-            name, _, bit = self.names.get(f"{kind}{position}", "").partition("[")
-            if not name:
-                continue
-            ports.setdefault(name, {})[int(bit.rstrip("]") or 0)] = position
-        return {name: [bits[bit] for bit in sorted(bits)] for name, bits in ports.items()}
 
 
 @dataclass
@@ -211,7 +70,7 @@ class _Good:
     outputs: list[int] = field(default_factory=list)
     following: list[int] = field(default_factory=list)
 
-    def register(self, graph: _Graph, place: int) -> tuple[int, int]:
+    def register(self, graph: Graph, place: int) -> tuple[int, int]:
         """Make a register that begins as this one does: its latch, and its value."""
         init, anything = self.begins[place]
         latch = graph.latch(init)
@@ -230,7 +89,7 @@ class Prover:
     """
 
     def __init__(self, netlist: Path, lanes: int) -> None:
-        self.net = _Netlist.read(netlist)
+        self.net = Netlist.read(netlist)
         self.lanes = lanes
         self.outputs = self.net.ports("o", len(self.net.outputs))
         self.inputs = self.net.ports("i", len(self.net.inputs))
@@ -268,13 +127,13 @@ class Prover:
             graph, bad = self._model(number, depth, is_open)
             path = where / f"fault_{number}.aig"
             latches = graph.write(bad, path) if bad else 0
-            verdicts[attempt] = _check(path, seconds, merge=is_open and latches > 0) if bad else "proved"
+            verdicts[attempt] = check(path, seconds, merge=is_open and latches > 0) if bad else "proved"
             path.unlink(missing_ok=True)
             if verdicts[attempt] == "proved":
                 return METHODS[depth > 0], verdicts
         return None, verdicts
 
-    def _start(self, graph: _Graph, is_open: bool) -> "_Good":
+    def _start(self, graph: Graph, is_open: bool) -> "_Good":
         """Put the good core into a graph."""
         inputs = [graph.leaf() for _ in self.net.inputs]
         first = graph.latch(1)
@@ -295,23 +154,15 @@ class Prover:
         return good
 
     def _evaluate(
-        self, graph: _Graph, inputs: Sequence[int], latches: Sequence[int], fault: int
+        self, graph: Graph, inputs: Sequence[int], latches: Sequence[int], fault: int
     ) -> tuple[list[int], list[int]]:
         """Return outputs and next states, for leaves and a fault."""
-        value = [0] * self.net.size
-        for literal, leaf in zip(self.net.inputs, inputs, strict=True):
-            value[literal >> 1] = leaf
+        given = list(inputs)
         for bit, position in enumerate(self.inputs["fault"]):
-            value[self.net.inputs[position] >> 1] = fault >> bit & 1
-        for (literal, _, _), leaf in zip(self.net.latches, latches, strict=True):
-            value[literal >> 1] = leaf
-        both = graph.both
-        for out, a, b in self.net.gates:
-            value[out >> 1] = both(value[a >> 1] ^ (a & 1), value[b >> 1] ^ (b & 1))
-        outputs = [value[literal >> 1] ^ (literal & 1) for literal in self.net.outputs]
-        return outputs, [value[literal >> 1] ^ (literal & 1) for _, literal, _ in self.net.latches]
+            given[position] = fault >> bit & 1
+        return self.net.evaluate(graph, given, latches)
 
-    def _observed(self, graph: _Graph, good: Sequence[int], bad: Sequence[int]) -> int:
+    def _observed(self, graph: Graph, good: Sequence[int], bad: Sequence[int]) -> int:
         """Whether anything differs that can be observed."""
         differences = []
 
@@ -340,7 +191,7 @@ class Prover:
         differences += [differ(name) for name in self.outputs if name not in qualified]
         return graph.any(differences)
 
-    def _model(self, number: int, depth: int, is_open: bool) -> tuple[_Graph, int]:
+    def _model(self, number: int, depth: int, is_open: bool) -> tuple[Graph, int]:
         """Put good and faulty core into one graph.
 
         Registers that the fault can change within ``depth`` cycles exist twice, with all bits of their words; all
@@ -351,7 +202,7 @@ class Prover:
         (graph, int)
             The literal that must never be 1: another register, or something that can be observed, differs.
         """
-        graph = _Graph()
+        graph = Graph()
         good = self._start(graph, is_open)
         inputs, states = list(good.inputs), list(good.states)
         own: dict[int, int] = {}  # place of a register -> the faulty core's latch
@@ -387,24 +238,3 @@ class Prover:
         spread = [graph.differ(good.following[place], faulty[place]) for place in differing]
         spread += [asked[memory] for memory in strayed]
         return graph, graph.any([*spread, self._observed(graph, good.outputs, outputs)])
-
-
-def _check(path: Path, seconds: int, merge: bool) -> Outcome:
-    """Whether the model checker proves that an output is never 1; on small graphs it merges equal registers first."""
-    program = find_yosys().program / "yosys-abc"
-    script = f"{'scorr; ' if merge else ''}pdr -T {seconds}"
-    try:
-        done = subprocess.run(
-            [str(program), "-q", f"read_aiger {path}; {script}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=seconds + 20,
-        )
-    except subprocess.TimeoutExpired:
-        return "open"
-    except OSError as error:
-        raise ToolError(f"cannot run {program}, which proves faults equivalent: {error.strerror}") from error
-    if "Property proved" in done.stdout:
-        return "proved"
-    return "refuted" if "was asserted in frame" in done.stdout else "open"

@@ -4,13 +4,14 @@ from itertools import cycle
 
 import numpy as np
 import pytest
-from unit_bench import make_sizes, pack, packed, play, unpack
+from unit_bench import make_sizes, pack, packed, plant, play, unpack
 
 from fregen.fixed import Rounding, round_shift, round_shift_dithered
 from fregen.golden import DitherModel
 from fregen.hdl import array as array_module
 from fregen.hdl.array import ArrayUnit
 from fregen.hdl.beat import beat_layout
+from fregen.hdl.lane import LaneUnit
 from fregen.plan import Drain, pack_weights
 
 pytestmark = pytest.mark.rtl
@@ -279,16 +280,15 @@ def test_an_update_equals_golden(lanes, rounding):
 
 
 def test_the_bench_sees_a_ring_that_turns_the_other_way(monkeypatch):
-    """Lanes in reverse order: only the ring tells the difference from which side a sum comes."""
-    original = array_module.LaneUnit.elaborate
-
-    def elaborate(self, platform):
-        m = original(self, platform)
-        m.d.sync += self.sum.eq(self.total)  # the last assignment wins: no lane hears its neighbour
-        return m
-
-    monkeypatch.setattr(array_module.LaneUnit, "elaborate", elaborate)
+    """Each lane takes the sum of the lane before instead of the next: with two lanes that would be the same."""
+    plant(monkeypatch, ArrayUnit, {"lanes[(number + 1) % sizes.lanes]": "lanes[(number - 1) % sizes.lanes]"})
     assert product_differences(4)
+    assert not product_differences(2)
+
+
+def test_the_bench_sees_a_ring_in_which_no_sum_moves(monkeypatch):
+    plant(monkeypatch, LaneUnit, {"Mux(control.s5_ring, self.neighbour, self.total)": "self.total"})
+    assert product_differences(2)
 
 
 def test_the_bench_sees_a_wrong_word_picked(monkeypatch):

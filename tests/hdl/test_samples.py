@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from unit_bench import make_sizes, run
+from unit_bench import make_sizes, plant, run
 
-from fregen.hdl import samples as samples_module
 from fregen.hdl.samples import SampleUnit
 
 pytestmark = pytest.mark.rtl
@@ -78,6 +77,8 @@ def differences(size, batch, seed, gaps=0.4, count=14):
             active = {k: v for k, v in active.items() if k in keep or k == slot}
             busy[len(taken) + 1] = sum(1 << k for k in active)
             ctx.set(unit.busy, busy[len(taken) + 1])
+            for _ in range(int(rng.choice([0, size, 4 * size]))):  # time for it to overwrite this one
+                await ctx.tick()
             listed = [await read(ctx, [(unit.list_index, k)], unit.index) for k in range(len(nonzero))]
             if listed != nonzero:
                 wrong.append(("list", listed, nonzero))
@@ -131,8 +132,17 @@ def test_one_word_a_cycle_and_a_pause_while_a_sample_waits():
     run(unit, bench)
 
 
-def test_the_bench_sees_a_list_in_one_bank(monkeypatch):
-    """Address parts exchanged: slots and lists run into each other."""
-    original = samples_module.Cat
-    monkeypatch.setattr(samples_module, "Cat", lambda low, high: original(high, low))
+MUTANTS = {
+    "a list in one bank": {"Cat(found[: sizes.input_bits], bank)": "found[: sizes.input_bits]"}
+    | {"Cat(self.list_index, ~bank)": "self.list_index"},
+    "a slot that is busy": {"with m.If(~self.busy[k])": "with m.If(self.busy[k])"},
+    "learn and close exchanged": {"learn.eq(learn), self.close.eq(close)": "learn.eq(close), self.close.eq(learn)"},
+    "nonzero words counted on": {"found.eq(0), ": ""},
+    "a mask of all slots": {"1 << target, 0": "-1, 0"},
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_bench_sees(monkeypatch, mutant):
+    plant(monkeypatch, SampleUnit, MUTANTS[mutant])
     assert differences(7, 4, seed=7)[0]

@@ -1,6 +1,6 @@
 """The sequencer against the cycle model, cycle by cycle, and against its schedule, beat by beat."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -8,9 +8,9 @@ from amaranth.sim import Simulator
 from unit_bench import PERIOD, make_sizes
 
 from fregen.hdl import sequencer as sequencer_module
-from fregen.hdl.beat import beat_layout
+from fregen.hdl.beat import Sizes, beat_layout
 from fregen.hdl.sequencer import SequencerUnit
-from fregen.plan import CycleModel, Drain, Feed, Op, Plane, Program, Start, Store
+from fregen.plan import CycleModel, Drain, Feed, Op, Plane, Program, Schedule, Start, Store
 
 pytestmark = pytest.mark.rtl
 
@@ -323,8 +323,8 @@ def test_a_prediction_waits_until_it_is_taken():
     simulator.run()
 
 
-def test_the_bench_sees_a_swapped_operator(monkeypatch):
-    """Planes exchanged: scratch for next."""
+def test_the_bench_sees_planes_exchanged(monkeypatch):
+    """Scratch for next, in the sequencer alone."""
     original = SequencerUnit._address
 
     def swapped(self, m, line, *rest):
@@ -339,9 +339,25 @@ def test_the_bench_sees_a_swapped_operator(monkeypatch):
     assert differences(make_sizes(layers, lanes, learning=learning), 1)[0]
 
 
-def test_the_bench_sees_a_wait_too_few(monkeypatch):
-    """One cycle less in a model that believes another wait: the counts part."""
+def with_one_wait_less(schedule, position):
+    """The same schedule, one instruction of which waits a cycle less."""
+    changed = Schedule(schedule.memory)
+    number, programs = 0, {}
+    for name, lines in schedule.programs.items():
+        programs[name] = tuple(replace(line, wait=line.wait - (number + k == position)) for k, line in enumerate(lines))
+        number += len(lines)
+    changed.__dict__["programs"] = programs
+    return changed
+
+
+@pytest.mark.parametrize("program", [Program.FREE_STEP, Program.READOUT, Program.NUDGED_STEP, Program.UPDATE])
+def test_the_bench_sees_a_wait_too_few(monkeypatch, program):
+    """A sequencer whose program ends after a wait that is a cycle short, beside the cycle model of the right one."""
     sizes = make_sizes((6, 5, 3), 4, learning={"batch": 2})
-    replay = CycleModel._replay
-    monkeypatch.setattr(CycleModel, "_replay", lambda self, *args: (replay(self, *args)[0] - 1, replay(self, *args)[1]))
-    assert differences(sizes, 1)[0]
+    last = sizes.schedule.starts[program] + len(sizes.schedule.programs[program]) - 1
+    assert sizes.schedule.lines[last].wait > 1
+    short, original = Sizes(with_one_wait_less(sizes.schedule, last)), SequencerUnit.__init__
+    monkeypatch.setattr(SequencerUnit, "__init__", lambda self, _: original(self, short))
+    wrong, _ = differences(sizes, 1)
+    assert {entry[:2] for entry in wrong} == {(program, "cycles, multiplications")}
+    assert {wanted[0] - found[0] for _, _, found, wanted in wrong} == {1}

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from amaranth.hdl import Value
-from unit_bench import make_sizes, pack, play, unpack
+from unit_bench import make_sizes, pack, plant, play, unpack
 
-from fregen.hdl import vectors as vectors_module
 from fregen.hdl.vectors import VectorUnit
 
 pytestmark = pytest.mark.rtl
@@ -114,8 +113,16 @@ def test_words_fill_the_line_of_their_lane_only():
     assert play(unit, rows, [Value.cast(unit.states)])[-1][0] == pack([0, 0, -3, 0], sizes.state_width)
 
 
-def test_the_bench_sees_swapped_operands(monkeypatch):
-    """The difference the other way round, by a keep that comes with the wrong line."""
-    original = vectors_module.Mux
-    monkeypatch.setattr(vectors_module, "Mux", lambda test, a, b: original(test, b, a))
+MUTANTS = {
+    "a difference the other way round": {
+        "kept[lane] - self.states[lane]": "self.states[lane] - kept[lane]",
+    },
+    "a keep in every cycle": {"with m.If(self.keep)": "with m.If(1)"},
+    "words in every lane": {"self.word_valid << self.word_lane": "self.word_valid.replicate(lanes)"},
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_bench_sees(monkeypatch, mutant):
+    plant(monkeypatch, VectorUnit, MUTANTS[mutant])
     assert differences(2, "states")[0]

@@ -5,6 +5,8 @@ returns what the outputs were in every cycle, before its closing edge: with a la
 stands in record t + L.
 """
 
+import inspect
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -142,3 +144,27 @@ def random_words(rng: np.random.Generator, width: int, count: int) -> list[int]:
     """Signed words of all magnitudes: so many bits, so often."""
     sizes = rng.integers(0, width, count)
     return [int(rng.integers(-(1 << size), 1 << size)) if size else int(rng.integers(-1, 1)) for size in sizes]
+
+
+def plant(monkeypatch: Any, kind: type, changes: Mapping[str, str], method: str = "elaborate") -> None:
+    """Plant a fault in a unit: change the text of one of its methods for the time of a test.
+
+    Parameters
+    ----------
+    monkeypatch : pytest.MonkeyPatch
+        Takes the fault back.
+    kind : type
+        The unit.
+    changes : dict
+        Text, which the method must hold exactly once, and what stands there instead.
+    method : str
+        Its name.
+    """
+    original = getattr(kind, method)
+    text = textwrap.dedent(inspect.getsource(original))
+    for old, new in changes.items():
+        assert text.count(old) == 1, f"{kind.__name__}.{method} holds {old!r} {text.count(old)} times"
+        text = text.replace(old, new)
+    scope: dict[str, Any] = {}
+    exec(compile(text, f"<planted in {kind.__name__}>", "exec"), inspect.unwrap(original).__globals__, scope)
+    monkeypatch.setattr(kind, method, scope[method])
