@@ -5,19 +5,19 @@ BIN    := $(VENV)/bin
 LOCKED := $(VENV)/locked-$(shell sha256sum requirements.lock | cut -c1-16)
 STAMP  := $(VENV)/installed-$(shell cat requirements.lock pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: demo test bench long lint format venv lock wheel clean
+.PHONY: demo test benchmark long lint format venv lock wheel clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help:
-	@echo "make demo    learn digits on the generated hardware in a simulator, checked word for word"
-	@echo "make test    lint, types and every test that takes seconds"
-	@echo "make long    the tests that take minutes"
-	@echo "make bench   measure, into build/bench.json"
-	@echo "make format  ruff's formatter and its safe fixes"
-	@echo "make lock    resolve requirements.lock anew"
-	@echo "make clean   remove everything that was made"
+	@echo "make demo       learn digits on the generated hardware in a simulator, checked word for word"
+	@echo "make test       lint, types and every test that takes seconds"
+	@echo "make long       the tests that take minutes"
+	@echo "make benchmark  measure, into build/benchmark.json"
+	@echo "make format     ruff's formatter and its safe fixes"
+	@echo "make lock       resolve requirements.lock anew"
+	@echo "make clean      remove everything that was made"
 
 demo: $(STAMP)
 	$(BIN)/fregen demo -o build/demo
@@ -28,9 +28,9 @@ test: lint
 long: $(STAMP)
 	$(BIN)/python -m pytest -m long
 
-bench: $(STAMP)
+benchmark: $(STAMP)
 	@mkdir -p build
-	$(BIN)/fregen bench -o build/bench.json
+	$(BIN)/fregen benchmark -o build/benchmark.json
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -150,9 +150,7 @@ def test_second_call_compiles_nothing():
 
 
 @pytest.mark.tool
-def test_icarus_runs_where_it_is_installed(tmp_path):
-    if tools.find_icarus() is None:
-        pytest.skip("iverilog is not installed")
+def test_icarus_runs_where_it_is_installed(icarus, tmp_path):
     source = tmp_path / "counter.v"
     source.write_text(COUNTER)
     program = tmp_path / "counter.vvp"

@@ -26,7 +26,7 @@ from ..training.loop import train
 from . import float_benchmark
 from .demo import DESIGN, demo
 
-__all__ = ["WANTED", "bench", "mnist_design", "rows"]
+__all__ = ["WANTED", "benchmark", "mnist_design", "rows"]
 
 Progress = Callable[[str, int, int, str], object]
 
@@ -44,7 +44,7 @@ _STATES_EPOCHS, _STATES_SAMPLES = 1, 20_000
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-def bench(out: str | Path, progress: Progress | None = None) -> dict[str, Any]:
+def benchmark(out: str | Path, progress: Progress | None = None) -> dict[str, Any]:
     """Measure everything and write it as JSON.
 
     A figure that cannot be measured is null, and ``reasons`` says why.
@@ -82,7 +82,7 @@ def bench(out: str | Path, progress: Progress | None = None) -> dict[str, Any]:
     measure(("golden_samples_per_s", "mnist_accuracy_10_epochs"), lambda: _golden(tell))
     measure(("golden_states_samples_per_s",), lambda: _states(tell))
     measure(("float_model",), lambda: _float_model(tell))
-    with tempfile.TemporaryDirectory(prefix="fregen-bench-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="fregen-benchmark-") as scratch:
         measure(("rtl_cycles_per_s", "demo_seconds"), lambda: _hardware(Path(scratch), tell))
     result = {
         **figures,
@@ -128,7 +128,7 @@ def _generation(tell: Progress) -> dict[str, Any]:
     seconds = []
     for number in range(2):
         tell("generate", number, 2, "fregen generate")
-        with tempfile.TemporaryDirectory(prefix="fregen-bench-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="fregen-benchmark-") as scratch:
             command = [sys.executable, "-m", "fregen", "generate", str(design), "-o", f"{scratch}/out"]
             begin = time.perf_counter()
             done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -151,11 +151,8 @@ def mnist_design(states: bool = False) -> Design:
         If no MNIST files are found; ``FREGEN_DATA`` names their folder.
     """
     design = Design.load(folder("rtl") / "mnist" / "design.toml")
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist"
     if not os.environ.get(DATA_VARIABLE):
-        if not beside.is_dir():
-            raise DataError(f"MNIST is not here: set {DATA_VARIABLE} to the folder of its four files")
-        design = design.replace(data={"path": str(beside)})
+        raise DataError(f"MNIST is not here: set {DATA_VARIABLE} to the folder of its four files")
     if states:
         learning = {"free_steps": 8, "nudged_steps": 4, "order": "synchronous", "nudged": "states", "rate_steps": ()}
         design = design.replace(learning=learning, data={"train": _STATES_SAMPLES})

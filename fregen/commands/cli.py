@@ -387,17 +387,17 @@ def doctor(as_json: bool) -> int:
     "-o",
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("build/bench.json"),
+    default=Path("build/benchmark.json"),
     show_default=True,
     help="File to write.",
 )
 @json_option
-def bench(out: Path, as_json: bool) -> int:
+def benchmark(out: Path, as_json: bool) -> int:
     """Measure: golden model on MNIST, float model, Verilator on the demonstration, generation.  Takes minutes.
 
     Of the float model only the ratios within one run can be compared.
     """
-    from .benchmark import bench as run
+    from .benchmark import benchmark as run
     from .benchmark import rows
 
     with Bars() as bars:
@@ -405,7 +405,7 @@ def bench(out: Path, as_json: bool) -> int:
     if as_json:
         print_json(figures)
     else:
-        table(rows(figures), ("figure", "measured", "wanted"), "fregen bench")
+        table(rows(figures), ("figure", "measured", "wanted"), "fregen benchmark")
         click.echo(f"written to {out}")
     return 0
 

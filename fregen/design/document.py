@@ -59,6 +59,9 @@ def _format(text: Any) -> Q:
 Strength = Annotated[float, Field(gt=0, le=16)]
 """Any positive scale up to 16; in fixed point a power of two from 2**-15 to 1, which :class:`NetworkSpec` asks for."""
 
+_UNREAD = ("hardware.family", "hardware.clock_mhz")
+"""Keys that earlier versions took and nothing read."""
+
 Format = Annotated[Q, BeforeValidator(_format), PlainSerializer(str)]
 
 
@@ -242,10 +245,6 @@ class Hardware(Section):
 
     lanes: Literal[1, 2, 4, 8, 16, 32, 64] = 16
     """P: multipliers that work at once."""
-    family: Literal["generic", "ecp5", "ice40", "gowin"] = "generic"
-    """FPGA family."""
-    clock_mhz: float = Field(default=100.0, gt=0, le=1000)
-    """Clock that the flow aims at, MHz."""
 
 
 class Data(Section):
@@ -354,7 +353,8 @@ def _explain(error: ValidationError) -> list[str]:
             continue  # pydantic counts entries that are wrong as absent
         key = ".".join(str(part) for part in place if part not in KINDS) or "(whole file)"
         if fault["type"] == "extra_forbidden":
-            lines.append(f"{key}: unknown key; {_known(fault['loc'][:-1])}")
+            known = f"unknown key; {_known(fault['loc'][:-1])}"
+            lines.append(f"{key}: {'nothing reads this key yet: leave it out' if key in _UNREAD else known}")
         elif fault["type"] == "missing":
             lines.append(f"{key}: this key is required")
         else:

@@ -1,10 +1,10 @@
 """Ours against the published numbers."""
 
 import csv
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 
 from .runs import Outcome
 
@@ -77,12 +77,12 @@ def summarise(outcomes: Sequence[Outcome], published: dict[str, float]) -> list[
                 part[0].model,
                 len(part),
                 part[0].epochs,
-                _mean(best),
+                fmean(best),
                 _spread(best),
-                _mean(last),
+                fmean(last),
                 _spread(last),
                 published.get(label),
-                _mean([outcome.seconds / 60 for outcome in part]),
+                fmean([outcome.seconds / 60 for outcome in part]),
             )
         )
     return rows
@@ -131,12 +131,5 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[float
         writer.writerows(rows)
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
 def _spread(values: Sequence[float]) -> float:
-    if len(values) < 2:
-        return 0.0
-    mean = _mean(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    return stdev(values) if len(values) > 1 else 0.0

@@ -29,6 +29,8 @@ __all__ = ["Checkpoint", "load", "save"]
 _KIND = "fregen checkpoint"
 _VERSION = 2
 _MEMORY = "memory."
+_DROPPED = ("family", "clock_mhz")
+"""Keys of ``hardware`` that designs had before and nothing read: a checkpoint that holds them is of the same design."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def load(path: str | Path, design: Design | None = None) -> Checkpoint:
     arrays = read_arrays(path, ("header",), "a checkpoint")
     header = _header(path, arrays.pop("header"))
     try:
-        stored = Design.parse(header["design"], where=str(path))
+        stored = Design.parse(_current(header["design"]), where=str(path))
     except DesignError as error:
         raise DataError(f"{path}: the design inside the checkpoint is not valid here: {error}") from None
     if stored.numerics_hash() != header["numerics"]:
@@ -152,6 +154,14 @@ def load(path: str | Path, design: Design | None = None) -> Checkpoint:
         raise DataError(f"{path}: the content does not match its hash: the file was damaged or changed")
     remembered = {name.removeprefix(_MEMORY): array for name, array in memory.items()}
     return Checkpoint(stored, weights, header["epoch"], header["key"], header["history"], header["how"], remembered)
+
+
+def _current(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what designs no longer have."""
+    hardware = table.get("hardware")
+    if not isinstance(hardware, dict):
+        return dict(table)
+    return {**table, "hardware": {key: value for key, value in hardware.items() if key not in _DROPPED}}
 
 
 def _header(path: Path, array: NDArray[Any]) -> dict[str, Any]:

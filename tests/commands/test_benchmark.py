@@ -94,13 +94,13 @@ def failing(*_):
     raise DataError("left out here")
 
 
-def test_bench_reports_the_float_model(small, monkeypatch, tmp_path):
+def test_benchmark_reports_the_float_model(small, monkeypatch, tmp_path):
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
     for step in ("_generation", "_golden", "_states", "_hardware"):
         monkeypatch.setattr(benchmark, step, failing)
     told = []
-    figures = benchmark.bench(tmp_path / "bench.json", lambda *report: told.append(report))
-    written = json.loads((tmp_path / "bench.json").read_text())
+    figures = benchmark.benchmark(tmp_path / "benchmark.json", lambda *report: told.append(report))
+    written = json.loads((tmp_path / "benchmark.json").read_text())
     check(written["float_model"], 2)
     assert written["float_model"]["data"] == "random"
     assert written["ratios"] == {}
@@ -113,6 +113,6 @@ def test_bench_reports_the_float_model(small, monkeypatch, tmp_path):
 def test_a_float_model_that_was_not_measured(monkeypatch, tmp_path):
     for step in ("_generation", "_golden", "_states", "_float_model", "_hardware"):
         monkeypatch.setattr(benchmark, step, failing)
-    figures = benchmark.bench(tmp_path / "bench.json")
+    figures = benchmark.benchmark(tmp_path / "benchmark.json")
     assert figures["float_model"] is None
     assert benchmark.rows(figures)[-1] == ("float_model", "not measured: left out here", "")

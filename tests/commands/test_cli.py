@@ -14,7 +14,7 @@ from fregen.verification import verify as session
 pytestmark = pytest.mark.e2e
 
 TINY = Path(__file__).parents[2] / "rtl" / "tiny" / "design.toml"
-COMMANDS = ("demo", "train", "generate", "show", "verify", "reproduce", "doctor", "bench")
+COMMANDS = ("demo", "train", "generate", "show", "verify", "reproduce", "doctor", "benchmark")
 
 
 def run(*arguments, code=0):
@@ -204,9 +204,7 @@ def test_generate_tells_its_files(tmp_path):
 
 
 @pytest.fixture
-def chip(tmp_path):
-    if tools.find_icarus() is None:
-        pytest.skip("Icarus Verilog is not installed")
+def chip(icarus, tmp_path):
     run("generate", TINY, "-o", tmp_path / "chip")
     return tmp_path / "chip"
 

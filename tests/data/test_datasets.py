@@ -1,8 +1,6 @@
 import gzip
 import hashlib
-import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,16 +23,6 @@ NAMES = {
 
 def design(layers=(6, 3, 3, 4), **data):
     return Design.parse({"name": "small", "network": {"layers": list(layers)}, "data": data})
-
-
-def mnist_folder():
-    candidates = [Path(__file__).parents[3] / "shared" / "data" / "mnist"]
-    if variable := os.environ.get(DATA_VARIABLE):
-        candidates = [Path(variable), Path(variable) / "mnist", *candidates]
-    for folder in candidates:
-        if (folder / "train-images-idx3-ubyte.gz").exists() or (folder / "train-images-idx3-ubyte").exists():
-            return folder
-    pytest.skip(f"MNIST is absent: set {DATA_VARIABLE} to the folder of its four files")
 
 
 def idx(array):
@@ -212,8 +200,8 @@ def test_idx_faults_are_one_data_error(folder, fault):
         load(design(set="idx", path=str(folder)))
 
 
-def test_mnist_is_the_published_set():
-    folder = mnist_folder()
+def test_mnist_is_the_published_set(mnist):
+    folder = mnist
     for name, published in NAMES.items():
         path = folder / f"{name}.gz"
         content = gzip.decompress(path.read_bytes()) if path.exists() else (folder / name).read_bytes()

@@ -91,10 +91,7 @@ def test_verilator_lint_sees_a_fault(sources, tmp_path):
 
 
 @pytest.mark.parametrize("others", [(), ("bench",), ("example",)], ids=["core", "bench", "example"])
-def test_icarus_warns_of_nothing(sources, others):
-    icarus = tools.find_icarus()
-    if icarus is None:
-        pytest.skip("Icarus Verilog is not installed: apt-get install iverilog")
+def test_icarus_warns_of_nothing(icarus, sources, others):
     files = [str(sources[role]) for role in ("core", *others)]
     done = subprocess.run(
         [str(icarus.program), "-g2005", "-Wall", "-Wno-timescale", "-o", "/dev/null", *files],

@@ -70,8 +70,6 @@ LEFT_OUT = {
     "name": "b",
     "learning.epochs": 7,
     "hardware.lanes": 4,
-    "hardware.family": "ecp5",
-    "hardware.clock_mhz": 50.0,
     "data.path": "elsewhere",
 }
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,18 +184,8 @@ def test_absent_data_are_an_error_of_their_own(tmp_path, monkeypatch):
 
 # MNIST --------------------------------------------------------------------------------------------------------------
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 
-
-@pytest.fixture
-def images(monkeypatch):
-    if not os.environ.get("FREGEN_DATA"):
-        if not (SHARED / "mnist").is_dir():
-            pytest.skip("MNIST is not here: FREGEN_DATA names no folder")
-        monkeypatch.setenv("FREGEN_DATA", str(SHARED))
-
-
-def test_figure_2_of_an_image_is_what_the_document_says(images, tmp_path):
+def test_figure_2_of_an_image_is_what_the_document_says(mnist, tmp_path):
     """At β = 0.01 the states change by less than 1e-6 from step 9 on; at 0.25, 1 and 4 not within 50 steps."""
     told = json.loads(run("fig2", "-o", tmp_path, "--json").stdout)
     assert told["rows"] == []

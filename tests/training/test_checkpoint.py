@@ -8,7 +8,7 @@ import pytest
 
 from fregen.design.document import Design
 from fregen.errors import DataError
-from fregen.training.checkpoint import Checkpoint, load, save
+from fregen.training.checkpoint import Checkpoint, _content_hash, load, save
 
 pytestmark = pytest.mark.unit
 
@@ -52,6 +52,17 @@ def rewrite(path, **changes):
             value = np.array(json.dumps({**json.loads(str(stored["header"])), **value}))
         stored[name] = value
     np.savez(path, **{name: value for name, value in stored.items() if value is not None})
+
+
+def test_a_checkpoint_from_before_hardware_lost_two_keys_is_read(path):
+    with np.load(path) as archive:
+        stored = {name: archive[name] for name in archive.files}
+    header = json.loads(str(stored["header"]))
+    header["design"]["hardware"] |= {"family": "generic", "clock_mhz": 100.0}
+    arrays = {name: array.astype(np.int64) for name, array in stored.items() if name != "header"}
+    header["content"] = _content_hash(header, arrays)
+    np.savez(path, **{**stored, "header": np.array(json.dumps(header))})
+    assert load(path, DESIGN).design == DESIGN
 
 
 def test_load_returns_what_was_saved(path):
