@@ -166,13 +166,19 @@ def generate(design: Path, out: Path, as_json: bool) -> int:
 @cli.command()
 @DESIGN
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder to write.  [default: build/show/NAME]")
+@click.option(
+    "--spectrum/--no-spectrum",
+    default=None,
+    help="Compute the spectral radius.  [default: up to 16.8 million weights]",
+)
 @json_option
-def show(design: Path, out: Path | None, as_json: bool) -> int:
-    """Draw the network of DESIGN (graph.svg, graph.png), and tell its connections and what they cost."""
+def show(design: Path, out: Path | None, spectrum: bool | None, as_json: bool) -> int:
+    """Draw the network of DESIGN (graph.svg, graph.png), and list its connections and what they cost."""
     from .show import show as run
 
     chip = Design.load(design)
-    found = run(chip, out or Path("build") / "show" / chip.name)
+    with Bars() as bars:
+        found = run(chip, out or Path("build") / "show" / chip.name, spectrum, bars.only("show"))
     if as_json:
         print_json(found)
         return 0
@@ -191,7 +197,10 @@ def show(design: Path, out: Path | None, as_json: bool) -> int:
                 f"{times['step']:,} ({times['hidden']:,} hidden to hidden, {times['readout']:,} readout)",
             ),
             ("multiplications once a sample", f"{times['input']:,} (from the input)"),
-            ("spectral radius, initial weights", "-" if (r := found["spectral_radius"]) is None else f"{r:.4g}"),
+            (
+                "spectral radius, initial weights",
+                found["spectral_radius_left_out"] or f"{found['spectral_radius']:.4g}",
+            ),
         ]
     )
     click.echo(f"drawn: {', '.join(str(found['folder'] / name) for name in found['files'])}")

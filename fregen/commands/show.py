@@ -1,7 +1,7 @@
 """Show a design's network: its connections, what they cost, and a picture."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,19 @@ from ..float_model.spectrum import spectral_radius
 from ..views.figures import svg
 from ..views.graph_figure import graph_figure, layer_name, line_kind
 
-__all__ = ["describe", "show"]
+__all__ = ["SPECTRUM_UP_TO", "describe", "show"]
+
+SPECTRUM_UP_TO = 2**24
+"""Weights up to which the spectral radius is computed unasked: they are drawn, and multiplied some hundred times."""
+_ALL_EIGENVALUES_UP_TO = 512
+"""Hidden neurons up to which all eigenvalues are computed: a fifth of a second."""
+
+Progress = Callable[[int, int, str], object]
 
 
-def show(design: Design | Path, out: Path) -> dict[str, Any]:
+def show(
+    design: Design | Path, out: Path, spectrum: bool | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
     """Describe a network, and draw it into ``graph.svg`` and ``graph.png``.
 
     Parameters
@@ -24,6 +33,10 @@ def show(design: Design | Path, out: Path) -> dict[str, Any]:
         Design, or its file.
     out : Path
         Folder to write; other files in it stay.
+    spectrum : bool, optional
+        Whether to compute the spectral radius; by default up to :data:`SPECTRUM_UP_TO` weights.
+    progress : callable, optional
+        Called with done, total (0: not known) and a text.
 
     Returns
     -------
@@ -38,7 +51,7 @@ def show(design: Design | Path, out: Path) -> dict[str, Any]:
         If the folder cannot be written.
     """
     design = design if isinstance(design, Design) else Design.load(design)
-    found = describe(design)
+    found = describe(design, spectrum, progress)
     times, weights = found["multiplications"], found["weights"]
     notes = [
         ("weights learned", f"{weights['learned']:,}"),
@@ -56,13 +69,17 @@ def show(design: Design | Path, out: Path) -> dict[str, Any]:
     return {**found, "folder": out, "files": ["graph.svg", "graph.png"]}
 
 
-def describe(design: Design) -> dict[str, Any]:
-    """Tell layers, connections, and what they cost.
+def describe(design: Design, spectrum: bool | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Return layers, connections, and what they cost.
 
     Parameters
     ----------
     design : Design
         Its network may be one that only the float model can run.
+    spectrum : bool, optional
+        Whether to compute the spectral radius; by default up to :data:`SPECTRUM_UP_TO` weights.
+    progress : callable, optional
+        Called with done, total (0: not known) and a text.
 
     Returns
     -------
@@ -70,11 +87,12 @@ def describe(design: Design) -> dict[str, Any]:
         ``name``; ``layers``, their neurons; ``maps``, only where there are feature maps: their ``[channels, height,
         width]`` before they are pooled, by layer; ``connections``, a list of dicts with ``source``, ``target``,
         ``kind``, ``matrix``, ``transposed``, ``rows``, ``columns`` (values that the product gives and takes: neurons of
-        the matrix's target and states that its source leads on, or the reverse where it is transposed) and ``scale``;
+        the matrix's target and states that its source forwards, or the reverse where it is transposed) and ``scale``;
         ``weights``, biases among them: ``all``, ``learned`` and ``fixed``; ``multiplications`` of a sample
         (:meth:`Graph.multiplications`): ``hidden`` (hidden to hidden) and ``readout`` in a step, their sum ``step``,
         ``input`` once, ``error`` whenever the error is fed back; ``spectral_radius`` of the scaled hidden-to-hidden
-        matrix at the initial weights (paper, "Convergence measures"), None with feature maps.
+        matrix at the initial weights (paper, "Convergence measures"), None where it was not computed;
+        ``spectral_radius_left_out``, why not, or None.
 
     Raises
     ------
@@ -85,6 +103,16 @@ def describe(design: Design) -> dict[str, Any]:
     counts = {matrix.index: math.prod(graph.shape(matrix)) for matrix in graph.matrices}
     learned = sum(counts[matrix.index] for matrix in (*graph.learned, *graph.biases))
     products = [graph.multiplications(matrix) for matrix in graph.matrices]
+    left_out = _no_spectrum(graph, sum(counts.values()), spectrum)
+    radius = None
+    if left_out is None:
+        weights = glorot(graph, design.seed)
+
+        def count(products: int) -> None:
+            if progress is not None:
+                progress(products, 0, "products for the spectral radius")
+
+        radius = spectral_radius(graph, weights, _ALL_EIGENVALUES_UP_TO, count)
     maps = {layer.index: list(layer.maps) for layer in graph.layers if layer.maps is not None}
     times = {"hidden": 0, "readout": 0, "input": 0}
     for c in graph.connections:
@@ -108,8 +136,18 @@ def describe(design: Design) -> dict[str, Any]:
             "step": times["hidden"] + times["readout"],
             "error": sum(products[c.matrix] for c in graph.error_connections),
         },
-        "spectral_radius": None if maps else spectral_radius(graph, glorot(graph, design.seed)),
+        "spectral_radius": radius,
+        "spectral_radius_left_out": left_out,
     }
+
+
+def _no_spectrum(graph: Graph, weights: int, wanted: bool | None) -> str | None:
+    """Return why the spectral radius is not computed; None if it is."""
+    if any(layer.maps for layer in graph.layers):
+        return "pooling makes it depend on the states"
+    if wanted is None and weights > SPECTRUM_UP_TO:
+        return f"more than {SPECTRUM_UP_TO:,} weights: --spectrum computes it all the same"
+    return None if wanted is not False else "not asked for"
 
 
 def _sizes(layers: list[int], maps: Mapping[int, Sequence[int]]) -> str:

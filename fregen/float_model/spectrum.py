@@ -2,15 +2,18 @@
 
 A synchronous step is ``s <- ρ(A s + input)``, s all hidden states as one column and A the *hidden matrix*: block (t, s)
 is the sum of ``scale * M`` over the connections from hidden layer s to hidden layer t.  The states surely settle where
-A's spectral norm is below 1; its spectral radius tells how fast a small disturbance dies where ρ is steep.
+A's spectral norm is below 1; its spectral radius is the factor by which a small disturbance shrinks in a step where ρ
+is steep.
 """
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 
 from ..design.graph import Connection, Graph
 from ..errors import DataError
@@ -21,15 +24,16 @@ __all__ = ["EXACT_UP_TO", "hidden_connections", "hidden_matrix", "spectral_radiu
 Array = NDArray[Any]
 
 EXACT_UP_TO = 1536
-"""Hidden neurons up to which all eigenvalues are computed (some 2 s); above, only the greatest is sought."""
+"""Hidden neurons up to which all eigenvalues are computed (some 2 s); above, only the greatest are sought."""
 
-_TOLERANCE = 1e-8
-_BASIS = 320
-_LOOK_EVERY = 20
+_TOLERANCE = 1e-10
+_VALUES, _BASIS = 6, 48
+"""Eigenvalues sought, and Krylov vectors kept: those of a chain come in pairs of equal magnitude."""
+_RESTARTS = 100
 
 
 def hidden_connections(graph: Graph) -> tuple[Connection, ...]:
-    """Return the connections that lead from a hidden layer to a hidden layer."""
+    """Return the connections from a hidden layer to a hidden layer."""
     return tuple(c for c in graph.connections if c.source != 0 and c.target != graph.output)
 
 
@@ -64,13 +68,17 @@ def hidden_matrix(graph: Graph, weights: Sequence[Array]) -> Array:
     return matrix
 
 
-def spectral_radius(graph: Graph, weights: Sequence[Array], exact_up_to: int = EXACT_UP_TO) -> float:
+def spectral_radius(
+    graph: Graph,
+    weights: Sequence[Array],
+    exact_up_to: int = EXACT_UP_TO,
+    progress: Callable[[int], object] | None = None,
+) -> float:
     """Compute the greatest ``|eigenvalue|`` of :func:`hidden_matrix` (paper, "Convergence measures").
 
-    Up to ``exact_up_to`` hidden neurons from all eigenvalues (LAPACK).  Above, Arnoldi's method without ever building
-    the matrix: Krylov vectors are added until the residual ``||A v - λ v||`` of the greatest eigenvalue is at most
-    ``1e-8 |λ|`` (v a unit vector) and ``|λ|`` has changed by no more since 20 vectors ago; if 320 vectors are not
-    enough, all eigenvalues are computed after all.
+    Exactly 0 where no connections lead in a circle.  Up to ``exact_up_to`` hidden neurons from all eigenvalues
+    (LAPACK).  Above, by implicitly restarted Arnoldi iteration (ARPACK) without ever building the matrix, until the
+    residual is at most 1e-10 of the eigenvalue; only if that does not converge, from all eigenvalues after all.
 
     Parameters
     ----------
@@ -80,6 +88,8 @@ def spectral_radius(graph: Graph, weights: Sequence[Array], exact_up_to: int = E
         Values by matrix index.
     exact_up_to : int
         Hidden neurons up to which all eigenvalues are computed.
+    progress : callable, optional
+        Called after every product with the hidden matrix with the number of products so far.
 
     Returns
     -------
@@ -94,44 +104,79 @@ def spectral_radius(graph: Graph, weights: Sequence[Array], exact_up_to: int = E
         If the graph has feature maps.
     """
     _check(graph, weights)
-    if _firsts(graph)[-1] > exact_up_to:
-        radius = _arnoldi(graph, weights)
+    if not _has_circle(graph):
+        return 0.0
+    if _firsts(graph)[-1] > max(exact_up_to, _VALUES + 1):
+        radius = _greatest(graph, weights, progress)
         if radius is not None:
             return radius
-    return float(np.abs(np.linalg.eigvals(hidden_matrix(graph, weights).astype(np.float64))).max())
+    scales = np.repeat(_balance(graph, weights), [layer.size for layer in graph.hidden])
+    matrix = hidden_matrix(graph, weights).astype(np.float64) * scales / scales[:, None]
+    return float(np.abs(np.linalg.eigvals(matrix)).max())
 
 
-def _arnoldi(graph: Graph, weights: Sequence[Array]) -> float | None:
-    """Return the greatest ``|eigenvalue|`` found in a growing Krylov space; None if it has not settled."""
+def _has_circle(graph: Graph) -> bool:
+    """Return whether some hidden layer acts on itself through any chain of connections."""
+    reached = {
+        layer.index: {c.target for c in hidden_connections(graph) if c.source == layer.index} for layer in graph.hidden
+    }
+    for middle in reached:
+        for targets in reached.values():
+            if middle in targets:
+                targets |= reached[middle]
+    return any(layer in targets for layer, targets in reached.items())
+
+
+def _greatest(graph: Graph, weights: Sequence[Array], progress: Callable[[int], object] | None) -> float | None:
+    """Return the greatest ``|eigenvalue|`` that Arnoldi iteration finds; None if it does not converge."""
     first, connections = _firsts(graph), hidden_connections(graph)
-    size, last_radius = first[-1], math.inf
-    basis = np.zeros((_BASIS + 1, size))
-    start = np.random.default_rng(0).standard_normal(size)
-    basis[0] = start / np.linalg.norm(start)
-    hessenberg = np.zeros((_BASIS + 1, _BASIS))
-    for k in range(min(_BASIS, size)):
-        moved = np.zeros(size)
+    size, products, scales = first[-1], itertools.count(1), _balance(graph, weights)
+
+    def multiply(states: Array) -> Array:
+        moved, states = np.zeros(size), states.reshape(1, size)
         for c in connections:
-            source = basis[k : k + 1, first[c.source - 1] : first[c.source]]
-            moved[first[c.target - 1] : first[c.target]] += product(weights, c, source)[0]
-        whole = np.linalg.norm(moved)
-        for _ in range(2):  # once more against rounding
-            along = basis[: k + 1] @ moved
-            moved -= along @ basis[: k + 1]
-            hessenberg[: k + 1, k] += along
-        rest = hessenberg[k + 1, k] = np.linalg.norm(moved)
-        ended = rest <= 1e-14 * max(float(whole), np.finfo(float).tiny)
-        if ended or k % _LOOK_EVERY == _LOOK_EVERY - 1:
-            values, vectors = np.linalg.eig(hessenberg[: k + 1, : k + 1])
-            greatest = int(np.abs(values).argmax())
-            radius = float(np.abs(values[greatest]))
-            settled = rest * abs(vectors[k, greatest]) <= _TOLERANCE * radius
-            if ended or (settled and abs(radius - last_radius) <= _TOLERANCE * radius):
-                return radius
-            last_radius = radius
-        if not ended:
-            basis[k + 1] = moved / rest
-    return None
+            source = states[:, first[c.source - 1] : first[c.source]]
+            factor = scales[c.source - 1] / scales[c.target - 1]
+            moved[first[c.target - 1] : first[c.target]] += factor * product(weights, c, source)[0]
+        if progress is not None:
+            progress(next(products))
+        return moved
+
+    start = np.random.default_rng(0).standard_normal(size)
+    operator = LinearOperator((size, size), matvec=multiply, dtype=np.float64)
+    try:
+        values = eigs(
+            operator,
+            k=_VALUES,
+            ncv=min(_BASIS, size),
+            v0=start,
+            tol=_TOLERANCE,
+            maxiter=_RESTARTS,
+            return_eigenvectors=False,
+        )
+    except ArpackError:
+        return None
+    return float(np.abs(values).max())
+
+
+def _balance(graph: Graph, weights: Sequence[Array]) -> Array:
+    """Return a factor for every hidden layer by which connections there and back between two layers become as strong.
+
+    Measuring states in other units changes no eigenvalue, but how exactly one can be computed: forward connections are
+    far stronger than feedback, so that without it rounding grows from layer to layer.  (The balancing of dense solvers
+    sees one neuron at a time, and a chain looks balanced everywhere but at its ends.)
+    """
+    count = len(graph.hidden)
+    norms = np.zeros((count, count))
+    for c in hidden_connections(graph):
+        norms[c.target - 1, c.source - 1] += abs(c.scale) * np.linalg.norm(weights[c.matrix])
+    pairs = [(s, t) for t, s in itertools.combinations(range(count), 2) if norms[s, t] > 0 and norms[t, s] > 0]
+    differences, wanted = np.zeros((len(pairs), count)), np.zeros(len(pairs))
+    for row, (s, t) in enumerate(pairs):
+        differences[row, [s, t]] = 1, -1
+        wanted[row] = math.log(norms[s, t] / norms[t, s]) / 2
+    scales: Array = np.exp(np.linalg.lstsq(differences, wanted)[0])
+    return scales
 
 
 def _firsts(graph: Graph) -> list[int]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
@@ -190,10 +191,15 @@ def _draw_matrix(axes: Axes, graph: Graph, arrows: Sequence[tuple[Connection, fl
     axes.set_xlim(-0.5, count - 0.5)
     axes.set_ylim(count - 0.5, -0.5)
     axes.grid(visible=False)
-    for row in range(count):
-        for column in range(count):
-            face = "#e9e9e9" if row == column else "#fafafa"
-            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=face, edgecolor="white", linewidth=1.5))
+    cells = [
+        Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="#e9e9e9" if row == column else "#fafafa")
+        for row in range(count)
+        for column in range(count)
+    ]
+    for square in cells:
+        square.set(edgecolor="white", linewidth=1.5)
+    # One by one, matplotlib needs seconds for the largest network's.
+    axes.add_collection(PatchCollection(cells, match_original=True), autolim=False)
     texts: dict[tuple[int, int], list[str]] = {}
     for c, scale in arrows:
         kind = line_kind(graph, c)

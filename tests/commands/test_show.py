@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from matplotlib.colors import to_hex
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from fregen.commands import cli
+from fregen.commands import cli, show
 from fregen.commands.show import _sizes, describe
 from fregen.design.document import Design
 from fregen.design.graph import Connection, Graph, Kind, Layer, Matrix
@@ -190,12 +190,13 @@ def test_feature_maps_and_biases_are_told_in_figures_worked_by_hand(tmp_path):
         ("W3T", 5, 4),
     ]
     assert found["spectral_radius"] is None
+    assert found["spectral_radius_left_out"] == "pooling makes it depend on the states"
 
 
 def test_table_and_picture_of_feature_maps_leave_the_spectral_radius_out(tmp_path):
     (tmp_path / "maps.toml").write_text(MAPS)
     text = run("show", tmp_path / "maps.toml", "-o", tmp_path / "out").stdout
-    assert re.search(r"spectral radius, initial weights +│ - ", text)
+    assert re.search(r"spectral radius, initial weights +│ pooling makes it depend on the states ", text)
     drawn = (tmp_path / "out" / "graph.svg").read_text()
     assert "maps: 1×6×6-2c-3c-5-4" in drawn
     assert "weights learned" in drawn
@@ -269,3 +270,40 @@ def test_errors_are_one_line_and_draw_nothing(tmp_path, text, code, message):
     assert len(result.stderr.strip().splitlines()) == 1
     assert result.stdout == ""
     assert not (tmp_path / "out").exists()
+
+
+def large(tmp_path, layers):
+    path = tmp_path / "large.toml"
+    path.write_text(f'name = "large"\n[network]\nlayers = {layers}\n')
+    return path
+
+
+def test_largest_network_is_shown_without_drawing_its_weights(tmp_path, monkeypatch):
+    """34 layers of 4096 neurons took 4.5 GB and more than 100 s: the spectral radius needs every weight."""
+    monkeypatch.setattr(show, "glorot", lambda *_: pytest.fail("weights were drawn"))
+    found = json.loads(run("show", large(tmp_path, [4096] * 34), "-o", tmp_path, "--json").stdout)
+    assert found["weights"]["all"] == 33 * 4096**2
+    assert found["spectral_radius"] is None
+    assert found["spectral_radius_left_out"] == ("more than 16,777,216 weights: --spectrum computes it all the same")
+    assert (tmp_path / "graph.png").stat().st_size > 10_000
+
+
+def test_spectral_radius_is_computed_when_asked_for_and_not_when_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(show, "SPECTRUM_UP_TO", 100)
+    found = {
+        option: json.loads(run("show", TINY, "-o", tmp_path, "--json", *option).stdout)
+        for option in ((), ("--spectrum",), ("--no-spectrum",))
+    }
+    assert found[()]["spectral_radius"] is None
+    assert found[("--spectrum",)]["spectral_radius"] > 0.1
+    assert found[("--spectrum",)]["spectral_radius_left_out"] is None
+    assert found[("--no-spectrum",)]["spectral_radius_left_out"] == "not asked for"
+
+
+def test_search_for_the_spectral_radius_reports_its_products(tmp_path):
+    steps = []
+    design = Design.load(large(tmp_path, [6, 300, 300, 4]))
+    found = describe(design, progress=lambda *step: steps.append(step))
+    assert found["spectral_radius"] > 0.1
+    assert steps[-1] == (len(steps), 0, "products for the spectral radius")
+    assert len(steps) > 40

@@ -120,14 +120,56 @@ def test_krylov_space_and_all_eigenvalues_agree_on_a_graph_without_symmetry():
     assert spectral_radius(graph, weights, 0) == pytest.approx(spectral_radius(graph, weights), rel=1e-8)
 
 
-def test_a_krylov_space_that_does_not_settle_gives_way_to_all_eigenvalues(monkeypatch):
+def test_iteration_that_does_not_converge_gives_way_to_all_eigenvalues(monkeypatch):
     from fregen.float_model import spectrum
 
-    monkeypatch.setattr(spectrum, "_BASIS", 4)
+    monkeypatch.setattr(spectrum, "_RESTARTS", 1)
+    monkeypatch.setattr(spectrum, "_BASIS", 9)
     net = network(6, 20, 20, 20, 3)
-    assert spectrum._arnoldi(net.graph, net.weights) is None
+    assert spectrum._greatest(net.graph, net.weights, None) is None
     expected = max(abs(np.linalg.eigvals(hidden_matrix(net.graph, net.weights))))
     assert spectral_radius(net.graph, net.weights, 0) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [(6, 50, 50, 50, 3), (9, 30, 20, 40, 10, 25, 3), (5, 8, 8, 2)])
+def test_iteration_finds_what_all_eigenvalues_give(sizes):
+    net = network(*sizes, alpha=0.5, beta=0.125)
+    expected = max(abs(np.linalg.eigvals(hidden_matrix(net.graph, net.weights))))
+    counted = []
+    assert spectral_radius(net.graph, net.weights, 0, counted.append) == pytest.approx(expected, rel=1e-8)
+    assert counted == list(range(1, len(counted) + 1))
+    assert len(counted) > 5
+
+
+def test_a_net_whose_connections_lead_in_no_circle_has_radius_zero_without_a_product():
+    graph, weights = skipping()
+    forward = tuple(c for c in graph.connections if c.kind is Kind.FORWARD)
+    graph = Graph(graph.layers, graph.matrices, forward)
+    assert spectral_radius(graph, weights, 0, progress=pytest.fail) == 0
+
+
+@pytest.mark.parametrize("exact_up_to", [0, 1000])
+def test_radius_of_a_deep_chain_is_exact_though_feedback_is_weak(exact_up_to):
+    """In units in which it is symmetric, the matrix has real eigenvalues that are as exact as its words."""
+    net = network(6, *[12] * 32, 3, beta=2**-5)
+    units = np.repeat(2.0 ** (-2.5 * np.arange(32)), 12)
+    symmetric = hidden_matrix(net.graph, net.weights) * units[:, None] / units
+    np.testing.assert_allclose(symmetric, symmetric.T, rtol=1e-13)
+    expected = np.linalg.eigvalsh(symmetric)[-1]
+    assert spectral_radius(net.graph, net.weights, exact_up_to) == pytest.approx(expected, rel=1e-11)
+
+
+@pytest.mark.parametrize("exact_up_to", [0, 1000])
+def test_radius_of_a_circle_of_three_layers(exact_up_to):
+    """1 -> 2 -> 3 -> 1: the eigenvalues are the cube roots of those of the product of the three matrices."""
+    layers = tuple(Layer(i, size) for i, size in enumerate((5, 6, 6, 6, 3)))
+    matrices = (*(Matrix(i, f"W{i}", i + 1, i) for i in range(4)), Matrix(4, "B1_3", 1, 3))
+    chain = [Connection(i, i + 1, i, False, 1.0, Kind.FORWARD) for i in range(4)]
+    graph = Graph(layers, matrices, (*chain, Connection(3, 1, 4, False, 0.5, Kind.FEEDBACK)))
+    weights = [np.random.default_rng(3).normal(size=graph.shape(matrix)) for matrix in matrices]
+    product = 0.5 * weights[4] @ weights[2] @ weights[1]
+    expected = abs(np.linalg.eigvals(product)).max() ** (1 / 3)
+    assert spectral_radius(graph, weights, exact_up_to) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("exact_up_to", [0, 1000])
