@@ -1,4 +1,4 @@
-"""Every error that a user of fregen can cause.
+"""Every error that a user of fregen can cause, the exit code of each kind, and how a message quotes what was given.
 
 ::
 
@@ -8,14 +8,38 @@
       ├── GraphError       layers and connections that make no network
       ├── DataError        a data set or a checkpoint: absent, truncated, of another design
       ├── LoweringError    a design that is sound but that the hardware cannot carry
+      ├── OutputError      a file or folder that cannot be written
       ├── ToolError        an outside program: absent, too old, failed
       └── MismatchError    hardware and golden model differ
 
 A message says what was expected, what came, where, and what to do.  The command line prints it without a
-traceback and ends with the class's ``exit_code``.
+traceback and ends with the class's ``exit_code``, one for each kind of fault:
+
+=========  ============================================================================================
+exit code  meaning
+=========  ============================================================================================
+0          done, and everything compared was equal
+2          hardware and golden model differ (MismatchError)
+3          the design, or a number format in it, is wrong (DesignError, GraphError, FormatError,
+           LoweringError)
+4          data or a checkpoint is absent, damaged or of another design (DataError)
+5          a tool is missing or failed (ToolError)
+6          an output file or folder cannot be written: a path, permissions, a full disk (OutputError)
+7          the machine has too little memory for what was asked
+64         the command line itself is wrong
+70         a defect of fregen
+130        interrupted
+=========  ============================================================================================
 """
 
+import reprlib
+from collections.abc import Iterable
+
 __all__ = [
+    "EXIT_DEFECT",
+    "EXIT_INTERRUPTED",
+    "EXIT_MEMORY",
+    "EXIT_USAGE",
     "DataError",
     "DesignError",
     "FormatError",
@@ -23,12 +47,19 @@ __all__ = [
     "GraphError",
     "LoweringError",
     "MismatchError",
+    "OutputError",
     "ToolError",
+    "key_text",
+    "listed",
+    "quoted",
 ]
+
+EXIT_MEMORY, EXIT_USAGE, EXIT_DEFECT, EXIT_INTERRUPTED = 7, 64, 70, 130
+"""Exit codes of what no class below stands for."""
 
 
 class FregenError(Exception):
-    """Base of every error that a user can cause."""
+    """Base of every error that a user can cause; only its subclasses are raised."""
 
     exit_code = 1
 
@@ -61,6 +92,12 @@ class LoweringError(FregenError):
     exit_code = 3
 
 
+class OutputError(FregenError):
+    """A file or folder cannot be written: its path, its permissions, a full disk, somebody else's files in it."""
+
+    exit_code = 6
+
+
 class ToolError(FregenError):
     """An outside program is absent, too old or failed."""
 
@@ -71,3 +108,41 @@ class MismatchError(FregenError):
     """Hardware and golden model differ in at least one word."""
 
     exit_code = 2
+
+
+# Quoting ------------------------------------------------------------------------------------------------------------
+
+_MOST = 120
+"""Characters of a value in a message."""
+
+
+class _Short(reprlib.Repr):
+    """A ``repr`` that stays short and cheap, whatever it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 3, 60, 60
+        self.maxlist = self.maxtuple = self.maxdict = 6
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Name the size of an integer that is too long to be read (and that Python may refuse to print)."""
+        return repr(x) if x.bit_length() <= 128 else f"<an integer of {x.bit_length():,} bits>"
+
+
+def quoted(value: object) -> str:
+    """Return a value as a message shows it: its ``repr``, cut where it is long."""
+    text = _Short().repr(value)
+    return text if len(text) <= _MOST else f"{text[: _MOST - 4]} ..."
+
+
+def key_text(key: object) -> str:
+    """Return a name that came from a file: as it is if it is short and printable, else quoted."""
+    text = str(key) if isinstance(key, (str, int)) else repr(key)
+    return text if len(text) <= 60 and text.isprintable() else quoted(text)
+
+
+def listed(names: Iterable[object], most: int = 8) -> str:
+    """Join names that came from a file: ``a, b, c``, and ``and 15,990 more`` after the first few."""
+    names = list(names)
+    text = ", ".join(key_text(name) for name in names[:most])
+    return text if len(names) <= most else f"{text} and {len(names) - most:,} more"

@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A module may import what stands in a row above its own, or in its own unit; modules of one row do not know each other.
 ORDER = [
     {"errors"},
-    {"fixed", "tools"},
+    {"files", "fixed", "tools"},
     {"design"},
     {"spec"},
     {"data", "float_model", "golden", "plan"},

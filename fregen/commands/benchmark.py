@@ -22,6 +22,7 @@ from ..data.datasets import DATA_VARIABLE, load
 from ..design.document import Design
 from ..emit.render import folder
 from ..errors import DataError, FregenError
+from ..files import check_place, write
 from ..training.loop import train
 from . import float_benchmark
 from .demo import DESIGN, demo
@@ -63,7 +64,7 @@ def benchmark(out: str | Path, progress: Progress | None = None) -> dict[str, An
     """
     tell: Progress = progress or (lambda *_: None)
     out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    check_place(out)
     figures: dict[str, Any] = dict.fromkeys((*WANTED, "float_model"))
     reasons: dict[str, str] = {}
     details: dict[str, Any] = {}
@@ -92,7 +93,7 @@ def benchmark(out: str | Path, progress: Progress | None = None) -> dict[str, An
         **details,
         "machine": {**_machine(), "load_before": load_before, "load_after": os.getloadavg()},
     }
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write(out, json.dumps(result, indent=1) + "\n")
     return result
 
 

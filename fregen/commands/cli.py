@@ -13,6 +13,7 @@ import click
 from .. import __version__
 from ..design.document import Design
 from ..errors import ToolError
+from ..files import make_folder
 from .command import DESIGN, MISMATCH, SEED, TOLERANCE, CommandGroup, json_option, percent, precision_option, print_json
 from .console import Bars, table
 
@@ -243,7 +244,7 @@ def verify(
         return _inject(chip, where, inject, seed if seed is not None else chip.seed, as_json)
     from ..verification.verify import verify as run
 
-    where.mkdir(parents=True, exist_ok=True)
+    make_folder(where)
     with Bars() as bars:
         verdict = run(chip or source, where, simulator, samples, bars.by_text, random)
     result = verdict.result

@@ -1,20 +1,6 @@
-"""What all commands share: how an error ends one, and the options that more than one of them has.
+"""What all commands share: how an error ends one (the exit codes: :mod:`fregen.errors`), and common options."""
 
-==========  =========================================================================
-exit code   meaning
-==========  =========================================================================
-0           done, and everything compared was equal
-1           another error that a user can mend (a file that cannot be written, ...)
-2           hardware and golden model differ
-3           the design (or a number format in it) is wrong
-4           data or a checkpoint is absent, damaged or of another design
-5           a tool is missing or failed
-64          the command line itself is wrong
-70          a defect of fregen
-130         interrupted
-==========  =========================================================================
-"""
-
+import io
 import json
 import os
 import sys
@@ -24,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..errors import FregenError
+from ..errors import EXIT_DEFECT, EXIT_INTERRUPTED, EXIT_MEMORY, EXIT_USAGE, FregenError, MismatchError, OutputError
 
 __all__ = [
     "DESIGN",
@@ -38,8 +24,11 @@ __all__ = [
     "print_json",
 ]
 
-USAGE, DEFECT, INTERRUPTED, MISMATCH = 64, 70, 130, 2
+MISMATCH = MismatchError.exit_code
 ISSUES = "the project's issue tracker"
+
+_MOST_LINES, _MOST_CHARACTERS = 24, 4000
+"""Of a message; what is longer is cut in the middle."""
 
 
 class CommandGroup(click.Group):
@@ -49,13 +38,17 @@ class CommandGroup(click.Group):
         """Run; in stand-alone mode this ends the process."""
         standalone = options.pop("standalone_mode", True)
         options["standalone_mode"] = False
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding shows "?", and no traceback
+                stream.reconfigure(errors="replace")
         try:
             code: Any = super().main(*args, **options)
+            sys.stdout.flush()
         except Exception as error:
             code = self._fail(error)
         except KeyboardInterrupt:
             click.echo("error: interrupted", err=True)
-            code = INTERRUPTED
+            code = EXIT_INTERRUPTED
         code = code if isinstance(code, int) else 0
         if standalone:
             sys.exit(code)
@@ -64,16 +57,20 @@ class CommandGroup(click.Group):
     @staticmethod
     def _fail(error: Exception) -> int:
         if isinstance(error, click.Abort):
-            message, code = "interrupted", INTERRUPTED
+            message, code = "interrupted", EXIT_INTERRUPTED
         elif isinstance(error, click.UsageError):
             command = error.ctx.command_path if error.ctx else "fregen"
-            message, code = f"{error.format_message().rstrip('.')} (see {command} --help)", USAGE
+            message, code = f"{error.format_message().rstrip('.')} (see {command} --help)", EXIT_USAGE
         elif isinstance(error, click.ClickException):
             message, code = error.format_message(), error.exit_code
         elif isinstance(error, FregenError):
             message, code = str(error), error.exit_code
-        elif isinstance(error, OSError) and error.filename is not None:
-            message, code = f"{error.filename}: {error.strerror}", 1
+        elif isinstance(error, OSError) and error.errno is not None:
+            if error.filename is None:  # stdout: a full disk, a closed pipe
+                sys.stdout = io.StringIO()
+            message, code = f"{error.filename or 'the output'}: {error.strerror}", OutputError.exit_code
+        elif isinstance(error, MemoryError):
+            message, code = f"this machine has too little memory for it: {error or 'none is left'}", EXIT_MEMORY
         else:
             if os.environ.get("FREGEN_TRACEBACK") == "1":
                 raise error
@@ -81,9 +78,22 @@ class CommandGroup(click.Group):
                 f"fregen has a defect ({type(error).__name__}: {error}); please tell {ISSUES} with what "
                 "FREGEN_TRACEBACK=1 prints when it is set before the same command"
             )
-            message, code = " ".join(message.split()), DEFECT
-        click.echo(f"error: {message}", err=True)
+            message, code = " ".join(message.split()), EXIT_DEFECT
+        click.echo(f"error: {_cut(message)}", err=True)
         return code
+
+
+def _cut(message: str) -> str:
+    """Return a message that fits a terminal: what an outside program said may be long."""
+    lines = message.splitlines()
+    if len(lines) > _MOST_LINES:
+        left = len(lines) - _MOST_LINES + 1
+        half = _MOST_LINES // 2
+        message = "\n".join([*lines[:half], f"... {left:,} more lines ...", *lines[len(lines) - half + 1 :]])
+    if len(message) > _MOST_CHARACTERS:
+        half = _MOST_CHARACTERS // 2
+        message = f"{message[:half]} ... {len(message) - 2 * half:,} more characters ... {message[-half:]}"
+    return message
 
 
 SEED = click.IntRange(0, 2**31 - 1)

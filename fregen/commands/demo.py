@@ -27,6 +27,7 @@ from ..design.document import Design
 from ..emit.render import folder
 from ..emit.resources import Resource, resources
 from ..errors import DataError
+from ..files import make_folder, replacing, write
 from ..golden import NetworkModel
 from ..golden.trace import Trace
 from ..plan import CycleModel, PhaseCycles, Schedule, unpack_weights
@@ -136,15 +137,15 @@ def demo(
 
     Raises
     ------
-    DesignError, DataError, ToolError
-        If the design, its data or a tool is at fault.
+    DesignError, DataError, ToolError, OutputError
+        If the design, its data, a tool or the folder is at fault.
     """
     tell: Progress = progress or (lambda *_: None)
     clock, begin, out = _Clock(), time.perf_counter(), Path(out)
     chip = _chosen(design, quick)
     epochs = min(EPOCHS, chip.learning.epochs)
     run_folder, rtl_folder = (out / "run").resolve(), out / "rtl"
-    run_folder.mkdir(parents=True, exist_ok=True)
+    make_folder(run_folder)
     dataset = load(chip)
     sources = [rtl_folder / f"{chip.name}.v", rtl_folder / "bench.v"]
     optimise = "-O1" if quick else "-O3"
@@ -175,7 +176,8 @@ def demo(
                     trained[model] = train(chip, dataset, model, progress=partial(tell, step))
             with clock.step("golden trace"):
                 asked = _ask(chip, dataset, epochs, tell)
-                np.savez(run_folder / "expected.npz", allow_pickle=False, **asked.expected)
+                with replacing(run_folder / "expected.npz") as file:
+                    np.savez(file, allow_pickle=False, **asked.expected)
                 asked.scenario.write_stimulus(run_folder / "stimulus.bin")
             built = making.result()
             with clock.step("simulate"):
@@ -196,11 +198,11 @@ def demo(
         tell("report", 0, 1, "figures")
         clock.seconds["total"] = time.perf_counter() - begin
         summary["seconds"] = {name: round(value, 3) for name, value in clock.seconds.items()}
-        (out / "report.html").write_text(report(chip, summary, figures, cells, result), encoding="utf-8")
+        write(out / "report.html", report(chip, summary, figures, cells, result))
         tell("report", 1, 1, "figures")
     clock.seconds["total"] = time.perf_counter() - begin
     summary["seconds"] = {name: round(value, 3) for name, value in clock.seconds.items()}
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    write(out / "summary.json", json.dumps(summary, indent=1) + "\n")
     return DemoResult(summary, out, result.first, wave)
 
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from ..design.document import Design
 from ..emit.emitted import Emitted, emit
 from ..emit.render import copy_bench, render, render_bench, render_example
-from ..errors import DesignError
+from ..errors import DesignError, OutputError
+from ..files import writing
 from ..golden import NetworkModel
 from ..plan import Schedule, pack_weights
 from ..runs.prepare import prepare, random_samples
@@ -60,7 +61,9 @@ def generate(design: Design | Path, out: Path, samples: int = 16, progress: Prog
     Raises
     ------
     DesignError
-        If the design is wrong, or the folder is not fregen's to write.
+        If the design is wrong.
+    OutputError
+        If the folder cannot be written, or holds files that are not fregen's.
     """
     begin = time.monotonic()
     if samples < 1:
@@ -74,7 +77,7 @@ def generate(design: Design | Path, out: Path, samples: int = 16, progress: Prog
     tell(0, "reading the design")
     chosen = design if isinstance(design, Design) else Design.load(design)
     spec = NetworkSpec(chosen)
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fregen-", dir=out.parent) as scratch:
             folder = Path(scratch)
@@ -88,8 +91,6 @@ def generate(design: Design | Path, out: Path, samples: int = 16, progress: Prog
             changed = _move(folder, out)
             for stale in before - set(files):
                 (out / stale).unlink(missing_ok=True)
-    except OSError as error:
-        raise DesignError(f"cannot write {error.filename or out}: {error.strerror}") from None
     tell(_STEPS, "done")
     return {
         "name": emitted.name,
@@ -146,14 +147,14 @@ def _claim(out: Path) -> set[str]:
     if not out.exists():
         return set()
     if not out.is_dir():
-        raise DesignError(f"{out} is a file; name a folder to write into")
+        raise OutputError(f"{out} is a file; name a folder to write into")
     if not any(out.iterdir()):
         return set()
     try:
         manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
         written = set(manifest["files"]) if manifest["fregen"] else set()
     except (OSError, ValueError, KeyError, TypeError):
-        raise DesignError(
+        raise OutputError(
             f"{out} holds files that fregen generate did not write (no manifest.json of fregen's): "
             "name another folder, or empty this one"
         ) from None

@@ -8,8 +8,9 @@ from typing import Any
 from ..design.document import Design
 from ..design.graph import Connection, Graph
 from ..design.initial import glorot
+from ..files import write_all
 from ..float_model.spectrum import spectral_radius
-from ..views.figures import svg
+from ..views.figures import png, svg
 from ..views.graph_figure import graph_figure, layer_name, line_kind
 
 __all__ = ["SPECTRUM_UP_TO", "describe", "show"]
@@ -47,8 +48,8 @@ def show(
     ------
     DesignError
         If the design is wrong, or its layers and connections make no network.
-    OSError
-        If the folder cannot be written.
+    OutputError
+        If the folder cannot be written; no half of a picture stays behind.
     """
     design = design if isinstance(design, Design) else Design.load(design)
     found = describe(design, spectrum, progress)
@@ -63,10 +64,9 @@ def show(
         notes.append(("spectral radius, initial", f"{found['spectral_radius']:.4g}"))
     title = f"{design.name}: {_sizes(found['layers'], found.get('maps', {}))}"
     figure = graph_figure(Graph.build(design.network), design.learning.nudge, title, notes)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "graph.svg").write_text(svg(figure), encoding="utf-8")
-    figure.savefig(out / "graph.png", dpi=144, metadata={"Software": None})
-    return {**found, "folder": out, "files": ["graph.svg", "graph.png"]}
+    files: dict[str, bytes | str] = {"graph.svg": svg(figure), "graph.png": png(figure)}
+    write_all(out, files)
+    return {**found, "folder": out, "files": list(files)}
 
 
 def describe(design: Design, spectrum: bool | None = None, progress: Progress | None = None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 from ..data.datasets import load
 from ..design.document import Design
 from ..errors import DataError
+from ..files import make_folder, write
 from ..float_model import FloatNetwork
 from ..training.checkpoint import load as load_checkpoint
 from ..training.loop import Model, Precision, train
@@ -139,7 +140,7 @@ def execute(
     DataError
         If data or a record are absent or damaged.
     """
-    where.mkdir(parents=True, exist_ok=True)
+    make_folder(where)
     total = sum(experiment.epochs for experiment in experiments)
     todo = [experiment for experiment in experiments if not _record(where, experiment).exists()]
     done = total - sum(experiment.epochs - _begun(where, experiment) for experiment in todo)
@@ -232,9 +233,7 @@ def _run(experiment: Experiment, where: Path, told: Any) -> None:
         [record.test_accuracy for record in result.history],
         settling,
     )
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write(path, json.dumps(asdict(outcome), indent=1) + "\n")
     checkpoint.unlink(missing_ok=True)
 
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ..views.figures import svg
+from ..files import write_all
+from ..views.figures import png, svg
 from .choice import Choice
 from .runs import Progress, execute
 from .tables import summarise, write_sheet, write_table
@@ -42,7 +43,7 @@ def reproduce(
         If data or a record are absent or damaged.
     DesignError
         If the study has not what is chosen.
-    OSError
+    OutputError
         If the folder cannot be written.
     """
     experiments = (choice or Choice()).experiments(target, scale)
@@ -57,8 +58,7 @@ def reproduce(
     if sheet is not None:
         write_sheet(sheet, folder, f"{stem}_measured")
     figure = target.draw(found)
-    (folder / f"{stem}.svg").write_text(svg(figure), encoding="utf-8")
-    figure.savefig(folder / f"{stem}.png", dpi=144, metadata={"Software": None})
+    write_all(folder, {f"{stem}.svg": svg(figure), f"{stem}.png": png(figure)})
     return found
 
 

@@ -1,11 +1,13 @@
 """Ours against the published numbers."""
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
+from ..files import write
 from .runs import Outcome
 
 __all__ = ["COLUMNS", "Row", "Sheet", "summarise", "write_sheet", "write_table"]
@@ -116,7 +118,7 @@ def write_table(rows: Sequence[Row], folder: Path, name: str, left_out: str = ""
     lines += ["| " + " | ".join(row) + " |" for row in cells]
     if left_out:
         lines += ["", f"Left out: {left_out}."]
-    (folder / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write(folder / f"{name}.md", "\n".join(lines) + "\n")
 
 
 def write_sheet(sheet: Sheet, folder: Path, name: str) -> None:
@@ -125,10 +127,11 @@ def write_sheet(sheet: Sheet, folder: Path, name: str) -> None:
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[float | str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write(path, text.getvalue())
 
 
 def _spread(values: Sequence[float]) -> float:

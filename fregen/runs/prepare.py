@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import make_folder, replacing
 from ..golden import NetworkModel
 from ..spec.network import NetworkSpec
 from .scenario import Scenario
@@ -18,10 +19,11 @@ Progress = Callable[[int, int, str], None]
 
 def prepare(scenario: Scenario, where: Path, progress: Progress | None = None) -> tuple[int, NetworkModel]:
     """Write stimulus and expectations of a scenario; return the cycle limit and the golden model as it ends."""
-    where.mkdir(parents=True, exist_ok=True)
+    make_folder(where)
     model, trace = scenario.trace(progress)
     expected = scenario.expected(trace)
-    np.savez(where / "expected.npz", allow_pickle=False, **expected)
+    with replacing(where / "expected.npz") as file:
+        np.savez(file, allow_pickle=False, **expected)
     scenario.write_stimulus(where / "stimulus.bin")
     return scenario.cycle_limit(expected), model
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..design.document import log2_scale
+from ..files import write
 from ..golden import NetworkModel
 from ..golden.trace import Trace
 from ..plan import Schedule, pack_weights
@@ -236,7 +237,7 @@ class Scenario:
             header = int(given[send.sample]) | int(send.learns) << label_bits | int(send.closes) << (label_bits + 1)
             parts.append(np.array([_SAMPLE, header, *inputs[send.sample]]))
         parts.append(np.array([_END]))
-        np.concatenate(parts).astype(">i4").tofile(path)
+        write(path, np.concatenate(parts).astype(">i4").tobytes())
 
     def cycle_limit(self, expected: dict[str, NDArray[Any]]) -> int:
         """Cycles after which a simulation has surely hung: twice what the cycle model predicts, and loading."""

@@ -6,10 +6,8 @@ words as int32, or the values of a real-valued model, float32 or float64, beside
 optimiser and noise remember.  The file appears whole or not at all: it is written beside its place, synced and renamed.
 """
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +20,7 @@ from ..data.archive import read_arrays
 from ..design.document import Design
 from ..design.graph import Graph
 from ..errors import DataError, DesignError
+from ..files import replacing
 from ..fixed import Q
 
 __all__ = ["Checkpoint", "load", "save"]
@@ -77,7 +76,9 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
     Raises
     ------
     DataError
-        If number, shape, type or range of the weights do not fit the design, or the file cannot be written.
+        If number, shape, type or range of the weights do not fit the design.
+    OutputError
+        If the file cannot be written; an older one is still there.
     """
     path, design = Path(path), checkpoint.design
     weights = _checked(path, design, checkpoint.how, checkpoint.weights)
@@ -96,20 +97,8 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
     header["content"] = _content_hash(header, arrays)
     if checkpoint.how["model"] == "fixed":
         arrays = {name: array.astype(np.int32) for name, array in arrays.items()}
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with beside.open("wb") as file:
-                np.savez(file, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise DataError(f"{path}: the checkpoint cannot be written: {error}") from None
+    with replacing(path) as file:
+        np.savez(file, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
 
 
 def load(path: str | Path, design: Design | None = None) -> Checkpoint:
@@ -234,13 +223,3 @@ def _differences(stored: Design, wanted: Design) -> list[str]:
         ours, theirs = stored.table()[section], wanted.table()[section]
         lines += [f"{section}.{k} = {ours.get(k)}, not {theirs.get(k)}" for k in theirs if ours.get(k) != theirs.get(k)]
     return lines
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name durable where the system can (not on Windows)."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

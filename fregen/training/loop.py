@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..data.datasets import Dataset
 from ..design.document import Design
 from ..errors import DataError
+from ..files import check_place
 from ..float_model import (
     BackpropNetwork,
     FeedbackAlignmentNetwork,
@@ -169,13 +170,17 @@ def train(
     Raises
     ------
     DataError
-        If a checkpoint is absent, damaged or of another training, holds more than ``epochs`` epochs, or cannot be
-        written; if a precision or tolerance is asked of a model that has none.
+        If a checkpoint is absent, damaged or of another training, or holds more than ``epochs`` epochs; if a precision
+        or tolerance is asked of a model that has none.
+    OutputError
+        If the checkpoint cannot be written, before anything is learned.
     """
     begin = time.perf_counter()
     total = design.learning.epochs if epochs is None else epochs
     if total < 1:
         raise DataError(f"epochs: expected at least 1, not {total}")
+    if checkpoint is not None:
+        check_place(checkpoint)
     network = _network(design, model, precision, tolerance)
     how: dict[str, Any] = {"model": model}
     if model != "fixed":

@@ -11,6 +11,7 @@ from ..design.document import Design
 from ..emit.emitted import Emitted, emit
 from ..emit.render import copy_bench, render_bench
 from ..errors import DesignError
+from ..files import make_folder, write
 from ..golden import NetworkModel
 from ..runs.prepare import prepare, random_samples
 from ..runs.scenario import Scenario
@@ -60,11 +61,11 @@ class Verdict:
 
 def write_sources(emitted: Emitted, where: Path) -> list[Path]:
     """Write core and bench; return the files to compile."""
-    where.mkdir(parents=True, exist_ok=True)
+    make_folder(where)
     sources = [where / f"{emitted.name}.v", where / "bench.v"]
     for path, text in zip(sources, (emitted.verilog, render_bench(emitted)), strict=True):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+            write(path, text)
     return sources
 
 
@@ -148,7 +149,7 @@ def verify(
     if samples < 1:
         raise DesignError(f"samples must be at least 1, not {samples}")
     where = where.resolve()
-    where.mkdir(parents=True, exist_ok=True)
+    make_folder(where)
     sources: list[Path] | None = None
     if isinstance(source, Design):
         design = source

@@ -82,6 +82,13 @@ def svg(figure: Figure) -> str:
     return whole[whole.index("<svg") :]
 
 
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG of 144 dots an inch, the same bytes for the same figure."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=144, metadata={"Software": None})
+    return content.getvalue()
+
+
 def curves_figure(
     float_curve: Sequence[float], fixed_curve: Sequence[float], rtl_curve: Sequence[float], rtl_measured: float
 ) -> Figure:

@@ -1,6 +1,9 @@
 """The command line: every error is one message and an exit code; summaries are JSON."""
 
 import json
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ from click.testing import CliRunner
 
 from fregen import __version__, tools
 from fregen.commands import cli
-from fregen.errors import FregenError, MismatchError
+from fregen.errors import FregenError, MismatchError, ToolError
 from fregen.verification import verify as session
 
 pytestmark = pytest.mark.e2e
@@ -115,7 +118,7 @@ def test_wrong_command_lines_exit_with_64(arguments, message):
 
 def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    result = run("demo", "--quick", "-o", tmp_path / "file" / "demo", code=1)
+    result = run("demo", "--quick", "-o", tmp_path / "file" / "demo", code=6)
     assert "file" in result.stderr
 
 
@@ -269,3 +272,50 @@ def test_inject_tells_what_survived(monkeypatch, tmp_path, survived, code):
     assert all(line in result.stderr for line in survived)
     found = json.loads(run("verify", TINY, "--inject", 8, "-o", tmp_path, "--json", code=code).stdout)
     assert found["passed"] == (code == 0)
+
+
+@pytest.mark.parametrize("command", ["generate", "show", "verify", "demo", "reproduce", "train", "benchmark"])
+def test_an_output_that_cannot_be_written_has_one_exit_code(command, tmp_path):
+    (tmp_path / "file").write_text("")
+    place = tmp_path / "file" / "below"
+    chosen = [] if command in ("demo", "benchmark") else ["depth"] if command == "reproduce" else [TINY]
+    option = "--checkpoint" if command == "train" else "-o"
+    result = run(command, *chosen, option, place, code=6)
+    message = result.stderr.strip()
+    assert message.startswith(f"error: {tmp_path / 'file'}")
+    assert message.endswith(": cannot be written: Not a directory")
+
+
+def test_a_full_disk_while_a_picture_is_drawn_leaves_no_half_of_it(tmp_path):
+    command = [sys.executable, "-m", "fregen", "show", str(TINY), "-o", str(tmp_path / "out")]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+    )
+    assert (done.returncode, done.stderr) == (6, f"error: {tmp_path / 'out'}: cannot be written: File too large\n")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_full_disk_under_the_output_is_one_line():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "fregen", "doctor"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (6, "error: the output: No space left on device\n")
+
+
+def test_a_long_message_of_an_outside_program_is_cut(monkeypatch):
+    text = "\n".join(f"line {k} " + "x" * 1000 for k in range(10_000))
+    monkeypatch.setattr(tools, "survey", lambda: (_ for _ in ()).throw(ToolError(text)))
+    message = run("doctor", code=5).stderr
+    assert len(message) < 5000
+    assert message.startswith("error: line 0 ")
+    assert "more characters" in message
+
+
+def test_too_little_memory_is_one_line(monkeypatch):
+    monkeypatch.setattr(tools, "survey", lambda: (_ for _ in ()).throw(MemoryError("unable to allocate 8 GiB")))
+    assert (
+        run("doctor", code=7).stderr == "error: this machine has too little memory for it: unable to allocate 8 GiB\n"
+    )

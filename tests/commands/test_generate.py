@@ -12,7 +12,7 @@ import pytest
 
 from fregen.commands.generate import generate
 from fregen.design.document import Design
-from fregen.errors import DesignError
+from fregen.errors import DesignError, OutputError
 from fregen.golden import NetworkModel
 from fregen.plan import Schedule, pack_weights
 from fregen.spec.network import NetworkSpec
@@ -94,17 +94,17 @@ def test_second_run_touches_nothing_and_removes_what_is_stale(tmp_path):
 
 def test_refuses_a_folder_of_someone_else(tmp_path):
     (tmp_path / "precious.txt").write_text("mine")
-    with pytest.raises(DesignError, match=r"holds files that fregen generate did not write .* name another folder"):
+    with pytest.raises(OutputError, match=r"holds files that fregen generate did not write .* name another folder"):
         generate(TINY, tmp_path)
     (tmp_path / "manifest.json").write_text('{"name": "webapp"}')
-    with pytest.raises(DesignError, match="did not write"):
+    with pytest.raises(OutputError, match="did not write"):
         generate(TINY, tmp_path)
     assert (tmp_path / "precious.txt").read_text() == "mine"
 
 
 def test_refuses_a_file_and_too_few_samples(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DesignError, match="is a file; name a folder"):
+    with pytest.raises(OutputError, match="is a file; name a folder"):
         generate(TINY, tmp_path / "file")
     with pytest.raises(DesignError, match="samples must be at least 1, not 0"):
         generate(TINY, tmp_path / "new", samples=0)

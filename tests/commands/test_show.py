@@ -256,14 +256,14 @@ def test_biases_of_a_network_without_maps_learn_and_multiply_nothing(tmp_path):
             3,
             "no connection from hidden layer 1 to 3",
         ),
-        ("name = 'a'\nnetwork = {layers = [4, 3, 2]}\n", 1, "taken"),
+        ("name = 'a'\nnetwork = {layers = [4, 3, 2]}\n", 6, "taken"),
     ],
     ids=["design", "graph", "folder"],
 )
 def test_errors_are_one_line_and_draw_nothing(tmp_path, text, code, message):
     (tmp_path / "a.toml").write_text(text)
     (tmp_path / "taken").write_text("a file")
-    out = tmp_path / "taken" if code == 1 else tmp_path / "out"
+    out = tmp_path / "taken" if code == 6 else tmp_path / "out"
     result = run("show", tmp_path / "a.toml", "-o", out, code=code)
     assert result.stderr.startswith("error: ")
     assert message in result.stderr

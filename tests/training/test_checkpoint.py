@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fregen.design.document import Design
-from fregen.errors import DataError
+from fregen.errors import DataError, OutputError
 from fregen.training.checkpoint import Checkpoint, _content_hash, load, save
 
 pytestmark = pytest.mark.unit
@@ -208,7 +208,7 @@ def test_a_failed_write_leaves_the_old_file(path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(DataError, match="cannot be written: disk full"):
+    with pytest.raises(OutputError, match="cannot be written: disk full"):
         save(path, Checkpoint(DESIGN, words(), 3, 1, []))
     assert path.read_bytes() == before
     assert [entry.name for entry in path.parent.iterdir()] == ["c.npz"]
