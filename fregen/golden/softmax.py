@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spec.network import SoftmaxSpec
-from ..spec.tables import ExponentialTable, ReciprocalTable
 
 __all__ = ["SoftmaxModel"]
 
@@ -28,8 +27,8 @@ class SoftmaxModel:
         self._exponential = np.array(spec.exponential.words, dtype=np.int64)
         self._reciprocal = np.array(spec.reciprocal.words, dtype=np.int64)
         self._shift = spec.index_shift
-        self._last = (1 << ExponentialTable.INDEX_BITS) - 1
-        self._index_bits = ReciprocalTable.INDEX_BITS
+        self._last = (1 << spec.exponential.index_bits) - 1
+        self._index_bits = spec.reciprocal.index_bits
         # z + (fe + 3) - fe: what probability words drop, beyond z.
         self._drop = spec.reciprocal.frac_bits - spec.error.frac_bits
 

@@ -8,7 +8,6 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..spec.network import SoftmaxSpec
-from ..spec.tables import ExponentialTable, ReciprocalTable
 from .beat import bits
 from .requant import round_shift, saturate
 
@@ -100,11 +99,11 @@ class SoftmaxUnit(wiring.Component):
             index = (distance + (1 << (spec.index_shift - 1))) >> spec.index_shift
         else:
             index = distance << -spec.index_shift
-        limit = (1 << ExponentialTable.INDEX_BITS) - 1
-        place = Signal(ExponentialTable.INDEX_BITS)
+        limit = (1 << spec.exponential.index_bits) - 1
+        place = Signal(spec.exponential.index_bits)
         m.d.sync += place.eq(Mux(index > limit, limit, index))
         m.submodules.exponentials = table = Memory(
-            shape=exp_width, depth=1 << ExponentialTable.INDEX_BITS, init=spec.exponential.words
+            shape=exp_width, depth=1 << spec.exponential.index_bits, init=spec.exponential.words
         )
         exponential = table.read_port()
         m.d.comb += exponential.addr.eq(place)
@@ -126,13 +125,13 @@ class SoftmaxUnit(wiring.Component):
         # Leading one of the sum, and the bits below it; then the reciprocal.
         lowest = spec.exponential.frac_bits
         extra = Signal(bits(spec.total_width - lowest))
-        below = Signal(ReciprocalTable.INDEX_BITS)
+        below = Signal(spec.reciprocal.index_bits)
         for k in range(spec.total_width - lowest):
             with m.If(total[lowest + k]):
-                bits_below = Cat(Const(0, ReciprocalTable.INDEX_BITS), total[: lowest + k])
-                m.d.sync += [extra.eq(k), below.eq(bits_below[-ReciprocalTable.INDEX_BITS :])]
+                bits_below = Cat(Const(0, spec.reciprocal.index_bits), total[: lowest + k])
+                m.d.sync += [extra.eq(k), below.eq(bits_below[-spec.reciprocal.index_bits :])]
         m.submodules.reciprocals = inverse = Memory(
-            shape=spec.reciprocal.frac_bits + 1, depth=1 << ReciprocalTable.INDEX_BITS, init=spec.reciprocal.words
+            shape=spec.reciprocal.frac_bits + 1, depth=1 << spec.reciprocal.index_bits, init=spec.reciprocal.words
         )
         reciprocal = inverse.read_port()
         m.d.comb += reciprocal.addr.eq(below)

@@ -13,7 +13,7 @@ from ..design.document import Design, log2_scale
 from ..design.graph import Connection, Graph, Matrix
 from ..errors import DesignError, FormatError
 from ..fixed import Q
-from .tables import ExponentialTable, PiecewiseLinear, ReciprocalTable
+from .tables import FINEST_ERROR, ExponentialTable, PiecewiseLinear, ReciprocalTable
 
 __all__ = ["NetworkSpec", "Operand", "Product", "SoftmaxSpec"]
 
@@ -84,17 +84,17 @@ class SoftmaxSpec:
     @cached_property
     def exponential(self) -> ExponentialTable:
         """Table of exp(-x), with 3 more fraction bits than the error."""
-        return ExponentialTable(self.error.frac_bits + 3)
+        return ExponentialTable.of(self.error)
 
     @cached_property
     def reciprocal(self) -> ReciprocalTable:
         """Table of 1/x, with 3 more fraction bits than the error."""
-        return ReciprocalTable(self.error.frac_bits + 3)
+        return ReciprocalTable.of(self.error)
 
     @property
     def index_shift(self) -> int:
         """Right shift from a sum to a table index, bits (negative: left)."""
-        return self.sum_frac_bits + ExponentialTable.STEP_LOG2
+        return self.sum_frac_bits + self.exponential.step_log2
 
     @property
     def total_width(self) -> int:
@@ -357,6 +357,11 @@ def _not_in_fixed_point(design: Design) -> Iterator[str]:
         yield f"learning.batch: in fixed point a batch is a power of two from 1 to 64, not {learning.batch}"
     if learning.optimizer != "sgd":
         yield f"learning.optimizer: fixed point has 'sgd', not {learning.optimizer!r}"
+    if design.numerics.error.frac_bits > FINEST_ERROR:
+        yield (
+            f"numerics.error: {design.numerics.error} has more than {FINEST_ERROR} fraction bits, and softmax is "
+            f"computed no finer than that: q1.{FINEST_ERROR} has all that it gives"
+        )
     if design.network.maps():
         yield "network.layers: fixed point has no convolution; only the float model has it"
     if design.network.biases:

@@ -11,7 +11,17 @@ from functools import cached_property
 from ..design.document import Activation
 from ..fixed import Q
 
-__all__ = ["ExponentialTable", "PiecewiseLinear", "ReciprocalTable"]
+__all__ = ["FINEST_ERROR", "ExponentialTable", "PiecewiseLinear", "ReciprocalTable"]
+
+
+_GUARD_BITS = 3
+"""Fraction bits that words of the softmax tables have beyond those of the error."""
+
+FINEST_ERROR = 12
+"""Fraction bits of the finest error: its exponentials are 8,192 words; what is finer would need more than tables."""
+
+_COARSE_UP_TO = 9
+"""Fraction bits of an error up to which the smallest tables serve: 256 and 64 words."""
 
 
 @dataclass(frozen=True)
@@ -105,43 +115,67 @@ class PiecewiseLinear:
 
 @dataclass(frozen=True)
 class ExponentialTable:
-    """``exp(-x)`` for x in [0, 8): 256 words at steps of 1/32; the last one is 0.
+    """``exp(-x)`` for x in ``[0, 2**range_log2)`` at steps of ``2**step_log2``; the last word is 0.
 
     Parameters
     ----------
     frac_bits : int
         Fraction bits of a word.
+    step_log2, range_log2 : int
+        log2 of the step and of the range.
     """
 
     frac_bits: int
+    step_log2: int = -5
+    range_log2: int = 3
 
-    INDEX_BITS = 8
-    STEP_LOG2 = -5
+    @classmethod
+    def of(cls, error: Q) -> "ExponentialTable":
+        """Return the table for an error format: 256 words to 1/32, or from 10 fraction bits on finer and twice as far.
+
+        A step finer by one bit for every bit of the error keeps the probability's distance to softmax, in units of the
+        last place, where it is at 10 bits.
+        """
+        if error.frac_bits <= _COARSE_UP_TO:
+            return cls(error.frac_bits + _GUARD_BITS)
+        return cls(error.frac_bits + _GUARD_BITS, 3 - error.frac_bits, 4)
+
+    @property
+    def index_bits(self) -> int:
+        """log2 of the number of words."""
+        return self.range_log2 - self.step_log2
 
     @cached_property
     def words(self) -> tuple[int, ...]:
-        """Unsigned words; the first is ``2**frac_bits``."""
-        step = math.ldexp(1.0, self.STEP_LOG2)
-        entries = [round(math.ldexp(math.exp(-k * step), self.frac_bits)) for k in range((1 << self.INDEX_BITS) - 1)]
+        """``2**index_bits`` unsigned words; the first is ``2**frac_bits``."""
+        step = math.ldexp(1.0, self.step_log2)
+        entries = [round(math.ldexp(math.exp(-k * step), self.frac_bits)) for k in range((1 << self.index_bits) - 1)]
         return (*entries, 0)
 
 
 @dataclass(frozen=True)
 class ReciprocalTable:
-    """``1 / x`` for x in [1, 2): 64 words, each for the middle of its interval.
+    """``1 / x`` for x in [1, 2), each word for the middle of its interval.
 
     Parameters
     ----------
     frac_bits : int
         Fraction bits of a word.
+    index_bits : int
+        log2 of the number of words.
     """
 
     frac_bits: int
+    index_bits: int = 6
 
-    INDEX_BITS = 6
+    @classmethod
+    def of(cls, error: Q) -> "ReciprocalTable":
+        """Return the table for an error format: 64 words, or from 10 fraction bits on half as many as it has values."""
+        bits = 6 if error.frac_bits <= _COARSE_UP_TO else error.frac_bits - 1
+        return cls(error.frac_bits + _GUARD_BITS, bits)
 
     @cached_property
     def words(self) -> tuple[int, ...]:
-        """Unsigned words, all between ``2**(frac_bits - 1)`` and ``2**frac_bits``."""
-        entries = 1 << self.INDEX_BITS
+        """``2**index_bits`` unsigned words, all between ``2**(frac_bits - 1)`` and ``2**frac_bits``."""
+        entries = 1 << self.index_bits
         return tuple(round(math.ldexp(entries / (entries + k + 0.5), self.frac_bits)) for k in range(entries))

@@ -63,8 +63,13 @@ class Reference:
         function = math.tanh if act.function == "tanh" else (lambda x: x)
         self.knots = [round(function(k * self.R / self.n) * 2 ** (self.fs + 2)) for k in range(self.n + 1)]
         self.odd = act.function != "hard-sigmoid"
-        self.E = [round(math.exp(-k / 32) * 2 ** (self.fe + 3)) for k in range(255)] + [0]
-        self.Rec = [round(64 / (64 + k + 0.5) * 2 ** (self.fe + 3)) for k in range(64)]
+        # Error words of 10 fraction bits and more: steps of 2^-(fe - 3) up to 16 and 2^(fe - 1) reciprocals.
+        fine = self.fe > 9
+        self.step, self.rest = (self.fe - 3, self.fe - 1) if fine else (5, 6)
+        self.last = (16 if fine else 8) * 2**self.step - 1
+        self.E = [round(math.exp(-k / 2**self.step) * 2 ** (self.fe + 3)) for k in range(self.last)] + [0]
+        half = 2**self.rest
+        self.Rec = [round(half / (half + k + 0.5) * 2 ** (self.fe + 3)) for k in range(half)]
 
     def connect(self, network):
         """List matrices (target, source, learned) and links (source, target, matrix, transposed, k of the scale)."""
@@ -161,12 +166,12 @@ class Reference:
         M, fe = max(logits), self.fe
         index = []
         for a in logits:
-            x, drop = M - a, self.F - 5
+            x, drop = M - a, self.F - self.step
             i = (x + (1 << (drop - 1))) >> drop if drop > 0 else x << -drop
-            index.append(min(i, 255))
+            index.append(min(i, self.last))
         S = sum(self.E[i] for i in index)
         z = S.bit_length() - 1
-        text = format(S, "b")[1:7].ljust(6, "0")
+        text = format(S, "b")[1 : 1 + self.rest].ljust(self.rest, "0")
         r = int(text, 2)
         errors = []
         for k, i in enumerate(index):

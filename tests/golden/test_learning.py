@@ -30,7 +30,7 @@ def gradient(weights, x, labels, classes):
 @pytest.mark.parametrize("form", ["offset", "states"])
 def test_small_feedback_and_fine_words_give_the_backpropagation_gradient(form, order):
     numerics = {
-        "state": "q1.17", "weight": "q2.22", "offset": "q2.18", "error": "q1.15", "activation": {"segments": 512},
+        "state": "q1.17", "weight": "q2.22", "offset": "q2.18", "error": "q1.12", "activation": {"segments": 512},
     }  # fmt: skip
     learning = {"batch": 8, "nudged": form, "nudge": 2**-4, "order": order, "free_steps": 30, "nudged_steps": 20}
     network = {"layers": (20, 16, 12, 5), "beta": 2**-8}

@@ -1,13 +1,20 @@
 """Prediction and error words against a hand-worked case and against softmax in real numbers."""
 
+from pathlib import Path
+from runpy import run_path
+
 import numpy as np
 import pytest
 
+from fregen.design.document import Design
+from fregen.errors import DesignError
 from fregen.fixed import Q
 from fregen.golden import SoftmaxModel
-from fregen.spec.network import SoftmaxSpec
+from fregen.spec.network import NetworkSpec, SoftmaxSpec
 
 pytestmark = pytest.mark.golden
+
+greatest_distance = run_path(str(Path(__file__).parents[2] / "examples" / "softmax_accuracy.py"))["greatest_distance"]
 
 
 def test_error_words_of_a_case_worked_by_hand():
@@ -26,7 +33,7 @@ def test_error_words_of_a_case_worked_by_hand():
 
 def test_index_rounds_half_up_and_ends_at_255():
     """One fraction bit below a table step: 0.5 step -> 1; 254.5 and far more -> 255, where the exponential is 0."""
-    model = SoftmaxModel(SoftmaxSpec(2, 6, 20, Q(1, 11)))
+    model = SoftmaxModel(SoftmaxSpec(2, 6, 20, Q(2, 9)))
     alone = model.probabilities(np.array([[0, -510]]))[0].tolist()
     assert alone[1] == 0
     assert model.probabilities(np.array([[0, -509]]))[0].tolist() == alone
@@ -75,3 +82,19 @@ def test_errors_stay_near_real_softmax(width, classes):
     assert np.all(off <= allowed)
     target = (np.eye(classes)[labels] - real) * scale
     assert np.all(np.abs(model.errors(logits, labels) - target) <= allowed + 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "distance"), [("q1.3", 1.0), ("q1.7", 1.5), ("q1.10", 2.1), ("q1.11", 2.1), ("q1.12", 2.1)]
+)
+def test_a_finer_error_is_a_more_exact_one(error, distance):
+    """The last bits of q1.12 mean something; with tables for 7 bits it was 35 of them away (``docs/numerics.md``)."""
+    assert distance / 2 < greatest_distance(Q.parse(error), rows=24_000) <= distance
+
+
+def test_an_error_finer_than_softmax_is_refused():
+    with pytest.raises(
+        DesignError, match=r"numerics.error: q1.13 has more than 12 fraction bits, and .* q1.12 has all"
+    ):
+        NetworkSpec(Design.parse({"name": "t", "network": {"layers": (4, 3, 2)}, "numerics": {"error": "q1.13"}}))
+    assert NetworkSpec(Design.parse({"name": "t", "network": {"layers": (4, 3, 2)}, "numerics": {"error": "q4.12"}}))

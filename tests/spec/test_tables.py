@@ -83,3 +83,26 @@ def test_reciprocal_literals():
     """64/64.5 and 64/127.5, times 1024."""
     words = ReciprocalTable(10).words
     assert (words[0], words[-1]) == (1016, 514)
+
+
+@pytest.mark.parametrize("error", ["q4.0", "q1.3", "q1.7", "q1.9", "q8.9"])
+def test_errors_up_to_nine_fraction_bits_have_the_smallest_tables(error):
+    q = Q.parse(error)
+    assert ExponentialTable.of(q) == ExponentialTable(q.frac_bits + 3, step_log2=-5, range_log2=3)
+    assert ReciprocalTable.of(q) == ReciprocalTable(q.frac_bits + 3, index_bits=6)
+
+
+@pytest.mark.parametrize(
+    ("error", "exponentials", "reciprocals"), [("q1.10", 2048, 512), ("q2.11", 4096, 1024), ("q1.12", 8192, 2048)]
+)
+def test_tables_grow_with_a_finer_error(error, exponentials, reciprocals):
+    q = Q.parse(error)
+    assert len(ExponentialTable.of(q).words) == exponentials
+    assert len(ReciprocalTable.of(q).words) == reciprocals
+
+
+def test_finer_table_literals():
+    """Steps of 1/128 to 16 with 13 fraction bits: exp(-1) = 0.367879, exp(-9) = 0.000123; 512/512.5 and 512/1023.5."""
+    exponential, reciprocal = ExponentialTable.of(Q(1, 10)).words, ReciprocalTable.of(Q(1, 10)).words
+    assert (exponential[0], exponential[128], exponential[9 * 128], exponential[-1]) == (8192, 3014, 1, 0)
+    assert (reciprocal[0], reciprocal[-1]) == (8184, 4098)
