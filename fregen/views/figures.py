@@ -101,6 +101,9 @@ def curves_figure(
     rtl_measured : float
         Accuracy of the predictions that the chip itself sent, after its last epoch.
     """
+    longest = max(len(float_curve), len(fixed_curve), len(rtl_curve))
+    if longest == 1:
+        return _one_epoch(float_curve[0], fixed_curve[0], rtl_curve[0], rtl_measured)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.6, 3.9), layout="constrained")
         axes = figure.subplots()
@@ -134,12 +137,35 @@ def curves_figure(
             label=f"RTL, its own predictions: {100 * rtl_measured:.2f} %",
             zorder=5,
         )
-        longest = max(len(float_curve), len(fixed_curve), len(rtl_curve), 2)
         axes.set_xlim(0.4, longest + 0.6)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epochs learnt")
         axes.set_ylabel("test accuracy (%)")
         axes.legend(loc="lower right", fontsize=9)
+        return figure
+
+
+def _one_epoch(float_model: float, fixed: float, rtl_weights: float, rtl_measured: float) -> Figure:
+    """Draw one accuracy of each kind, a row each: marks that lie on each other would hide one another."""
+    rows = (
+        ("float model", float_model, BLUE, "o"),
+        ("fixed point (golden model)", fixed, ORANGE, "s"),
+        ("RTL, from its weights", rtl_weights, GREEN, "D"),
+        ("RTL, its own predictions", rtl_measured, GREEN, "*"),
+    )
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 2.4), layout="constrained")
+        axes = figure.subplots()
+        for place, (_, accuracy, colour, mark) in enumerate(rows):
+            axes.plot([0, 100 * accuracy], [place, place], color=colour, linewidth=1.6)
+            axes.plot([100 * accuracy], [place], color=colour, marker=mark, markersize=12 if mark == "*" else 7)
+            axes.text(100 * accuracy + 2.5, place, f"{100 * accuracy:.2f} %", va="center", fontsize=9)
+        axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlim(0, 115)
+        axes.set_xticks(range(0, 101, 20))
+        axes.set_xlabel("test accuracy after one epoch (%)")
         return figure
 
 

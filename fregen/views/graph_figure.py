@@ -121,6 +121,9 @@ def graph_figure(graph: Graph, nudge: float, title: str, notes: Sequence[tuple[s
 def _draw_net(axes: Axes, graph: Graph, arrows: Sequence[tuple[Connection, float]], unit: float) -> None:
     small = len(graph.layers) <= _NAMED_UP_TO
     wide = 1.5 if small else 1.2
+    ports, apart = _ports([c for c, _ in arrows])
+    # Heads of the arrows at one node must not run together: as wide as they are apart, in points, at the most.
+    head = min(1.25, 1.25 * 72 * unit * apart / (7.5 if small else 6.5))
     for c, scale in sorted(arrows, key=lambda arrow: -abs(arrow[0].target - arrow[0].source)):
         kind, forward, span = line_kind(graph, c), c.kind is Kind.FORWARD, abs(c.target - c.source)
         way = 1 if forward else -1
@@ -128,8 +131,7 @@ def _draw_net(axes: Axes, graph: Graph, arrows: Sequence[tuple[Connection, float
             path = Path([(c.source + _HALF_WIDTH + 0.03, 0), (c.target - _HALF_WIDTH - 0.03, 0)])
             label = ((c.source + c.target) / 2, 0.05)
         else:
-            shift = way * (0.09 + 0.1 * (span > 1))
-            start, end = c.source + shift, c.target - shift
+            start, end = c.source + ports[c, c.source], c.target + ports[c, c.target]
             foot, bow = way * (_HALF_HEIGHT + 0.03), way * _height(c)
             points = [(start, foot), (start, foot + bow * 4 / 3), (end, foot + bow * 4 / 3), (end, foot)]
             path = Path(points, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4])
@@ -142,7 +144,7 @@ def _draw_net(axes: Axes, graph: Graph, arrows: Sequence[tuple[Connection, float
                 linewidth=wide,
                 color=kind.colour,
                 alpha=1.0 if small else 0.85,
-                mutation_scale=1.25,
+                mutation_scale=1.25 if forward and span == 1 else head,
                 shrinkA=0,
                 shrinkB=0,
                 zorder=1 + 1 / span,
@@ -184,6 +186,35 @@ def _draw_net(axes: Axes, graph: Graph, arrows: Sequence[tuple[Connection, float
                 va="center",
                 zorder=4,
             )
+
+
+def _ports(connections: Sequence[Connection]) -> tuple[dict[tuple[Connection, int], float], float]:
+    """Place the ends of arcs side by side at the upper and the lower edge of every node.
+
+    Arcs to the left come first, the shortest outermost, so that arcs at one edge do not cross.
+
+    Returns
+    -------
+    dict of (Connection, int) to float
+        Distance of an arc's end from the middle of a layer's node.
+    float
+        Least distance of two ends at one edge.
+    """
+    edges: dict[tuple[int, bool], list[tuple[Connection, int]]] = {}
+    for c in connections:
+        if _height(c):
+            for here, there in ((c.source, c.target), (c.target, c.source)):
+                edges.setdefault((here, c.kind is Kind.FORWARD), []).append((c, there))
+    ports, least = {}, 2 * _HALF_WIDTH
+    for (here, _), ends in edges.items():
+        ends.sort(key=lambda end: (end[1] > here, abs(end[1] - here) if end[1] < here else here - end[1]))
+        apart = min(0.17, (2 * _HALF_WIDTH - 0.1) / max(len(ends) - 1, 1))
+        least = min(least, apart) if len(ends) > 1 else least
+        for place, (c, there) in enumerate(ends):
+            middle = (len(ends) - 1) / 2
+            alone = 0.12 if there > here else -0.12
+            ports[c, here] = alone if len(ends) == 1 else (place - middle) * apart
+    return ports, least
 
 
 def _draw_matrix(axes: Axes, graph: Graph, arrows: Sequence[tuple[Connection, float]], cell: float) -> None:

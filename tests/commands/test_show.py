@@ -1,5 +1,6 @@
 """`fregen show`: what it tells is what the graph has, and the picture shows every connection in its own way."""
 
+import itertools
 import json
 import re
 import tomllib
@@ -17,7 +18,7 @@ from fregen.commands.show import _sizes, describe
 from fregen.design.document import Design
 from fregen.design.graph import Connection, Graph, Kind, Layer, Matrix
 from fregen.design.initial import glorot
-from fregen.views.graph_figure import graph_figure, line_kind
+from fregen.views.graph_figure import _ports, graph_figure, line_kind
 
 pytestmark = pytest.mark.e2e
 
@@ -307,3 +308,34 @@ def test_search_for_the_spectral_radius_reports_its_products(tmp_path):
     assert found["spectral_radius"] > 0.1
     assert steps[-1] == (len(steps), 0, "products for the spectral radius")
     assert len(steps) > 40
+
+
+@pytest.mark.parametrize("topology", ["residual", "random"])
+def test_arrowheads_at_a_node_do_not_run_together(topology):
+    """Heads are 2 x 1.8 wide, in points times their scale; two arcs that end at one edge lie further apart."""
+    network = {"layers": (20, *(8,) * 10, 5), "topology": topology, "feedback": "asymmetric"}
+    graph = Graph.build(Design.parse({"name": "n", "network": network}).network)
+    figure = graph_figure(graph, 0.5, "n")
+    axes = figure.axes[0]
+    inches = axes.get_position().width * figure.get_figwidth() / (axes.get_xlim()[1] - axes.get_xlim()[0])
+    heads = {}
+    for patch in axes.patches:
+        if isinstance(patch, FancyArrowPatch) and (end := patch._path_original.vertices[-1])[1] != 0:
+            width = 2 * 1.8 * patch.get_mutation_scale()
+            heads.setdefault((round(end[0]), end[1] > 0), []).append((end[0] * inches * 72, width))
+    crowded = [sorted(ends) for ends in heads.values() if len(ends) > 1]
+    assert len(crowded) >= 3
+    for ends in crowded:
+        for (left, width), (right, _) in itertools.pairwise(ends):
+            assert right - left >= width
+
+
+def test_arcs_at_one_edge_of_a_node_do_not_cross():
+    """Node 4 of a residual chain, below: to 3, to 1, from 7, from 5, from the left."""
+    network = {"layers": (20, *(8,) * 10, 5), "topology": "residual"}
+    graph = Graph.build(Design.parse({"name": "n", "network": network}).network)
+    ends = {}
+    for c in graph.connections:
+        if c.kind is Kind.FEEDBACK and 4 in (c.source, c.target):
+            ends[c.target if c.source == 4 else c.source] = _ports(graph.connections)[0][c, 4]
+    assert sorted(ends, key=ends.__getitem__) == [3, 1, 7, 5]
