@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.network import NetworkSpec
 from .beat import bits
 from .requant import fits, round_shift, saturate
+from .rom import rom
 
 __all__ = ["NeuronUnit"]
 
@@ -90,7 +91,7 @@ class NeuronUnit(wiring.Component):
             return line
 
         valid = passed("valid", self.valid, 7)
-        neuron = passed("neuron", self.neuron, 7)
+        neuron = passed("neuron", Mux(self.valid, self.neuron, 0), 7)  # no memory is read beyond its end
         first = passed("first", self.first, 6)
         is_offset = passed("is_offset", self.is_offset, 7) if has_offsets else [Const(0)] * 8
 
@@ -107,7 +108,7 @@ class NeuronUnit(wiring.Component):
         inside = Signal(max(spec.tau, 1))
         raw_2 = Signal(signed(width))
         m.d.sync += [inside.eq(magnitude[: spec.tau] if spec.tau else 0), raw_2.eq(raw)]
-        knot, slope = self._table(m, magnitude[spec.tau : spec.tau + seg_bits])
+        knot, slope = self._table(m, magnitude[spec.tau : spec.tau + seg_bits], platform)
 
         m.submodules.previous = previous = Memory(shape=signed(self.word_width), depth=max(self.neurons, 2), init=[])
         previous_read, previous_write = previous.read_port(), previous.write_port()
@@ -178,18 +179,12 @@ class NeuronUnit(wiring.Component):
             m.d.sync += self.changed.eq(1)
         return m
 
-    def _table(self, m: Module, segment: Value) -> tuple[Value, Value]:
+    def _table(self, m: Module, segment: Value, platform: object) -> tuple[Value, Value]:
         """Knot and slope of a segment, one cycle later."""
         table = self.spec.activation
         if table.segments == 1:
             return Const(table.knots[0], table.knot_width), Const(table.slopes[0], table.slope_width)
-        found = []
-        for name, words, width in (
-            ("knots", table.knots[:-1], table.knot_width),
-            ("slopes_of_segments", table.slopes, table.slope_width),
-        ):
-            m.submodules[name] = memory = Memory(shape=width, depth=table.segments, init=words)
-            port = memory.read_port()
-            m.d.comb += port.addr.eq(segment)
-            found.append(port.data)
-        return found[0], found[1]
+        return (
+            rom(m, "knots", table.knot_width, table.knots[:-1], segment, platform),
+            rom(m, "slopes_of_segments", table.slope_width, table.slopes, segment, platform),
+        )

@@ -2,13 +2,13 @@
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..plan import Drain, Feed, Op, Plane, Program, Start, Store
 from ..plan.cycles import PHASE_OF, PHASES
 from .beat import RATE_WIDTH, Sizes, beat_layout, bits
 from .program import instruction_layout, instruction_words
+from .rom import rom
 
 __all__ = ["SequencerUnit"]
 
@@ -96,10 +96,8 @@ class SequencerUnit(wiring.Component):
         has_contrast = bool(schedule.programs[Program.CONTRAST])
 
         layout = instruction_layout(schedule)
-        m.submodules.schedule = rom = Memory(shape=layout, depth=len(schedule.lines), init=instruction_words(schedule))
-        fetch = rom.read_port()
         pc, line = Signal(bits(len(schedule.lines) + 1)), Signal(layout)
-        m.d.comb += fetch.addr.eq(pc)
+        fetched = rom(m, "schedule", layout, instruction_words(schedule), pc, platform)
 
         running, step = Signal(bits(len(Program))), Signal(8)
         active, working = Signal(slots), Signal()
@@ -129,8 +127,8 @@ class SequencerUnit(wiring.Component):
         is_ring = is_product & (line.feed == Feed.RING)
         from_list = is_product & (line.feed == Feed.INPUT)
 
-        beat, issue, final = self.beat, Signal(), Signal()
-        self._address(m, line, index, group, rotate, row_offset, column, remaining, half)
+        beat, issue, valid, final = self.beat, Signal(), Signal(), Signal()
+        weight = self._address(m, line, index, group, rotate, row_offset, column, remaining, half)
 
         # Last beat of each kind of instruction.
         last_group = group == line.groups - 1
@@ -151,10 +149,12 @@ class SequencerUnit(wiring.Component):
         may_begin = ~line.sync | (pending == 0) | (index != 0) | (rotate != 0) | (group != 0) | half
         may_finish = ~final | (line.drain == Drain.NONE) | (draining == 0)
         m.d.comb += [
-            beat.valid.eq(issue & (is_product | is_update)),
+            valid.eq(issue & (is_product | is_update)),
+            beat.valid.eq(valid),
+            beat.weight.eq(Mux(valid, weight, 0)),  # no memory is read beyond its end
             beat.update.eq(is_update),
             beat.ring.eq(is_ring),
-            beat.from_list.eq(from_list),
+            beat.from_list.eq(from_list & valid),
             beat.null.eq(is_product & ((line.feed == Feed.NOTHING) | (from_list & (self.nonzero == 0)))),
             beat.clear.eq(
                 (is_update & (remaining == element_mask))
@@ -220,11 +220,11 @@ class SequencerUnit(wiring.Component):
 
             with m.State("LOAD"):
                 m.d.comb += self.phase_busy.eq(1)
-                m.d.sync += [line.eq(fetch.data), pc.eq(pc + 1)]
+                m.d.sync += [line.eq(fetched), pc.eq(pc + 1)]
                 m.d.sync += [index.eq(0), rotate.eq(0), group.eq(0), row_offset.eq(0), half.eq(0)]
                 m.d.sync += [scan.eq(0), element.eq(0)]
                 m.d.comb += self.mask_index.eq(0)
-                with m.If(fetch.data.op == Op.UPDATE):
+                with m.If(fetched.op == Op.UPDATE):
                     m.next = "LEARN"
                 with m.Else():
                     m.next = "RUN"
@@ -345,8 +345,8 @@ class SequencerUnit(wiring.Component):
         column: Signal,
         remaining: Signal,
         half: Signal,
-    ) -> None:
-        """Fill in the addresses of a beat."""
+    ) -> Value:
+        """Fill in the addresses of a beat; return the address of its weight."""
         sizes, beat, lane_bits = self.sizes, self.beat, self.sizes.lane_bits
         slots = sizes.memory.slots
         sample = Signal(sizes.slot_bits)
@@ -380,7 +380,6 @@ class SequencerUnit(wiring.Component):
         weight = line.weight + row_offset + Mux(is_update | (line.feed == Feed.BROADCAST), word, 0)
         target = Mux(line.op == Op.PRODUCT, line.target, index)
         m.d.comb += [
-            beat.weight.eq(weight),
             beat.rotate.eq(rotate),
             # An instruction that is no update has no rows: what it reads beside its operand goes nowhere.
             beat.state.eq(Mux(columns_in_states, vector_address, rows_address)),
@@ -395,6 +394,7 @@ class SequencerUnit(wiring.Component):
             beat.group.eq(group),
             beat.target.eq(address(target, plane(line.target_plane, self.slot))),
         ]
+        return weight
 
 
 def _count(word: Signal) -> Value:

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from ..spec.network import SoftmaxSpec
 from .beat import bits
 from .requant import round_shift, saturate
+from .rom import rom
 
 __all__ = ["SoftmaxUnit"]
 
@@ -79,8 +80,8 @@ class SoftmaxUnit(wiring.Component):
             m.d.sync += [walking.eq(1), walks_errors.eq(0), count.eq(0)]
         with m.Elif(walking):
             m.d.sync += count.eq(count + 1)
-            with m.If(count == classes - 1):
-                m.d.sync += walking.eq(0)
+            with m.If(count == classes - 1):  # no memory is read beyond its end
+                m.d.sync += [walking.eq(0), count.eq(0)]
         with m.Elif(done_exponentials):
             m.d.sync += [walking.eq(1), walks_errors.eq(1), count.eq(0)]
 
@@ -102,22 +103,18 @@ class SoftmaxUnit(wiring.Component):
         limit = (1 << spec.exponential.index_bits) - 1
         place = Signal(spec.exponential.index_bits)
         m.d.sync += place.eq(Mux(index > limit, limit, index))
-        m.submodules.exponentials = table = Memory(
-            shape=exp_width, depth=1 << spec.exponential.index_bits, init=spec.exponential.words
-        )
-        exponential = table.read_port()
-        m.d.comb += exponential.addr.eq(place)
+        exponential = rom(m, "exponentials", exp_width, spec.exponential.words, place, platform)
 
         m.submodules.kept = kept = Memory(shape=exp_width, depth=max(classes, 2), init=[])
         kept_write, kept_read = kept.write_port(), kept.read_port()
         total = Signal(spec.total_width)
         m.d.comb += [
             kept_write.addr.eq(read_index[2]),
-            kept_write.data.eq(exponential.data),
+            kept_write.data.eq(exponential),
             kept_write.en.eq(read_valid[2]),
         ]
         with m.If(read_valid[2]):
-            m.d.sync += total.eq(Mux(read_index[2] == 0, 0, total) + exponential.data)
+            m.d.sync += total.eq(Mux(read_index[2] == 0, 0, total) + exponential)
         last_added = Signal(2)
         m.d.sync += last_added.eq(Cat(read_valid[2] & (read_index[2] == classes - 1), last_added))
         m.d.comb += done_exponentials.eq(last_added[1])
@@ -130,11 +127,7 @@ class SoftmaxUnit(wiring.Component):
             with m.If(total[lowest + k]):
                 bits_below = Cat(Const(0, spec.reciprocal.index_bits), total[: lowest + k])
                 m.d.sync += [extra.eq(k), below.eq(bits_below[-spec.reciprocal.index_bits :])]
-        m.submodules.reciprocals = inverse = Memory(
-            shape=spec.reciprocal.frac_bits + 1, depth=1 << spec.reciprocal.index_bits, init=spec.reciprocal.words
-        )
-        reciprocal = inverse.read_port()
-        m.d.comb += reciprocal.addr.eq(below)
+        reciprocal = rom(m, "reciprocals", spec.reciprocal.frac_bits + 1, spec.reciprocal.words, below, platform)
 
         # Second walk: probability and error of every class.
         m.d.comb += kept_read.addr.eq(count)
@@ -144,7 +137,7 @@ class SoftmaxUnit(wiring.Component):
         m.d.sync += [new.eq(old) for old, new in pairwise(error_valid)]
         m.d.sync += [new.eq(old) for old, new in pairwise(error_index)]
         product = Signal(signed(exp_width + spec.reciprocal.frac_bits + 2))
-        m.d.sync += product.eq(kept_read.data * reciprocal.data)
+        m.d.sync += product.eq(kept_read.data * reciprocal)
         probability = Signal(signed(len(product)))
         choices = Array(round_shift(product, spec.product_shift + k) for k in range(spec.total_width - lowest))
         m.d.sync += probability.eq(choices[extra])

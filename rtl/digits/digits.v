@@ -5337,62 +5337,62 @@ endmodule
 
 module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_word, o_offset, changed, saturated, valid);
   reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
-  wire [44:0] \$1 ;
+  wire [5:0] \$1 ;
   wire [81:0] \$10 ;
-  wire \$11 ;
+  wire [81:0] \$11 ;
   wire \$12 ;
   wire \$13 ;
-  wire [26:0] \$14 ;
-  wire \$15 ;
+  wire \$14 ;
+  wire [26:0] \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire [28:0] \$18 ;
+  wire \$18 ;
   wire [28:0] \$19 ;
   wire [44:0] \$2 ;
-  wire \$20 ;
+  wire [28:0] \$20 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
-  wire [15:0] \$24 ;
+  wire \$24 ;
   wire [15:0] \$25 ;
-  wire \$26 ;
+  wire [15:0] \$26 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
-  wire \$3 ;
-  wire [15:0] \$30 ;
+  wire [44:0] \$3 ;
+  wire \$30 ;
   wire [15:0] \$31 ;
   wire [15:0] \$32 ;
-  wire \$33 ;
+  wire [15:0] \$33 ;
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
-  wire [16:0] \$4 ;
-  wire [15:0] \$40 ;
-  wire \$41 ;
+  wire \$4 ;
+  wire \$40 ;
+  wire [15:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
-  wire [29:0] \$44 ;
-  reg \$45 ;
+  wire \$44 ;
+  wire [29:0] \$45 ;
   reg \$46 ;
   reg \$47 ;
   reg \$48 ;
   reg \$49 ;
-  wire [43:0] \$5 ;
+  wire [16:0] \$5 ;
   reg \$50 ;
   reg \$51 ;
-  reg [5:0] \$52 ;
+  reg \$52 ;
   reg [5:0] \$53 ;
   reg [5:0] \$54 ;
   reg [5:0] \$55 ;
   reg [5:0] \$56 ;
   reg [5:0] \$57 ;
   reg [5:0] \$58 ;
-  reg \$59 ;
-  wire [15:0] \$6 ;
+  reg [5:0] \$59 ;
+  wire [43:0] \$6 ;
   reg \$60 ;
   reg \$61 ;
   reg \$62 ;
@@ -5403,7 +5403,7 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   reg \$67 ;
   reg \$68 ;
   reg \$69 ;
-  wire [59:0] \$7 ;
+  wire [15:0] \$7 ;
   reg \$70 ;
   reg \$71 ;
   reg \$72 ;
@@ -5412,26 +5412,27 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   reg \$75 ;
   reg \$76 ;
   reg \$77 ;
-  reg [43:0] \$78 ;
+  reg \$78 ;
   reg [43:0] \$79 ;
-  wire [79:0] \$8 ;
-  reg \$80 ;
-  reg [31:0] \$81 ;
-  reg [43:0] \$82 ;
-  reg [16:0] \$83 ;
-  reg [43:0] \$84 ;
-  reg [15:0] \$85 ;
-  reg [60:0] \$86 ;
-  reg [16:0] \$87 ;
-  reg [61:0] \$88 ;
-  reg [28:0] \$89 ;
-  wire [81:0] \$9 ;
-  reg \$90 ;
-  reg [15:0] \$91 ;
-  reg \$92 ;
+  wire [59:0] \$8 ;
+  reg [43:0] \$80 ;
+  reg \$81 ;
+  reg [31:0] \$82 ;
+  reg [43:0] \$83 ;
+  reg [16:0] \$84 ;
+  reg [43:0] \$85 ;
+  reg [15:0] \$86 ;
+  reg [60:0] \$87 ;
+  reg [16:0] \$88 ;
+  reg [61:0] \$89 ;
+  wire [79:0] \$9 ;
+  reg [28:0] \$90 ;
+  reg \$91 ;
+  reg [15:0] \$92 ;
   reg \$93 ;
   reg \$94 ;
   reg \$95 ;
+  reg \$96 ;
   (* init = 6'h00 *)
   wire [5:0] \$signature__addr ;
   (* init = 6'h00 *)
@@ -5711,514 +5712,515 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
     _3_ <= slopes_of_segments[magnitude[34:32]];
   end
   assign \port__data$68  = _3_;
-  assign \$5  = is_offset_2 ? raw_2 : { 12'h000, \inside  };
-  assign \$6  = is_offset_2 ? \$signature__data  : used;
-  assign \$7  = $signed(x) * $signed({ 1'h0, y });
-  assign \$9  = $signed({ 1'h0, \$8  }) + $signed(product);
-  assign \$10  = is_offset_4 ? { product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product } : \$9 ;
-  assign \$11  = | total[34:0];
-  assign \$12  = \$11  | total[36];
-  assign \$13  = total[35] & \$12 ;
-  assign \$14  = $signed(total[61:36]) + $signed({ 1'h0, \$13  });
-  assign \$15  = | total[32:0];
-  assign \$16  = \$15  | total[34];
-  assign \$17  = total[33] & \$16 ;
-  assign \$18  = $signed(total[61:34]) + $signed({ 1'h0, \$17  });
-  assign \$19  = is_offset_5 ? { \$14 [26], \$14 [26], \$14  } : \$18 ;
-  assign \$20  = | rounded[28:15];
-  assign \$21  = ~ \$20 ;
-  assign \$22  = & rounded[28:15];
-  assign \$23  = \$21  | \$22 ;
-  assign \$24  = rounded[28] ? 16'h8000 : 16'h7fff;
-  assign \$25  = \$23  ? rounded[15:0] : \$24 ;
-  assign \$26  = | signed_state[29:15];
-  assign \$27  = ~ \$26 ;
-  assign \$28  = & signed_state[29:15];
-  assign \$29  = \$27  | \$28 ;
-  assign \$30  = signed_state[29] ? 16'h8000 : 16'h7fff;
-  assign \$31  = \$29  ? signed_state[15:0] : \$30 ;
-  assign \$32  = is_offset_6 ? \$25  : \$31 ;
-  assign \$33  = valid_6 & is_offset_6;
-  assign \$34  = | rounded[28:15];
-  assign \$35  = ~ \$34 ;
-  assign \$36  = & rounded[28:15];
-  assign \$37  = \$35  | \$36 ;
-  assign \$38  = ~ \$37 ;
-  assign \$39  = \$33  & \$38 ;
-  assign \$40  = first_7_1 ? 16'h0000 : \$signature__data$63 ;
-  assign \$41  = o_word != \$40 ;
-  assign \$42  = o_valid & \$41 ;
+  assign \$4  = | magnitude[43:35];
+  assign \$5  = is_flat_1 ? 17'h1ffa8 : port__data;
+  assign \$6  = is_offset_2 ? raw_2 : { 12'h000, \inside  };
+  assign \$7  = is_offset_2 ? \$signature__data  : used;
+  assign \$8  = $signed(x) * $signed({ 1'h0, y });
+  assign \$10  = $signed({ 1'h0, \$9  }) + $signed(product);
+  assign \$11  = is_offset_4 ? { product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product } : \$10 ;
+  assign \$12  = | total[34:0];
+  assign \$13  = \$12  | total[36];
+  assign \$14  = total[35] & \$13 ;
+  assign \$15  = $signed(total[61:36]) + $signed({ 1'h0, \$14  });
+  assign \$16  = | total[32:0];
+  assign \$17  = \$16  | total[34];
+  assign \$18  = total[33] & \$17 ;
+  assign \$19  = $signed(total[61:34]) + $signed({ 1'h0, \$18  });
+  assign \$20  = is_offset_5 ? { \$15 [26], \$15 [26], \$15  } : \$19 ;
+  assign \$21  = | rounded[28:15];
+  assign \$22  = ~ \$21 ;
+  assign \$23  = & rounded[28:15];
+  assign \$24  = \$22  | \$23 ;
+  assign \$25  = rounded[28] ? 16'h8000 : 16'h7fff;
+  assign \$26  = \$24  ? rounded[15:0] : \$25 ;
+  assign \$27  = | signed_state[29:15];
+  assign \$28  = ~ \$27 ;
+  assign \$29  = & signed_state[29:15];
+  assign \$30  = \$28  | \$29 ;
+  assign \$31  = signed_state[29] ? 16'h8000 : 16'h7fff;
+  assign \$32  = \$30  ? signed_state[15:0] : \$31 ;
+  assign \$33  = is_offset_6 ? \$26  : \$32 ;
+  assign \$34  = valid_6 & is_offset_6;
+  assign \$35  = | rounded[28:15];
+  assign \$36  = ~ \$35 ;
+  assign \$37  = & rounded[28:15];
+  assign \$38  = \$36  | \$37 ;
+  assign \$39  = ~ \$38 ;
+  assign \$40  = \$34  & \$39 ;
+  assign \$41  = first_7_1 ? 16'h0000 : \$signature__data$63 ;
+  assign \$42  = o_word != \$41 ;
+  assign \$43  = o_valid & \$42 ;
   assign used = zero ? 16'h0000 : \port__data$68 ;
-  assign \$43  = ~ is_offset_2;
-  assign slope_write__en = valid_2 & \$43 ;
-  assign \$44  = - $signed(rounded);
-  assign signed_state = negative_6 ? \$44  : { rounded[28], rounded };
+  assign \$44  = ~ is_offset_2;
+  assign slope_write__en = valid_2 & \$44 ;
+  assign \$45  = - $signed(rounded);
+  assign signed_state = negative_6 ? \$45  : { rounded[28], rounded };
   always @(posedge clk)
-    valid_1 <= \$45 ;
+    valid_1 <= \$46 ;
   always @(posedge clk)
-    valid_2 <= \$46 ;
+    valid_2 <= \$47 ;
   always @(posedge clk)
-    valid_3 <= \$47 ;
+    valid_3 <= \$48 ;
   always @(posedge clk)
-    valid_4 <= \$48 ;
+    valid_4 <= \$49 ;
   always @(posedge clk)
-    valid_5 <= \$49 ;
+    valid_5 <= \$50 ;
   always @(posedge clk)
-    valid_6 <= \$50 ;
+    valid_6 <= \$51 ;
   always @(posedge clk)
-    valid_7 <= \$51 ;
+    valid_7 <= \$52 ;
   always @(posedge clk)
-    neuron_1 <= \$52 ;
+    neuron_1 <= \$53 ;
   always @(posedge clk)
-    neuron_2 <= \$53 ;
+    neuron_2 <= \$54 ;
   always @(posedge clk)
-    neuron_3 <= \$54 ;
+    neuron_3 <= \$55 ;
   always @(posedge clk)
-    neuron_4 <= \$55 ;
+    neuron_4 <= \$56 ;
   always @(posedge clk)
-    neuron_5 <= \$56 ;
+    neuron_5 <= \$57 ;
   always @(posedge clk)
-    neuron_6 <= \$57 ;
+    neuron_6 <= \$58 ;
   always @(posedge clk)
-    neuron_7 <= \$58 ;
+    neuron_7 <= \$59 ;
   always @(posedge clk)
-    first_1 <= \$59 ;
+    first_1 <= \$60 ;
   always @(posedge clk)
-    first_2 <= \$60 ;
+    first_2 <= \$61 ;
   always @(posedge clk)
-    first_3 <= \$61 ;
+    first_3 <= \$62 ;
   always @(posedge clk)
-    first_4 <= \$62 ;
+    first_4 <= \$63 ;
   always @(posedge clk)
-    first_5 <= \$63 ;
+    first_5 <= \$64 ;
   always @(posedge clk)
-    first_6 <= \$64 ;
+    first_6 <= \$65 ;
   always @(posedge clk)
-    is_offset_1 <= \$65 ;
+    is_offset_1 <= \$66 ;
   always @(posedge clk)
-    is_offset_2 <= \$66 ;
+    is_offset_2 <= \$67 ;
   always @(posedge clk)
-    is_offset_3 <= \$67 ;
+    is_offset_3 <= \$68 ;
   always @(posedge clk)
-    is_offset_4 <= \$68 ;
+    is_offset_4 <= \$69 ;
   always @(posedge clk)
-    is_offset_5 <= \$69 ;
+    is_offset_5 <= \$70 ;
   always @(posedge clk)
-    is_offset_6 <= \$70 ;
+    is_offset_6 <= \$71 ;
   always @(posedge clk)
-    is_offset_7 <= \$71 ;
+    is_offset_7 <= \$72 ;
   always @(posedge clk)
-    negative_1 <= \$72 ;
+    negative_1 <= \$73 ;
   always @(posedge clk)
-    negative_2 <= \$73 ;
+    negative_2 <= \$74 ;
   always @(posedge clk)
-    negative_3 <= \$74 ;
+    negative_3 <= \$75 ;
   always @(posedge clk)
-    negative_4 <= \$75 ;
+    negative_4 <= \$76 ;
   always @(posedge clk)
-    negative_5 <= \$76 ;
+    negative_5 <= \$77 ;
   always @(posedge clk)
-    negative_6 <= \$77 ;
+    negative_6 <= \$78 ;
   always @(posedge clk)
-    raw <= \$78 ;
+    raw <= \$79 ;
   always @(posedge clk)
-    magnitude <= \$79 ;
+    magnitude <= \$80 ;
   always @(posedge clk)
-    is_flat_1 <= \$80 ;
+    is_flat_1 <= \$81 ;
   always @(posedge clk)
-    \inside  <= \$81 ;
+    \inside  <= \$82 ;
   always @(posedge clk)
-    raw_2 <= \$82 ;
+    raw_2 <= \$83 ;
   always @(posedge clk)
-    base <= \$83 ;
+    base <= \$84 ;
   always @(posedge clk)
-    x <= \$84 ;
+    x <= \$85 ;
   always @(posedge clk)
-    y <= \$85 ;
+    y <= \$86 ;
   always @(posedge clk)
-    product <= \$86 ;
+    product <= \$87 ;
   always @(posedge clk)
-    base_4 <= \$87 ;
+    base_4 <= \$88 ;
   always @(posedge clk)
-    total <= \$88 ;
+    total <= \$89 ;
   always @(posedge clk)
-    rounded <= \$89 ;
+    rounded <= \$90 ;
   always @(posedge clk)
-    o_valid <= \$90 ;
+    o_valid <= \$91 ;
   always @(posedge clk)
-    o_word <= \$91 ;
+    o_word <= \$92 ;
   always @(posedge clk)
-    o_offset <= \$92 ;
+    o_offset <= \$93 ;
   always @(posedge clk)
-    saturated <= \$93 ;
+    saturated <= \$94 ;
   always @(posedge clk)
-    first_7_1 <= \$94 ;
+    first_7_1 <= \$95 ;
   always @(posedge clk)
-    changed <= \$95 ;
-  assign \$1  = - $signed(sum);
-  assign \$2  = sum[43] ? \$1  : { sum[43], sum };
-  assign \$3  = | magnitude[43:35];
-  assign \$4  = is_flat_1 ? 17'h1ffa8 : port__data;
+    changed <= \$96 ;
+  assign \$1  = valid ? neuron : 6'h00;
+  assign \$2  = - $signed(sum);
+  assign \$3  = sum[43] ? \$2  : { sum[43], sum };
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$45  = valid;
-    if (rst) begin
-      \$45  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$46  = valid_1;
+    \$46  = valid;
     if (rst) begin
       \$46  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$47  = valid_2;
+    \$47  = valid_1;
     if (rst) begin
       \$47  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$48  = valid_3;
+    \$48  = valid_2;
     if (rst) begin
       \$48  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$49  = valid_4;
+    \$49  = valid_3;
     if (rst) begin
       \$49  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$50  = valid_5;
+    \$50  = valid_4;
     if (rst) begin
       \$50  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$51  = valid_6;
+    \$51  = valid_5;
     if (rst) begin
       \$51  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$52  = neuron;
+    \$52  = valid_6;
     if (rst) begin
-      \$52  = 6'h00;
+      \$52  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$53  = neuron_1;
+    \$53  = \$1 ;
     if (rst) begin
       \$53  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$54  = neuron_2;
+    \$54  = neuron_1;
     if (rst) begin
       \$54  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$55  = neuron_3;
+    \$55  = neuron_2;
     if (rst) begin
       \$55  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$56  = neuron_4;
+    \$56  = neuron_3;
     if (rst) begin
       \$56  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$57  = neuron_5;
+    \$57  = neuron_4;
     if (rst) begin
       \$57  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$58  = neuron_6;
+    \$58  = neuron_5;
     if (rst) begin
       \$58  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$59  = first;
+    \$59  = neuron_6;
     if (rst) begin
-      \$59  = 1'h0;
+      \$59  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$60  = first_1;
+    \$60  = first;
     if (rst) begin
       \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$61  = first_2;
+    \$61  = first_1;
     if (rst) begin
       \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = first_3;
+    \$62  = first_2;
     if (rst) begin
       \$62  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$63  = first_4;
+    \$63  = first_3;
     if (rst) begin
       \$63  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$64  = first_5;
+    \$64  = first_4;
     if (rst) begin
       \$64  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$65  = is_offset;
+    \$65  = first_5;
     if (rst) begin
       \$65  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$66  = is_offset_1;
+    \$66  = is_offset;
     if (rst) begin
       \$66  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$67  = is_offset_2;
+    \$67  = is_offset_1;
     if (rst) begin
       \$67  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$68  = is_offset_3;
+    \$68  = is_offset_2;
     if (rst) begin
       \$68  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$69  = is_offset_4;
+    \$69  = is_offset_3;
     if (rst) begin
       \$69  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$70  = is_offset_5;
+    \$70  = is_offset_4;
     if (rst) begin
       \$70  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$71  = is_offset_6;
+    \$71  = is_offset_5;
     if (rst) begin
       \$71  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$72  = sum[43];
+    \$72  = is_offset_6;
     if (rst) begin
       \$72  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$73  = negative_1;
+    \$73  = sum[43];
     if (rst) begin
       \$73  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$74  = negative_2;
+    \$74  = negative_1;
     if (rst) begin
       \$74  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$75  = negative_3;
+    \$75  = negative_2;
     if (rst) begin
       \$75  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$76  = negative_4;
+    \$76  = negative_3;
     if (rst) begin
       \$76  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$77  = negative_5;
+    \$77  = negative_4;
     if (rst) begin
       \$77  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$78  = sum;
+    \$78  = negative_5;
     if (rst) begin
-      \$78  = 44'h00000000000;
+      \$78  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$79  = \$2 [43:0];
+    \$79  = sum;
     if (rst) begin
       \$79  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$80  = \$3 ;
+    \$80  = \$3 [43:0];
     if (rst) begin
-      \$80  = 1'h0;
+      \$80  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$81  = magnitude[31:0];
+    \$81  = \$4 ;
     if (rst) begin
-      \$81  = 32'd0;
+      \$81  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$82  = raw;
+    \$82  = magnitude[31:0];
     if (rst) begin
-      \$82  = 44'h00000000000;
+      \$82  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$83  = \$4 ;
+    \$83  = raw;
     if (rst) begin
-      \$83  = 17'h00000;
+      \$83  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$84  = \$5 ;
     if (rst) begin
-      \$84  = 44'h00000000000;
+      \$84  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$85  = \$6 ;
     if (rst) begin
-      \$85  = 16'h0000;
+      \$85  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$86  = { \$7 [59], \$7  };
+    \$86  = \$7 ;
     if (rst) begin
-      \$86  = 61'h0000000000000000;
+      \$86  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$87  = base;
+    \$87  = { \$8 [59], \$8  };
     if (rst) begin
-      \$87  = 17'h00000;
+      \$87  = 61'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$88  = \$10 [61:0];
+    \$88  = base;
     if (rst) begin
-      \$88  = 62'h0000000000000000;
+      \$88  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$89  = \$19 ;
+    \$89  = \$11 [61:0];
     if (rst) begin
-      \$89  = 29'h00000000;
+      \$89  = 62'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$90  = valid_6;
+    \$90  = \$20 ;
     if (rst) begin
-      \$90  = 1'h0;
+      \$90  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$91  = \$32 ;
+    \$91  = valid_6;
     if (rst) begin
-      \$91  = 16'h0000;
+      \$91  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$92  = is_offset_6;
+    \$92  = \$33 ;
     if (rst) begin
-      \$92  = 1'h0;
+      \$92  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$93  = \$39 ;
+    \$93  = is_offset_6;
     if (rst) begin
       \$93  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$94  = first_6;
+    \$94  = \$40 ;
     if (rst) begin
       \$94  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$95  = changed;
-    if (clear) begin
-      \$95  = 1'h0;
-    end else if (\$42 ) begin
-      \$95  = 1'h1;
-    end
+    \$95  = first_6;
     if (rst) begin
       \$95  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$96  = changed;
+    if (clear) begin
+      \$96  = 1'h0;
+    end else if (\$43 ) begin
+      \$96  = 1'h1;
+    end
+    if (rst) begin
+      \$96  = 1'h0;
     end
   end
   assign port__addr = magnitude[34:32];
@@ -6231,7 +6233,7 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   assign previous_write__data = o_word;
   assign previous_write__en = o_valid;
   assign zero = is_flat_1;
-  assign \$8  = { 31'h00000000, base_4, 32'h00000000 };
+  assign \$9  = { 31'h00000000, base_4, 32'h00000000 };
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -7498,8 +7500,8 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   wire \$138 ;
   wire \$139 ;
   wire \$14 ;
-  wire [1:0] \$140 ;
-  wire \$141 ;
+  wire \$140 ;
+  wire [1:0] \$141 ;
   wire \$142 ;
   wire \$143 ;
   wire \$144 ;
@@ -7510,28 +7512,28 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   wire \$149 ;
   wire \$15 ;
   wire \$150 ;
-  wire [4:0] \$151 ;
-  wire \$152 ;
+  wire \$151 ;
+  wire [4:0] \$152 ;
   wire \$153 ;
   wire \$154 ;
-  wire [4:0] \$155 ;
-  wire \$156 ;
+  wire \$155 ;
+  wire [4:0] \$156 ;
   wire \$157 ;
   wire \$158 ;
   wire \$159 ;
   wire \$16 ;
   wire \$160 ;
-  wire [2:0] \$161 ;
-  wire \$162 ;
+  wire \$161 ;
+  wire [2:0] \$162 ;
   wire \$163 ;
   wire \$164 ;
-  wire [4:0] \$165 ;
-  wire [9:0] \$166 ;
-  wire \$167 ;
-  wire [8:0] \$168 ;
-  wire [7:0] \$169 ;
+  wire \$165 ;
+  wire [4:0] \$166 ;
+  wire [9:0] \$167 ;
+  wire \$168 ;
+  wire [8:0] \$169 ;
   wire \$17 ;
-  wire \$170 ;
+  wire [7:0] \$170 ;
   wire \$171 ;
   wire \$172 ;
   wire \$173 ;
@@ -7557,8 +7559,8 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   wire \$191 ;
   wire \$192 ;
   wire \$193 ;
-  wire [2:0] \$194 ;
-  wire \$195 ;
+  wire \$194 ;
+  wire [2:0] \$195 ;
   wire \$196 ;
   wire \$197 ;
   wire \$198 ;
@@ -7587,40 +7589,40 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   wire \$218 ;
   wire \$219 ;
   wire \$22 ;
-  wire [6:0] \$220 ;
-  wire \$221 ;
-  wire [5:0] \$222 ;
-  wire \$223 ;
+  wire \$220 ;
+  wire [6:0] \$221 ;
+  wire \$222 ;
+  wire [5:0] \$223 ;
   wire \$224 ;
-  wire [5:0] \$225 ;
-  wire \$226 ;
+  wire \$225 ;
+  wire [5:0] \$226 ;
   wire \$227 ;
   wire \$228 ;
   wire \$229 ;
   wire \$23 ;
   wire \$230 ;
   wire \$231 ;
-  wire [7:0] \$232 ;
-  wire [1:0] \$233 ;
-  wire [8:0] \$234 ;
-  wire [4:0] \$235 ;
-  wire [7:0] \$236 ;
-  wire \$237 ;
-  wire [5:0] \$238 ;
-  wire \$239 ;
+  wire \$232 ;
+  wire [7:0] \$233 ;
+  wire [1:0] \$234 ;
+  wire [8:0] \$235 ;
+  wire [4:0] \$236 ;
+  wire [7:0] \$237 ;
+  wire \$238 ;
+  wire [5:0] \$239 ;
   wire \$24 ;
   wire \$240 ;
-  wire [2:0] \$241 ;
-  wire \$242 ;
+  wire \$241 ;
+  wire [2:0] \$242 ;
   wire \$243 ;
-  wire [1:0] \$244 ;
-  wire [8:0] \$245 ;
-  wire \$246 ;
+  wire \$244 ;
+  wire [1:0] \$245 ;
+  wire [8:0] \$246 ;
   wire \$247 ;
   wire \$248 ;
-  wire [2:0] \$249 ;
+  wire \$249 ;
   wire \$25 ;
-  wire \$250 ;
+  wire [2:0] \$250 ;
   wire \$251 ;
   wire \$252 ;
   wire \$253 ;
@@ -7629,12 +7631,12 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   wire \$256 ;
   wire \$257 ;
   wire \$258 ;
-  wire [5:0] \$259 ;
+  wire \$259 ;
   wire \$26 ;
-  wire \$260 ;
+  wire [5:0] \$260 ;
   wire \$261 ;
-  wire [7:0] \$262 ;
-  wire \$263 ;
+  wire \$262 ;
+  wire [7:0] \$263 ;
   wire \$264 ;
   wire \$265 ;
   wire \$266 ;
@@ -7643,17 +7645,17 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   wire \$269 ;
   wire \$27 ;
   wire \$270 ;
-  wire [8:0] \$271 ;
-  wire \$272 ;
+  wire \$271 ;
+  wire [8:0] \$272 ;
   wire \$273 ;
   wire \$274 ;
   wire \$275 ;
   wire \$276 ;
   wire \$277 ;
   wire \$278 ;
-  wire [8:0] \$279 ;
+  wire \$279 ;
   wire \$28 ;
-  wire \$280 ;
+  wire [8:0] \$280 ;
   wire \$281 ;
   wire \$282 ;
   wire \$283 ;
@@ -7664,33 +7666,34 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   wire \$288 ;
   wire \$289 ;
   wire \$29 ;
-  wire [15:0] \$290 ;
-  wire [8:0] \$291 ;
-  wire \$292 ;
+  wire \$290 ;
+  wire [15:0] \$291 ;
+  wire [8:0] \$292 ;
   wire \$293 ;
   wire \$294 ;
-  reg [5:0] \$295 ;
-  reg [4:0] \$296 ;
-  reg \$297 ;
-  reg [7:0] \$298 ;
-  reg [2:0] \$299 ;
+  wire \$295 ;
+  reg [5:0] \$296 ;
+  reg [4:0] \$297 ;
+  reg \$298 ;
+  reg [7:0] \$299 ;
   wire [15:0] \$3 ;
   wire \$30 ;
-  reg [4:0] \$300 ;
-  reg [2:0] \$301 ;
-  reg [88:0] \$302 ;
-  reg [6:0] \$303 ;
-  reg [3:0] \$304 ;
-  reg \$305 ;
-  reg [7:0] \$306 ;
-  reg \$307 ;
-  reg [6:0] \$308 ;
-  reg \$309 ;
+  reg [2:0] \$300 ;
+  reg [4:0] \$301 ;
+  reg [2:0] \$302 ;
+  reg [88:0] \$303 ;
+  reg [6:0] \$304 ;
+  reg [3:0] \$305 ;
+  reg \$306 ;
+  reg [7:0] \$307 ;
+  reg \$308 ;
+  reg [6:0] \$309 ;
   wire \$31 ;
-  reg [8:0] \$310 ;
+  reg \$310 ;
   reg [8:0] \$311 ;
-  reg [6:0] \$312 ;
-  reg [8:0] \$313 ;
+  reg [8:0] \$312 ;
+  reg [6:0] \$313 ;
+  reg [8:0] \$314 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -7713,53 +7716,53 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   wire [2:0] \$5 ;
   wire \$50 ;
   wire [3:0] \$51 ;
-  wire [8:0] \$52 ;
-  wire \$53 ;
+  wire \$52 ;
+  wire [6:0] \$53 ;
   wire \$54 ;
-  wire \$55 ;
-  wire [6:0] \$56 ;
-  wire [9:0] \$57 ;
+  wire [6:0] \$55 ;
+  wire \$56 ;
+  wire \$57 ;
   wire \$58 ;
-  wire [6:0] \$59 ;
+  wire \$59 ;
   wire [3:0] \$6 ;
   wire \$60 ;
-  wire [6:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
   wire \$63 ;
-  wire \$64 ;
+  wire [7:0] \$64 ;
   wire \$65 ;
   wire \$66 ;
   wire \$67 ;
   wire \$68 ;
   wire \$69 ;
   wire [4:0] \$7 ;
-  wire [7:0] \$70 ;
+  wire \$70 ;
   wire \$71 ;
-  wire \$72 ;
+  wire [6:0] \$72 ;
   wire \$73 ;
   wire \$74 ;
   wire \$75 ;
   wire \$76 ;
-  wire \$77 ;
-  wire [6:0] \$78 ;
+  wire [2:0] \$77 ;
+  wire \$78 ;
   wire \$79 ;
   wire [5:0] \$8 ;
-  wire \$80 ;
+  wire [7:0] \$80 ;
   wire \$81 ;
   wire \$82 ;
-  wire [2:0] \$83 ;
+  wire [7:0] \$83 ;
   wire \$84 ;
   wire \$85 ;
-  wire [7:0] \$86 ;
+  wire \$86 ;
   wire \$87 ;
-  wire \$88 ;
-  wire [7:0] \$89 ;
+  wire [8:0] \$88 ;
+  wire \$89 ;
   wire [6:0] \$9 ;
   wire \$90 ;
   wire \$91 ;
-  wire \$92 ;
-  wire \$93 ;
-  wire \$94 ;
+  wire [6:0] \$92 ;
+  wire [9:0] \$93 ;
+  wire [9:0] \$94 ;
   wire \$95 ;
   wire \$96 ;
   wire \$97 ;
@@ -7804,12 +7807,14 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   reg \$signal$40  = 1'h0;
   wire [2:0] \$signal$42 ;
   wire [2:0] \$signal$45 ;
-  reg [7:0] \$signal$47  = 8'h00;
+  reg \$signal$49 ;
+  wire \$signal$50 ;
   reg \$signal$51 ;
-  reg [8:0] \$signal$52  = 9'h000;
-  reg [5:0] \$signal$58  = 6'h00;
-  reg [4:0] \$signal$59  = 5'h00;
-  reg [7:0] \$signal$61  = 8'h00;
+  reg [7:0] \$signal$52  = 8'h00;
+  reg [8:0] \$signal$53  = 9'h000;
+  reg [5:0] \$signal$59  = 6'h00;
+  reg [4:0] \$signal$60  = 5'h00;
+  reg [7:0] \$signal$62  = 8'h00;
   reg advance;
   wire batch_full;
   output [105:0] beat;
@@ -7868,37 +7873,6 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   reg emit;
   input emit_ready;
   wire emit_ready;
-  reg [4:0] fetch__addr = 5'h00;
-  wire [88:0] fetch__data;
-  wire [6:0] \fetch__data.column ;
-  wire [6:0] \fetch__data.count ;
-  wire [1:0] \fetch__data.drain ;
-  wire [4:0] \fetch__data.drain_count ;
-  wire [1:0] \fetch__data.drive ;
-  wire \fetch__data.end ;
-  wire [1:0] \fetch__data.feed ;
-  wire \fetch__data.first ;
-  wire [1:0] \fetch__data.groups ;
-  wire [4:0] \fetch__data.last_columns ;
-  wire [4:0] \fetch__data.last_rows ;
-  wire [5:0] \fetch__data.neuron ;
-  wire \fetch__data.op ;
-  wire \fetch__data.plane ;
-  wire [1:0] \fetch__data.rows ;
-  wire \fetch__data.save ;
-  wire [2:0] \fetch__data.shift ;
-  wire [2:0] \fetch__data.sigma ;
-  wire [1:0] \fetch__data.start ;
-  wire \fetch__data.store ;
-  wire [6:0] \fetch__data.stride ;
-  wire \fetch__data.sync ;
-  wire [2:0] \fetch__data.target ;
-  wire \fetch__data.target_plane ;
-  wire [2:0] \fetch__data.vector ;
-  wire [5:0] \fetch__data.wait ;
-  wire \fetch__data.wants_error ;
-  wire [7:0] \fetch__data.weight ;
-  reg \final ;
   wire [8:0] found_mask;
   output free_step;
   reg free_step;
@@ -7925,6 +7899,36 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   reg [1:0] phase;
   output phase_busy;
   reg phase_busy;
+  reg [4:0] port__addr = 5'h00;
+  wire [88:0] port__data;
+  wire [6:0] \port__data.column ;
+  wire [6:0] \port__data.count ;
+  wire [1:0] \port__data.drain ;
+  wire [4:0] \port__data.drain_count ;
+  wire [1:0] \port__data.drive ;
+  wire \port__data.end ;
+  wire [1:0] \port__data.feed ;
+  wire \port__data.first ;
+  wire [1:0] \port__data.groups ;
+  wire [4:0] \port__data.last_columns ;
+  wire [4:0] \port__data.last_rows ;
+  wire [5:0] \port__data.neuron ;
+  wire \port__data.op ;
+  wire \port__data.plane ;
+  wire [1:0] \port__data.rows ;
+  wire \port__data.save ;
+  wire [2:0] \port__data.shift ;
+  wire [2:0] \port__data.sigma ;
+  wire [1:0] \port__data.start ;
+  wire \port__data.store ;
+  wire [6:0] \port__data.stride ;
+  wire \port__data.sync ;
+  wire [2:0] \port__data.target ;
+  wire \port__data.target_plane ;
+  wire [2:0] \port__data.vector ;
+  wire [5:0] \port__data.wait ;
+  wire \port__data.wants_error ;
+  wire [7:0] \port__data.weight ;
   input [3:0] rate;
   wire [3:0] rate;
   wire [8:0] remaining_after;
@@ -7948,7 +7952,7 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   wire [3:0] \where$46 ;
   wire [6:0] word;
   reg working = 1'h0;
-  reg [88:0] schedule [20:0];
+  reg [88:0] schedule [31:0];
   initial begin
     schedule[0] = 89'h07480104a0020c181000004;
     schedule[1] = 89'h074a0505a0020c181010004;
@@ -7971,12 +7975,23 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
     schedule[18] = 89'h0280001000300c281000005;
     schedule[19] = 89'h0280001010300c240820201;
     schedule[20] = 89'h1280001018000c214430289;
+    schedule[21] = 89'h00000000000000000000000;
+    schedule[22] = 89'h00000000000000000000000;
+    schedule[23] = 89'h00000000000000000000000;
+    schedule[24] = 89'h00000000000000000000000;
+    schedule[25] = 89'h00000000000000000000000;
+    schedule[26] = 89'h00000000000000000000000;
+    schedule[27] = 89'h00000000000000000000000;
+    schedule[28] = 89'h00000000000000000000000;
+    schedule[29] = 89'h00000000000000000000000;
+    schedule[30] = 89'h00000000000000000000000;
+    schedule[31] = 89'h00000000000000000000000;
   end
   reg [88:0] _0_;
   always @(posedge clk) begin
-    _0_ <= schedule[fetch__addr];
+    _0_ <= schedule[port__addr];
   end
-  assign fetch__data = _0_;
+  assign port__data = _0_;
   assign \$1  = 1'h1 << slot;
   assign \$2  = working ? \$1  : 16'h0000;
   assign \$3  = { 7'h00, \$signal$29  } | \$2 ;
@@ -8010,266 +8025,268 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   assign \$47  = ! \$signal$34 [0];
   assign \$48  = \$signal$34 [0] ? \$signal$37  : { 4'h0, \$signal$34 [72:70] };
   assign \$51  = \$50  ? 4'h9 : slot;
-  assign \$52  = \$signal$34 [17:10] + \$signal$47 ;
-  assign \$54  = ! \$signal$34 [2:1];
-  assign \$55  = \$53  | \$54 ;
-  assign \$56  = \$55  ? word : 7'h00;
-  assign \$57  = \$52  + \$56 ;
-  assign \$58  = ! \$signal$34 [3];
-  assign \$59  = \$signal$34 [3] ? { \sample$33 , \$signal$39  } : { \where$43 , \$39 [2:0] };
+  assign \$52  = ! \$signal$34 [3];
+  assign \$53  = \$signal$34 [3] ? { \sample$33 , \$signal$39  } : { \where$43 , \$39 [2:0] };
+  assign \$54  = ! \$signal$34 [3];
+  assign \$55  = \$signal$34 [3] ? { \where$43 , \$39 [2:0] } : { \sample$33 , \$signal$39  };
+  assign \$56  = ! \$signal$34 [3];
+  assign \$58  = \$signal$34 [2:1] == 2'h2;
   assign \$60  = ! \$signal$34 [3];
-  assign \$61  = \$signal$34 [3] ? { \where$43 , \$39 [2:0] } : { \sample$33 , \$signal$39  };
-  assign \$62  = ! \$signal$34 [3];
-  assign \$64  = \$signal$34 [2:1] == 2'h2;
-  assign \$66  = ! \$signal$34 [3];
-  assign \$67  = ! \$signal$34 [3];
-  assign \$69  = \$65  ? \$66  : \$68 ;
-  assign \$70  = \$signal$34 [56:50] + column;
-  assign \$71  = ! \$signal$34 [0];
-  assign \$72  = \$signal$34 [2:1] == 2'h2;
-  assign \$73  = \$71  & \$72 ;
-  assign \$74  = ! \$signal$34 [0];
-  assign \$75  = \$signal$34 [2:1] == 2'h3;
-  assign \$76  = \$74  & \$75 ;
-  assign \$77  = ! nonzero;
-  assign \$78  = \$77  ? 7'h01 : nonzero;
+  assign \$61  = ! \$signal$34 [3];
+  assign \$63  = \$59  ? \$60  : \$62 ;
+  assign \$64  = \$signal$34 [56:50] + column;
+  assign \$65  = ! \$signal$34 [0];
+  assign \$66  = \$signal$34 [2:1] == 2'h2;
+  assign \$67  = \$65  & \$66 ;
+  assign \$68  = ! \$signal$34 [0];
+  assign \$69  = \$signal$34 [2:1] == 2'h3;
+  assign \$70  = \$68  & \$69 ;
+  assign \$71  = ! nonzero;
+  assign \$72  = \$71  ? 7'h01 : nonzero;
   assign turned = rotate == 4'hf;
-  assign \$79  = ! \$signal$34 [0];
-  assign \$80  = \$signal$34 [2:1] == 1'h1;
-  assign \$81  = \$79  & \$80 ;
-  assign \$83  = \$signal$34 [33:32] - 1'h1;
-  assign \$84  = \$signal$40  == \$83 ;
-  assign \$85  = \$84  & turned;
-  assign \$86  = count - 1'h1;
-  assign \$87  = \$signal$37  == \$86 ;
-  assign \$88  = \$87  & half;
-  assign \$89  = count - 1'h1;
-  assign \$90  = \$signal$37  == \$89 ;
-  assign \$91  = ! \$signal$34 [0];
+  assign \$73  = ! \$signal$34 [0];
+  assign \$74  = \$signal$34 [2:1] == 1'h1;
+  assign \$75  = \$73  & \$74 ;
+  assign \$77  = \$signal$34 [33:32] - 1'h1;
+  assign \$78  = \$signal$40  == \$77 ;
+  assign \$79  = \$78  & turned;
+  assign \$80  = count - 1'h1;
+  assign \$81  = \$signal$37  == \$80 ;
+  assign \$82  = \$81  & half;
+  assign \$83  = count - 1'h1;
+  assign \$84  = \$signal$37  == \$83 ;
+  assign \$85  = ! \$signal$34 [0];
+  assign \$88  = \$signal$34 [17:10] + \$signal$52 ;
+  assign \$90  = ! \$signal$34 [2:1];
+  assign \$91  = \$89  | \$90 ;
+  assign \$92  = \$91  ? word : 7'h00;
+  assign \$93  = \$88  + \$92 ;
+  assign \$94  = \$signal$50  ? \$93  : 10'h000;
   assign \$96  = ! \$signal$34 [0];
   assign \$97  = \$signal$34 [2:1] == 1'h1;
   assign \$98  = \$96  & \$97 ;
   assign \$99  = ! \$signal$34 [0];
   assign \$100  = \$signal$34 [2:1] == 2'h2;
   assign \$101  = \$99  & \$100 ;
-  assign \$102  = ! \$signal$34 [0];
-  assign \$103  = \$signal$34 [2:1] == 2'h3;
-  assign \$104  = ! \$signal$34 [0];
-  assign \$105  = \$signal$34 [2:1] == 2'h2;
-  assign \$106  = \$104  & \$105 ;
-  assign \$107  = ! nonzero;
-  assign \$108  = \$106  & \$107 ;
-  assign \$109  = \$103  | \$108 ;
-  assign \$110  = \$102  & \$109 ;
-  assign \$112  = \$signal$35  == \$signal$52 ;
-  assign \$113  = \$111  & \$112 ;
-  assign \$114  = ! \$signal$34 [0];
-  assign \$115  = \$signal$34 [58:57] == 1'h1;
-  assign \$116  = \$114  & \$115 ;
-  assign \$117  = ! \$signal$37 ;
-  assign \$118  = \$116  & \$117 ;
-  assign \$119  = ! rotate;
-  assign \$120  = \$118  & \$119 ;
-  assign \$121  = ! \$signal$40 ;
-  assign \$122  = \$120  & \$121 ;
-  assign \$123  = \$113  | \$122 ;
-  assign \$124  = ! \$signal$34 [0];
-  assign \$125  = \$signal$34 [58:57] == 2'h2;
-  assign \$126  = \$124  & \$125 ;
-  assign \$127  = ! \$signal$37 ;
-  assign \$128  = \$126  & \$127 ;
-  assign \$129  = ! rotate;
-  assign \$130  = \$128  & \$129 ;
-  assign \$131  = ! \$signal$40 ;
-  assign \$132  = \$130  & \$131 ;
-  assign \$133  = ! \$signal$34 [0];
-  assign \$134  = \$signal$51  & \$133 ;
-  assign \$135  = \$134  & \final ;
-  assign \$136  = \$135  & \$signal$34 [59];
-  assign \$137  = ! \$signal$34 [0];
-  assign \$138  = \$signal$51  & \$137 ;
-  assign \$139  = \$138  & \final ;
-  assign \$140  = \$139  ? \$signal$34 [63:62] : 2'h0;
-  assign \$145  = ~ half;
-  assign \$151  = \$signal$34 [49:47] + rate;
-  assign \$152  = ! \$signal$34 [0];
-  assign \$153  = \$signal$34 [2:1] == 1'h1;
-  assign \$154  = \$152  & \$153 ;
-  assign \$155  = \$154  ? \$signal$34 [43:39] : 5'h10;
-  assign \$156  = ! \$signal$34 [0];
-  assign \$157  = \$signal$34 [2:1] == 1'h1;
-  assign \$158  = \$156  & \$157 ;
-  assign \$160  = \$158  | \$159 ;
-  assign \$161  = \$signal$34 [33:32] - 1'h1;
-  assign \$162  = \$signal$40  == \$161 ;
-  assign \$163  = ~ \$162 ;
-  assign \$164  = \$160  & \$163 ;
-  assign \$165  = \$164  ? 5'h10 : \$signal$34 [38:34];
-  assign \$166  = \$signal$35  - 1'h1;
-  assign remaining_after = \$signal$35  & \$166 [8:0];
-  assign \$167  = \$signal$34 [2:1] == 2'h2;
-  assign \$168  = \$167  ? mask : 9'h1ff;
-  assign found_mask = \$signal$29  & \$168 ;
-  assign \$169  = scan + advance;
-  assign \$171  = ! remaining_after;
-  assign \$172  = \$170  & \$171 ;
-  assign \$173  = ~ hold;
-  assign \$174  = loaded & \$173 ;
-  assign \$175  = ~ \$signal$34 [81];
-  assign \$176  = ! \$signal$58 ;
-  assign \$177  = \$175  | \$176 ;
-  assign \$178  = | \$signal$37 ;
-  assign \$179  = \$177  | \$178 ;
-  assign \$180  = | rotate;
-  assign \$181  = \$179  | \$180 ;
-  assign \$183  = \$181  | \$182 ;
-  assign \$184  = \$183  | half;
-  assign \$185  = ~ \final ;
-  assign \$186  = ! \$signal$34 [63:62];
-  assign \$187  = \$185  | \$186 ;
-  assign \$188  = ! \$signal$59 ;
-  assign \$189  = \$187  | \$188 ;
-  assign \$190  = \$184  & \$189 ;
-  assign \$191  = ~ element;
-  assign \$192  = ! remaining_after;
-  assign \$193  = element & \$192 ;
-  assign \$194  = \$signal$34 [33:32] - 1'h1;
-  assign \$195  = \$signal$40  == \$194 ;
-  assign \$196  = \$193  & \$195 ;
-  assign \$197  = \$191  | \$196 ;
-  assign \$198  = ! found_mask;
-  assign \$199  = scan == \$signal$34 [31:25];
-  assign \$200  = ~ \$199 ;
-  assign \$201  = \$198  & \$200 ;
-  assign \$202  = scan == \$signal$34 [31:25];
-  assign \$203  = ! \$signal$58 ;
-  assign \$204  = ! \$signal$32 ;
-  assign \$205  = \$signal$32  == 1'h1;
-  assign \$206  = \$204  | \$205 ;
-  assign \$207  = \$signal$32  == 3'h4;
-  assign \$208  = \$signal$32  == 3'h5;
-  assign \$209  = \$207  | \$208 ;
-  assign \$210  = \$signal$32  == 3'h7;
-  assign \$211  = ! control_state;
-  assign \$212  = control_state == 1'h1;
-  assign \$213  = control_state == 2'h2;
-  assign \$214  = control_state == 2'h3;
-  assign \$215  = control_state == 3'h4;
-  assign \$216  = control_state == 3'h5;
-  assign \$217  = control_state == 3'h6;
-  assign \$218  = control_state == 3'h7;
-  assign \$219  = | \$signal$58 ;
-  assign \$220  = \$signal$58  - 1'h1;
-  assign \$221  = | \$signal$59 ;
-  assign \$222  = \$signal$59  - 1'h1;
-  assign \$223  = ~ hold;
-  assign \$224  = loaded & \$223 ;
-  assign \$225  = fetch__addr + 1'h1;
-  assign \$228  = ! \$signal$34 [0];
-  assign \$229  = \$signal$34 [2:1] == 1'h1;
-  assign \$230  = \$228  & \$229 ;
-  assign \$231  = ~ half;
-  assign \$232  = \$signal$37  + half;
-  assign \$233  = \$signal$40  + 1'h1;
-  assign \$234  = \$signal$47  + \$signal$34 [24:18];
-  assign \$235  = rotate + 1'h1;
-  assign \$236  = \$signal$37  + 1'h1;
-  assign \$237  = | \$signal$34 [63:62];
-  assign \$238  = \$signal$34 [68:64] - 1'h1;
-  assign \$239  = \$signal$34 [87:82] >= \$signal$58 ;
-  assign \$240  = | remaining_after;
-  assign \$241  = \$signal$34 [33:32] - 1'h1;
-  assign \$242  = \$signal$40  == \$241 ;
-  assign \$243  = ~ \$242 ;
-  assign \$244  = \$signal$40  + 1'h1;
-  assign \$245  = \$signal$47  + \$signal$34 [24:18];
-  assign \$246  = ~ element;
-  assign \$247  = ! remaining_after;
-  assign \$248  = element & \$247 ;
-  assign \$249  = \$signal$34 [33:32] - 1'h1;
-  assign \$250  = \$signal$40  == \$249 ;
-  assign \$251  = \$248  & \$250 ;
-  assign \$252  = \$246  | \$251 ;
-  assign \$253  = ! found_mask;
-  assign \$254  = scan == \$signal$34 [31:25];
-  assign \$255  = ~ \$254 ;
-  assign \$256  = \$253  & \$255 ;
-  assign \$257  = scan == \$signal$34 [31:25];
-  assign \$258  = | \$signal$34 [63:62];
-  assign \$259  = \$signal$34 [68:64] - 1'h1;
-  assign \$260  = \$signal$34 [87:82] >= \$signal$58 ;
-  assign \$261  = | found_mask;
-  assign \$262  = scan + advance;
-  assign \$263  = ! \$signal$58 ;
-  assign \$264  = ! \$signal$32 ;
-  assign \$265  = \$signal$32  == 1'h1;
-  assign \$266  = \$264  | \$265 ;
-  assign \$267  = \$signal$61  == 4'ha;
-  assign \$268  = ~ changed;
-  assign \$269  = \$267  | \$268 ;
-  assign \$270  = ~ \$269 ;
-  assign \$271  = \$signal$61  + 1'h1;
-  assign \$272  = \$signal$32  == 3'h4;
-  assign \$273  = \$signal$32  == 3'h5;
-  assign \$274  = \$272  | \$273 ;
-  assign \$275  = \$signal$61  == 4'h8;
-  assign \$276  = ~ changed;
-  assign \$277  = \$275  | \$276 ;
-  assign \$278  = ~ \$277 ;
-  assign \$279  = \$signal$61  + 1'h1;
-  assign \$280  = \$signal$32  == 2'h2;
-  assign \$281  = \$signal$32  == 2'h3;
-  assign \$282  = \$280  | \$281 ;
-  assign \$283  = \$signal$32  == 3'h4;
-  assign \$284  = \$signal$32  == 3'h5;
-  assign \$285  = \$283  | \$284 ;
-  assign \$286  = \$signal$61  == 4'h8;
-  assign \$287  = ~ changed;
-  assign \$288  = \$286  | \$287 ;
-  assign \$289  = \$285  & \$288 ;
-  assign \$290  = 1'h1 << slot;
-  assign \$291  = \$signal$29  | \$290 [8:0];
-  assign \$292  = \$signal$32  == 3'h7;
-  assign \$293  = \$signal$32  == 2'h2;
-  assign \$294  = batch_full | close;
-  always @(posedge clk)
-    \$signal$58  <= \$295 ;
+  assign \$102  = \$101  & \$signal$50 ;
+  assign \$103  = ! \$signal$34 [0];
+  assign \$104  = \$signal$34 [2:1] == 2'h3;
+  assign \$105  = ! \$signal$34 [0];
+  assign \$106  = \$signal$34 [2:1] == 2'h2;
+  assign \$107  = \$105  & \$106 ;
+  assign \$108  = ! nonzero;
+  assign \$109  = \$107  & \$108 ;
+  assign \$110  = \$104  | \$109 ;
+  assign \$111  = \$103  & \$110 ;
+  assign \$113  = \$signal$35  == \$signal$53 ;
+  assign \$114  = \$112  & \$113 ;
+  assign \$115  = ! \$signal$34 [0];
+  assign \$116  = \$signal$34 [58:57] == 1'h1;
+  assign \$117  = \$115  & \$116 ;
+  assign \$118  = ! \$signal$37 ;
+  assign \$119  = \$117  & \$118 ;
+  assign \$120  = ! rotate;
+  assign \$121  = \$119  & \$120 ;
+  assign \$122  = ! \$signal$40 ;
+  assign \$123  = \$121  & \$122 ;
+  assign \$124  = \$114  | \$123 ;
+  assign \$125  = ! \$signal$34 [0];
+  assign \$126  = \$signal$34 [58:57] == 2'h2;
+  assign \$127  = \$125  & \$126 ;
+  assign \$128  = ! \$signal$37 ;
+  assign \$129  = \$127  & \$128 ;
+  assign \$130  = ! rotate;
+  assign \$131  = \$129  & \$130 ;
+  assign \$132  = ! \$signal$40 ;
+  assign \$133  = \$131  & \$132 ;
+  assign \$134  = ! \$signal$34 [0];
+  assign \$135  = \$signal$51  & \$134 ;
+  assign \$136  = \$135  & \$signal$49 ;
+  assign \$137  = \$136  & \$signal$34 [59];
+  assign \$138  = ! \$signal$34 [0];
+  assign \$139  = \$signal$51  & \$138 ;
+  assign \$140  = \$139  & \$signal$49 ;
+  assign \$141  = \$140  ? \$signal$34 [63:62] : 2'h0;
+  assign \$146  = ~ half;
+  assign \$152  = \$signal$34 [49:47] + rate;
+  assign \$153  = ! \$signal$34 [0];
+  assign \$154  = \$signal$34 [2:1] == 1'h1;
+  assign \$155  = \$153  & \$154 ;
+  assign \$156  = \$155  ? \$signal$34 [43:39] : 5'h10;
+  assign \$157  = ! \$signal$34 [0];
+  assign \$158  = \$signal$34 [2:1] == 1'h1;
+  assign \$159  = \$157  & \$158 ;
+  assign \$161  = \$159  | \$160 ;
+  assign \$162  = \$signal$34 [33:32] - 1'h1;
+  assign \$163  = \$signal$40  == \$162 ;
+  assign \$164  = ~ \$163 ;
+  assign \$165  = \$161  & \$164 ;
+  assign \$166  = \$165  ? 5'h10 : \$signal$34 [38:34];
+  assign \$167  = \$signal$35  - 1'h1;
+  assign remaining_after = \$signal$35  & \$167 [8:0];
+  assign \$168  = \$signal$34 [2:1] == 2'h2;
+  assign \$169  = \$168  ? mask : 9'h1ff;
+  assign found_mask = \$signal$29  & \$169 ;
+  assign \$170  = scan + advance;
+  assign \$172  = ! remaining_after;
+  assign \$173  = \$171  & \$172 ;
+  assign \$174  = ~ hold;
+  assign \$175  = loaded & \$174 ;
+  assign \$176  = ~ \$signal$34 [81];
+  assign \$177  = ! \$signal$59 ;
+  assign \$178  = \$176  | \$177 ;
+  assign \$179  = | \$signal$37 ;
+  assign \$180  = \$178  | \$179 ;
+  assign \$181  = | rotate;
+  assign \$182  = \$180  | \$181 ;
+  assign \$184  = \$182  | \$183 ;
+  assign \$185  = \$184  | half;
+  assign \$186  = ~ \$signal$49 ;
+  assign \$187  = ! \$signal$34 [63:62];
+  assign \$188  = \$186  | \$187 ;
+  assign \$189  = ! \$signal$60 ;
+  assign \$190  = \$188  | \$189 ;
+  assign \$191  = \$185  & \$190 ;
+  assign \$192  = ~ element;
+  assign \$193  = ! remaining_after;
+  assign \$194  = element & \$193 ;
+  assign \$195  = \$signal$34 [33:32] - 1'h1;
+  assign \$196  = \$signal$40  == \$195 ;
+  assign \$197  = \$194  & \$196 ;
+  assign \$198  = \$192  | \$197 ;
+  assign \$199  = ! found_mask;
+  assign \$200  = scan == \$signal$34 [31:25];
+  assign \$201  = ~ \$200 ;
+  assign \$202  = \$199  & \$201 ;
+  assign \$203  = scan == \$signal$34 [31:25];
+  assign \$204  = ! \$signal$59 ;
+  assign \$205  = ! \$signal$32 ;
+  assign \$206  = \$signal$32  == 1'h1;
+  assign \$207  = \$205  | \$206 ;
+  assign \$208  = \$signal$32  == 3'h4;
+  assign \$209  = \$signal$32  == 3'h5;
+  assign \$210  = \$208  | \$209 ;
+  assign \$211  = \$signal$32  == 3'h7;
+  assign \$212  = ! control_state;
+  assign \$213  = control_state == 1'h1;
+  assign \$214  = control_state == 2'h2;
+  assign \$215  = control_state == 2'h3;
+  assign \$216  = control_state == 3'h4;
+  assign \$217  = control_state == 3'h5;
+  assign \$218  = control_state == 3'h6;
+  assign \$219  = control_state == 3'h7;
+  assign \$220  = | \$signal$59 ;
+  assign \$221  = \$signal$59  - 1'h1;
+  assign \$222  = | \$signal$60 ;
+  assign \$223  = \$signal$60  - 1'h1;
+  assign \$224  = ~ hold;
+  assign \$225  = loaded & \$224 ;
+  assign \$226  = port__addr + 1'h1;
+  assign \$229  = ! \$signal$34 [0];
+  assign \$230  = \$signal$34 [2:1] == 1'h1;
+  assign \$231  = \$229  & \$230 ;
+  assign \$232  = ~ half;
+  assign \$233  = \$signal$37  + half;
+  assign \$234  = \$signal$40  + 1'h1;
+  assign \$235  = \$signal$52  + \$signal$34 [24:18];
+  assign \$236  = rotate + 1'h1;
+  assign \$237  = \$signal$37  + 1'h1;
+  assign \$238  = | \$signal$34 [63:62];
+  assign \$239  = \$signal$34 [68:64] - 1'h1;
+  assign \$240  = \$signal$34 [87:82] >= \$signal$59 ;
+  assign \$241  = | remaining_after;
+  assign \$242  = \$signal$34 [33:32] - 1'h1;
+  assign \$243  = \$signal$40  == \$242 ;
+  assign \$244  = ~ \$243 ;
+  assign \$245  = \$signal$40  + 1'h1;
+  assign \$246  = \$signal$52  + \$signal$34 [24:18];
+  assign \$247  = ~ element;
+  assign \$248  = ! remaining_after;
+  assign \$249  = element & \$248 ;
+  assign \$250  = \$signal$34 [33:32] - 1'h1;
+  assign \$251  = \$signal$40  == \$250 ;
+  assign \$252  = \$249  & \$251 ;
+  assign \$253  = \$247  | \$252 ;
+  assign \$254  = ! found_mask;
+  assign \$255  = scan == \$signal$34 [31:25];
+  assign \$256  = ~ \$255 ;
+  assign \$257  = \$254  & \$256 ;
+  assign \$258  = scan == \$signal$34 [31:25];
+  assign \$259  = | \$signal$34 [63:62];
+  assign \$260  = \$signal$34 [68:64] - 1'h1;
+  assign \$261  = \$signal$34 [87:82] >= \$signal$59 ;
+  assign \$262  = | found_mask;
+  assign \$263  = scan + advance;
+  assign \$264  = ! \$signal$59 ;
+  assign \$265  = ! \$signal$32 ;
+  assign \$266  = \$signal$32  == 1'h1;
+  assign \$267  = \$265  | \$266 ;
+  assign \$268  = \$signal$62  == 4'ha;
+  assign \$269  = ~ changed;
+  assign \$270  = \$268  | \$269 ;
+  assign \$271  = ~ \$270 ;
+  assign \$272  = \$signal$62  + 1'h1;
+  assign \$273  = \$signal$32  == 3'h4;
+  assign \$274  = \$signal$32  == 3'h5;
+  assign \$275  = \$273  | \$274 ;
+  assign \$276  = \$signal$62  == 4'h8;
+  assign \$277  = ~ changed;
+  assign \$278  = \$276  | \$277 ;
+  assign \$279  = ~ \$278 ;
+  assign \$280  = \$signal$62  + 1'h1;
+  assign \$281  = \$signal$32  == 2'h2;
+  assign \$282  = \$signal$32  == 2'h3;
+  assign \$283  = \$281  | \$282 ;
+  assign \$284  = \$signal$32  == 3'h4;
+  assign \$285  = \$signal$32  == 3'h5;
+  assign \$286  = \$284  | \$285 ;
+  assign \$287  = \$signal$62  == 4'h8;
+  assign \$288  = ~ changed;
+  assign \$289  = \$287  | \$288 ;
+  assign \$290  = \$286  & \$289 ;
+  assign \$291  = 1'h1 << slot;
+  assign \$292  = \$signal$29  | \$291 [8:0];
+  assign \$293  = \$signal$32  == 3'h7;
+  assign \$294  = \$signal$32  == 2'h2;
+  assign \$295  = batch_full | close;
   always @(posedge clk)
     \$signal$59  <= \$296 ;
   always @(posedge clk)
-    working <= \$297 ;
+    \$signal$60  <= \$297 ;
   always @(posedge clk)
-    \$signal$61  <= \$298 ;
+    working <= \$298 ;
   always @(posedge clk)
-    \$signal$32  <= \$299 ;
+    \$signal$62  <= \$299 ;
   always @(posedge clk)
-    fetch__addr <= \$300 ;
+    \$signal$32  <= \$300 ;
   always @(posedge clk)
-    control_state <= \$301 ;
+    port__addr <= \$301 ;
   always @(posedge clk)
-    \$signal$34  <= \$302 ;
+    control_state <= \$302 ;
   always @(posedge clk)
-    \$signal$37  <= \$303 ;
+    \$signal$34  <= \$303 ;
   always @(posedge clk)
-    rotate <= \$304 ;
+    \$signal$37  <= \$304 ;
   always @(posedge clk)
-    \$signal$40  <= \$305 ;
+    rotate <= \$305 ;
   always @(posedge clk)
-    \$signal$47  <= \$306 ;
+    \$signal$40  <= \$306 ;
   always @(posedge clk)
-    half <= \$307 ;
+    \$signal$52  <= \$307 ;
   always @(posedge clk)
-    scan <= \$308 ;
+    half <= \$308 ;
   always @(posedge clk)
-    element <= \$309 ;
+    scan <= \$309 ;
   always @(posedge clk)
-    \$signal$35  <= \$310 ;
+    element <= \$310 ;
   always @(posedge clk)
-    \$signal$52  <= \$311 ;
+    \$signal$35  <= \$311 ;
   always @(posedge clk)
-    column <= \$312 ;
+    \$signal$53  <= \$312 ;
   always @(posedge clk)
-    \$signal$29  <= \$313 ;
+    column <= \$313 ;
+  always @(posedge clk)
+    \$signal$29  <= \$314 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
@@ -8326,26 +8343,26 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     count = \$signal$34 [31:25];
-    if (\$73 ) begin
-      count = \$78 ;
-    end else if (\$76 ) begin
+    if (\$67 ) begin
+      count = \$72 ;
+    end else if (\$70 ) begin
       count = 7'h01;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
-    if (\$81 ) begin
-      \final  = \$85 ;
-    end else if (\$82 ) begin
-      \final  = \$88 ;
+    if (\$75 ) begin
+      \$signal$49  = \$79 ;
+    end else if (\$76 ) begin
+      \$signal$49  = \$82 ;
     end else begin
-      \final  = \$90 ;
+      \$signal$49  = \$84 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    mask_index = \$169 [5:0];
+    mask_index = \$170 [5:0];
     casez (control_state)
       3'h0:
           /* empty */;
@@ -8368,7 +8385,7 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
     take = 1'h0;
     casez (control_state)
       3'h0:
-          if (\$174 ) begin
+          if (\$175 ) begin
             take = 1'h1;
           end
     endcase
@@ -8412,7 +8429,7 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h2:
           /* empty */;
       3'h4:
-          \$signal$51  = \$190 ;
+          \$signal$51  = \$191 ;
       3'h3:
           \$signal$51  = element;
     endcase
@@ -8430,13 +8447,13 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h4:
           /* empty */;
       3'h3:
-          if (\$197 ) begin
+          if (\$198 ) begin
             (* full_case = 32'd1 *)
-            if (\$202 ) begin
+            if (\$203 ) begin
             end else begin
               advance = 1'h1;
             end
-          end else if (\$201 ) begin
+          end else if (\$202 ) begin
             advance = 1'h1;
           end
     endcase
@@ -8456,8 +8473,8 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$203 ) begin
-            if (\$206 ) begin
+          if (\$204 ) begin
+            if (\$207 ) begin
               free_step = 1'h1;
             end
           end
@@ -8478,8 +8495,8 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$203 ) begin
-            if (\$209 ) begin
+          if (\$204 ) begin
+            if (\$210 ) begin
               nudged_step = 1'h1;
             end
           end
@@ -8500,8 +8517,8 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$203 ) begin
-            if (\$210 ) begin
+          if (\$204 ) begin
+            if (\$211 ) begin
               update = 1'h1;
             end
           end
@@ -8551,43 +8568,9 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$295  = \$signal$58 ;
-    if (\$219 ) begin
-      \$295  = \$220 [5:0];
-    end
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\final ) begin
-              if (\$239 ) begin
-                \$295  = \$signal$34 [87:82];
-              end
-            end
-          end
-      3'h3:
-          if (\$252 ) begin
-            if (\$257 ) begin
-              if (\$260 ) begin
-                \$295  = \$signal$34 [87:82];
-              end
-            end
-          end
-    endcase
-    if (rst) begin
-      \$295  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$296  = \$signal$59 ;
-    if (\$221 ) begin
-      \$296  = \$222 [4:0];
+    if (\$220 ) begin
+      \$296  = \$221 [5:0];
     end
     casez (control_state)
       3'h0:
@@ -8598,32 +8581,66 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
           /* empty */;
       3'h4:
           if (\$signal$51 ) begin
-            if (\final ) begin
-              if (\$237 ) begin
-                \$296  = \$238 [4:0];
+            if (\$signal$49 ) begin
+              if (\$240 ) begin
+                \$296  = \$signal$34 [87:82];
               end
             end
           end
       3'h3:
-          if (\$252 ) begin
-            if (\$257 ) begin
-              if (\$258 ) begin
-                \$296  = \$259 [4:0];
+          if (\$253 ) begin
+            if (\$258 ) begin
+              if (\$261 ) begin
+                \$296  = \$signal$34 [87:82];
               end
             end
           end
     endcase
     if (rst) begin
-      \$296  = 5'h00;
+      \$296  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$297  = working;
+    \$297  = \$signal$60 ;
+    if (\$222 ) begin
+      \$297  = \$223 [4:0];
+    end
     casez (control_state)
       3'h0:
-          if (\$224 ) begin
-            \$297  = 1'h1;
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          if (\$signal$51 ) begin
+            if (\$signal$49 ) begin
+              if (\$238 ) begin
+                \$297  = \$239 [4:0];
+              end
+            end
+          end
+      3'h3:
+          if (\$253 ) begin
+            if (\$258 ) begin
+              if (\$259 ) begin
+                \$297  = \$260 [4:0];
+              end
+            end
+          end
+    endcase
+    if (rst) begin
+      \$297  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$298  = working;
+    casez (control_state)
+      3'h0:
+          if (\$225 ) begin
+            \$298  = 1'h1;
           end
       3'h1:
           /* empty */;
@@ -8634,29 +8651,29 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$263 ) begin
-            if (\$289 ) begin
-              \$297  = 1'h0;
+          if (\$264 ) begin
+            if (\$290 ) begin
+              \$298  = 1'h0;
             end
           end
       3'h6:
           if (emit_ready) begin
-            if (\$293 ) begin
-              \$297  = 1'h0;
+            if (\$294 ) begin
+              \$298  = 1'h0;
             end
           end
     endcase
     if (rst) begin
-      \$297  = 1'h0;
+      \$298  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$298  = \$signal$61 ;
+    \$299  = \$signal$62 ;
     casez (control_state)
       3'h0:
-          if (\$224 ) begin
-            \$298  = 8'h01;
+          if (\$225 ) begin
+            \$299  = 8'h01;
           end
       3'h1:
           /* empty */;
@@ -8667,39 +8684,39 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$263 ) begin
-            if (\$266 ) begin
-              if (\$270 ) begin
-                \$298  = \$271 [7:0];
+          if (\$264 ) begin
+            if (\$267 ) begin
+              if (\$271 ) begin
+                \$299  = \$272 [7:0];
               end
             end
-            if (\$274 ) begin
-              if (\$278 ) begin
-                \$298  = \$279 [7:0];
+            if (\$275 ) begin
+              if (\$279 ) begin
+                \$299  = \$280 [7:0];
               end
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$293 ) begin
+            if (\$294 ) begin
             end else begin
-              \$298  = 8'h01;
+              \$299  = 8'h01;
             end
           end
     endcase
     if (rst) begin
-      \$298  = 8'h00;
+      \$299  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$299  = \$signal$32 ;
+    \$300  = \$signal$32 ;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
-          if (\$224 ) begin
-            \$299  = 3'h0;
+          if (\$225 ) begin
+            \$300  = 3'h0;
           end
       3'h1:
           /* empty */;
@@ -8710,396 +8727,396 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$263 ) begin
-            if (\$266 ) begin
+          if (\$264 ) begin
+            if (\$267 ) begin
               (* full_case = 32'd1 *)
-              if (\$270 ) begin
-                \$299  = 3'h1;
+              if (\$271 ) begin
+                \$300  = 3'h1;
               end else if (learn) begin
-                \$299  = 3'h3;
+                \$300  = 3'h3;
               end else begin
-                \$299  = 3'h2;
+                \$300  = 3'h2;
               end
             end
-            if (\$274 ) begin
-              if (\$278 ) begin
-                \$299  = 3'h5;
+            if (\$275 ) begin
+              if (\$279 ) begin
+                \$300  = 3'h5;
               end
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$293 ) begin
+            if (\$294 ) begin
             end else begin
-              \$299  = 3'h4;
+              \$300  = 3'h4;
             end
           end
       3'h7:
-          if (\$294 ) begin
-            \$299  = 3'h7;
+          if (\$295 ) begin
+            \$300  = 3'h7;
           end
     endcase
     if (rst) begin
-      \$299  = 3'h0;
+      \$300  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$300  = fetch__addr;
+    \$301  = port__addr;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
-          if (\$224 ) begin
-            \$300  = 5'h00;
+          if (\$225 ) begin
+            \$301  = 5'h00;
           end
       3'h1:
           /* empty */;
       3'h2:
-          \$300  = \$225 [4:0];
+          \$301  = \$226 [4:0];
       3'h4:
           /* empty */;
       3'h3:
           /* empty */;
       3'h5:
-          if (\$263 ) begin
-            if (\$266 ) begin
+          if (\$264 ) begin
+            if (\$267 ) begin
               (* full_case = 32'd1 *)
-              if (\$270 ) begin
-                \$300  = 5'h04;
+              if (\$271 ) begin
+                \$301  = 5'h04;
               end else if (learn) begin
-                \$300  = 5'h09;
+                \$301  = 5'h09;
               end else begin
-                \$300  = 5'h08;
+                \$301  = 5'h08;
               end
             end
-            if (\$274 ) begin
-              if (\$278 ) begin
-                \$300  = 5'h0e;
+            if (\$275 ) begin
+              if (\$279 ) begin
+                \$301  = 5'h0e;
               end
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$293 ) begin
+            if (\$294 ) begin
             end else begin
-              \$300  = 5'h0a;
+              \$301  = 5'h0a;
             end
           end
       3'h7:
-          if (\$294 ) begin
-            \$300  = 5'h12;
+          if (\$295 ) begin
+            \$301  = 5'h12;
           end
     endcase
     if (rst) begin
-      \$300  = 5'h00;
+      \$301  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$301  = control_state;
+    \$302  = control_state;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
-          if (\$224 ) begin
-            \$301  = 3'h1;
+          if (\$225 ) begin
+            \$302  = 3'h1;
           end
       3'h1:
-          \$301  = 3'h2;
+          \$302  = 3'h2;
       3'h2:
           (* full_case = 32'd1 *)
-          if (\$226 ) begin
-            \$301  = 3'h3;
+          if (\$227 ) begin
+            \$302  = 3'h3;
           end else begin
-            \$301  = 3'h4;
+            \$302  = 3'h4;
           end
       3'h4:
           if (\$signal$51 ) begin
-            if (\final ) begin
+            if (\$signal$49 ) begin
               (* full_case = 32'd1 *)
               if (\$signal$34 [88]) begin
-                \$301  = 3'h5;
+                \$302  = 3'h5;
               end else begin
-                \$301  = 3'h2;
+                \$302  = 3'h2;
               end
             end
           end
       3'h3:
-          if (\$252 ) begin
-            if (\$257 ) begin
+          if (\$253 ) begin
+            if (\$258 ) begin
               (* full_case = 32'd1 *)
               if (\$signal$34 [88]) begin
-                \$301  = 3'h5;
+                \$302  = 3'h5;
               end else begin
-                \$301  = 3'h2;
+                \$302  = 3'h2;
               end
             end
           end
       3'h5:
-          if (\$263 ) begin
-            if (\$266 ) begin
+          if (\$264 ) begin
+            if (\$267 ) begin
               (* full_case = 32'd1 *)
-              if (\$270 ) begin
-                \$301  = 3'h1;
+              if (\$271 ) begin
+                \$302  = 3'h1;
               end else if (learn) begin
-                \$301  = 3'h1;
+                \$302  = 3'h1;
               end else begin
-                \$301  = 3'h1;
+                \$302  = 3'h1;
               end
             end
-            if (\$274 ) begin
-              if (\$278 ) begin
-                \$301  = 3'h1;
+            if (\$275 ) begin
+              if (\$279 ) begin
+                \$302  = 3'h1;
               end
             end
-            if (\$282 ) begin
-              \$301  = 3'h6;
+            if (\$283 ) begin
+              \$302  = 3'h6;
             end
-            if (\$289 ) begin
-              \$301  = 3'h7;
+            if (\$290 ) begin
+              \$302  = 3'h7;
             end
-            if (\$292 ) begin
-              \$301  = 3'h0;
+            if (\$293 ) begin
+              \$302  = 3'h0;
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$293 ) begin
-              \$301  = 3'h0;
+            if (\$294 ) begin
+              \$302  = 3'h0;
             end else begin
-              \$301  = 3'h1;
+              \$302  = 3'h1;
             end
           end
       3'h7:
           (* full_case = 32'd1 *)
-          if (\$294 ) begin
-            \$301  = 3'h1;
+          if (\$295 ) begin
+            \$302  = 3'h1;
           end else begin
-            \$301  = 3'h0;
+            \$302  = 3'h0;
           end
     endcase
     if (rst) begin
-      \$301  = 3'h0;
+      \$302  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$302  = \$signal$34 ;
+    \$303  = \$signal$34 ;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$302  = fetch__data;
+          \$303  = port__data;
     endcase
     if (rst) begin
-      \$302  = 89'h00000000000000000000000;
+      \$303  = 89'h00000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$303  = \$signal$37 ;
+    \$304  = \$signal$37 ;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$303  = 7'h00;
+          \$304  = 7'h00;
       3'h4:
           if (\$signal$51 ) begin
             (* full_case = 32'd1 *)
-            if (\$227 ) begin
-              \$303  = \$232 [6:0];
-            end else if (\$230 ) begin
+            if (\$228 ) begin
+              \$304  = \$233 [6:0];
+            end else if (\$231 ) begin
             end else begin
-              \$303  = \$236 [6:0];
+              \$304  = \$237 [6:0];
             end
           end
     endcase
     if (rst) begin
-      \$303  = 7'h00;
+      \$304  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$304  = rotate;
+    \$305  = rotate;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$304  = 4'h0;
+          \$305  = 4'h0;
       3'h4:
           if (\$signal$51 ) begin
-            if (\$227 ) begin
-            end else if (\$230 ) begin
+            if (\$228 ) begin
+            end else if (\$231 ) begin
               (* full_case = 32'd1 *)
               if (turned) begin
-                \$304  = 4'h0;
+                \$305  = 4'h0;
               end else begin
-                \$304  = \$235 [3:0];
+                \$305  = \$236 [3:0];
               end
             end
           end
     endcase
     if (rst) begin
-      \$304  = 4'h0;
+      \$305  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$305  = \$signal$40 ;
+    \$306  = \$signal$40 ;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$305  = 1'h0;
+          \$306  = 1'h0;
       3'h4:
           if (\$signal$51 ) begin
-            if (\$227 ) begin
-            end else if (\$230 ) begin
+            if (\$228 ) begin
+            end else if (\$231 ) begin
               if (turned) begin
-                \$305  = \$233 [0];
+                \$306  = \$234 [0];
               end
             end
           end
       3'h3:
         begin
           if (element) begin
-            if (\$240 ) begin
-            end else if (\$243 ) begin
-              \$305  = \$244 [0];
+            if (\$241 ) begin
+            end else if (\$244 ) begin
+              \$306  = \$245 [0];
             end
           end
-          if (\$252 ) begin
+          if (\$253 ) begin
             (* full_case = 32'd1 *)
-            if (\$257 ) begin
+            if (\$258 ) begin
             end else begin
-              \$305  = 1'h0;
+              \$306  = 1'h0;
             end
           end
         end
     endcase
     if (rst) begin
-      \$305  = 1'h0;
+      \$306  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$306  = \$signal$47 ;
+    \$307  = \$signal$52 ;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$306  = 8'h00;
+          \$307  = 8'h00;
       3'h4:
           if (\$signal$51 ) begin
-            if (\$227 ) begin
-            end else if (\$230 ) begin
+            if (\$228 ) begin
+            end else if (\$231 ) begin
               if (turned) begin
-                \$306  = \$234 [7:0];
+                \$307  = \$235 [7:0];
               end
             end
           end
       3'h3:
         begin
           if (element) begin
-            if (\$240 ) begin
-            end else if (\$243 ) begin
-              \$306  = \$245 [7:0];
+            if (\$241 ) begin
+            end else if (\$244 ) begin
+              \$307  = \$246 [7:0];
             end
           end
-          if (\$252 ) begin
+          if (\$253 ) begin
             (* full_case = 32'd1 *)
-            if (\$257 ) begin
+            if (\$258 ) begin
             end else begin
-              \$306  = 8'h00;
+              \$307  = 8'h00;
             end
           end
         end
     endcase
     if (rst) begin
-      \$306  = 8'h00;
+      \$307  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$307  = half;
+    \$308  = half;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$307  = 1'h0;
+          \$308  = 1'h0;
       3'h4:
           if (\$signal$51 ) begin
-            if (\$227 ) begin
-              \$307  = \$231 ;
+            if (\$228 ) begin
+              \$308  = \$232 ;
             end
           end
     endcase
     if (rst) begin
-      \$307  = 1'h0;
+      \$308  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$308  = scan;
+    \$309  = scan;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$308  = 7'h00;
+          \$309  = 7'h00;
       3'h4:
           /* empty */;
       3'h3:
-          \$308  = \$262 [6:0];
+          \$309  = \$263 [6:0];
     endcase
     if (rst) begin
-      \$308  = 7'h00;
+      \$309  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$309  = element;
+    \$310  = element;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$309  = 1'h0;
+          \$310  = 1'h0;
       3'h4:
           /* empty */;
       3'h3:
-          if (\$252 ) begin
+          if (\$253 ) begin
             (* full_case = 32'd1 *)
-            if (\$257 ) begin
-              \$309  = 1'h0;
+            if (\$258 ) begin
+              \$310  = 1'h0;
             end else begin
-              \$309  = \$261 ;
+              \$310  = \$262 ;
             end
           end
     endcase
     if (rst) begin
-      \$309  = 1'h0;
+      \$310  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$310  = \$signal$35 ;
+    \$311  = \$signal$35 ;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -9112,45 +9129,20 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
         begin
           if (element) begin
-            if (\$240 ) begin
-              \$310  = remaining_after;
-            end else if (\$243 ) begin
-              \$310  = \$signal$52 ;
+            if (\$241 ) begin
+              \$311  = remaining_after;
+            end else if (\$244 ) begin
+              \$311  = \$signal$53 ;
             end
           end
-          if (\$252 ) begin
+          if (\$253 ) begin
             (* full_case = 32'd1 *)
-            if (\$257 ) begin
-            end else begin
-              \$310  = found_mask;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$310  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$311  = \$signal$52 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          if (\$252 ) begin
-            (* full_case = 32'd1 *)
-            if (\$257 ) begin
+            if (\$258 ) begin
             end else begin
               \$311  = found_mask;
             end
           end
+        end
     endcase
     if (rst) begin
       \$311  = 9'h000;
@@ -9158,7 +9150,7 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$312  = column;
+    \$312  = \$signal$53 ;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -9169,21 +9161,46 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h4:
           /* empty */;
       3'h3:
-          if (\$252 ) begin
+          if (\$253 ) begin
             (* full_case = 32'd1 *)
-            if (\$257 ) begin
+            if (\$258 ) begin
             end else begin
-              \$312  = scan;
+              \$312  = found_mask;
             end
           end
     endcase
     if (rst) begin
-      \$312  = 7'h00;
+      \$312  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$313  = \$signal$29 ;
+    \$313  = column;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h3:
+          if (\$253 ) begin
+            (* full_case = 32'd1 *)
+            if (\$258 ) begin
+            end else begin
+              \$313  = scan;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$313  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$314  = \$signal$29 ;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -9196,20 +9213,20 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$263 ) begin
-            if (\$289 ) begin
-              \$313  = \$291 ;
+          if (\$264 ) begin
+            if (\$290 ) begin
+              \$314  = \$292 ;
             end
-            if (\$292 ) begin
-              \$313  = 9'h000;
+            if (\$293 ) begin
+              \$314  = 9'h000;
             end
           end
     endcase
     if (rst) begin
-      \$313  = 9'h000;
+      \$314  = 9'h000;
     end
   end
-  assign \$signal  = fetch__addr;
+  assign \$signal  = port__addr;
   assign where = \sample$33 ;
   assign \$signal$42  = \$39 [2:0];
   assign \$signal$45  = \$48 [2:0];
@@ -9279,70 +9296,70 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   assign \$signal$34.sync  = \$signal$34 [81];
   assign \$signal$34.wait  = \$signal$34 [87:82];
   assign \$signal$34.end  = \$signal$34 [88];
-  assign \fetch__data.op  = fetch__data[0];
-  assign \fetch__data.feed  = fetch__data[2:1];
-  assign \fetch__data.store  = fetch__data[3];
-  assign \fetch__data.plane  = fetch__data[4];
-  assign \fetch__data.vector  = fetch__data[7:5];
-  assign \fetch__data.rows  = fetch__data[9:8];
-  assign \fetch__data.weight  = fetch__data[17:10];
-  assign \fetch__data.stride  = fetch__data[24:18];
-  assign \fetch__data.count  = fetch__data[31:25];
-  assign \fetch__data.groups  = fetch__data[33:32];
-  assign \fetch__data.last_rows  = fetch__data[38:34];
-  assign \fetch__data.last_columns  = fetch__data[43:39];
-  assign \fetch__data.shift  = fetch__data[46:44];
-  assign \fetch__data.sigma  = fetch__data[49:47];
-  assign \fetch__data.column  = fetch__data[56:50];
-  assign \fetch__data.start  = fetch__data[58:57];
-  assign \fetch__data.save  = fetch__data[59];
-  assign \fetch__data.drive  = fetch__data[61:60];
-  assign \fetch__data.drain  = fetch__data[63:62];
-  assign \fetch__data.drain_count  = fetch__data[68:64];
-  assign \fetch__data.target_plane  = fetch__data[69];
-  assign \fetch__data.target  = fetch__data[72:70];
-  assign \fetch__data.neuron  = fetch__data[78:73];
-  assign \fetch__data.first  = fetch__data[79];
-  assign \fetch__data.wants_error  = fetch__data[80];
-  assign \fetch__data.sync  = fetch__data[81];
-  assign \fetch__data.wait  = fetch__data[87:82];
-  assign \fetch__data.end  = fetch__data[88];
-  assign beat[66] = \$172 ;
-  assign beat[52:48] = \$165 ;
-  assign beat[57:53] = \$155 ;
-  assign beat[71:67] = \$151 ;
+  assign \port__data.op  = port__data[0];
+  assign \port__data.feed  = port__data[2:1];
+  assign \port__data.store  = port__data[3];
+  assign \port__data.plane  = port__data[4];
+  assign \port__data.vector  = port__data[7:5];
+  assign \port__data.rows  = port__data[9:8];
+  assign \port__data.weight  = port__data[17:10];
+  assign \port__data.stride  = port__data[24:18];
+  assign \port__data.count  = port__data[31:25];
+  assign \port__data.groups  = port__data[33:32];
+  assign \port__data.last_rows  = port__data[38:34];
+  assign \port__data.last_columns  = port__data[43:39];
+  assign \port__data.shift  = port__data[46:44];
+  assign \port__data.sigma  = port__data[49:47];
+  assign \port__data.column  = port__data[56:50];
+  assign \port__data.start  = port__data[58:57];
+  assign \port__data.save  = port__data[59];
+  assign \port__data.drive  = port__data[61:60];
+  assign \port__data.drain  = port__data[63:62];
+  assign \port__data.drain_count  = port__data[68:64];
+  assign \port__data.target_plane  = port__data[69];
+  assign \port__data.target  = port__data[72:70];
+  assign \port__data.neuron  = port__data[78:73];
+  assign \port__data.first  = port__data[79];
+  assign \port__data.wants_error  = port__data[80];
+  assign \port__data.sync  = port__data[81];
+  assign \port__data.wait  = port__data[87:82];
+  assign \port__data.end  = port__data[88];
+  assign beat[66] = \$173 ;
+  assign beat[52:48] = \$166 ;
+  assign beat[57:53] = \$156 ;
+  assign beat[71:67] = \$152 ;
   assign beat[60:58] = \$signal$34 [46:44];
   assign beat[101] = \$signal$34 [80];
   assign beat[100] = \$signal$34 [79];
   assign beat[99:94] = \$signal$34 [78:73];
   assign beat[86:82] = \$signal$34 [68:64];
   assign beat[65:64] = \$signal$34 [61:60];
-  assign beat[105] = \$150 ;
-  assign beat[104] = \$149 ;
-  assign beat[103] = \$146 ;
-  assign beat[102] = \$142 ;
-  assign beat[81:80] = \$140 ;
-  assign beat[63] = \$136 ;
-  assign beat[62] = \$132 ;
-  assign beat[61] = \$123 ;
-  assign beat[4] = \$110 ;
-  assign beat[3] = \$101 ;
+  assign beat[105] = \$151 ;
+  assign beat[104] = \$150 ;
+  assign beat[103] = \$147 ;
+  assign beat[102] = \$143 ;
+  assign beat[81:80] = \$141 ;
+  assign beat[63] = \$137 ;
+  assign beat[62] = \$133 ;
+  assign beat[61] = \$124 ;
+  assign beat[4] = \$111 ;
+  assign beat[3] = \$102 ;
   assign beat[2] = \$98 ;
   assign beat[1] = \$95 ;
-  assign beat[0] = \$94 ;
+  assign beat[12:5] = \$94 [7:0];
+  assign beat[0] = \$signal$50 ;
   assign beat[93:87] = { \where$46 , \$48 [2:0] };
   assign beat[79] = \$signal$40 ;
-  assign beat[78:72] = \$70 [6:0];
+  assign beat[78:72] = \$64 [6:0];
   assign beat[47:42] = column[5:0];
   assign beat[41:38] = \sample$33 ;
-  assign beat[37] = \$69 ;
-  assign beat[36] = \$64 ;
-  assign beat[35] = \$63 ;
+  assign beat[37] = \$63 ;
+  assign beat[36] = \$58 ;
+  assign beat[35] = \$57 ;
   assign beat[34:31] = word[3:0];
-  assign beat[30:24] = \$61 ;
-  assign beat[23:17] = \$59 ;
+  assign beat[30:24] = \$55 ;
+  assign beat[23:17] = \$53 ;
   assign beat[16:13] = rotate;
-  assign beat[12:5] = \$57 [7:0];
   assign \$12  = \$signal$34 [0];
   assign \$14  = \$signal$34 [0];
   assign \$16  = \$signal$34 [0];
@@ -9364,32 +9381,32 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   assign \$49  = 1'h0;
   assign \$50  = \$signal$34 [69];
   assign \where$46  = \$51 ;
-  assign \$53  = \$signal$34 [0];
-  assign \$65  = \$signal$34 [0];
-  assign \$82  = 1'h0;
-  assign \$92  = \$signal$34 [0];
+  assign \$59  = \$signal$34 [0];
+  assign \$76  = 1'h0;
+  assign \$86  = \$signal$34 [0];
+  assign \$89  = \$signal$34 [0];
   assign \$95  = \$signal$34 [0];
-  assign \$111  = \$signal$34 [0];
-  assign \$141  = 1'h0;
+  assign \$112  = \$signal$34 [0];
   assign \$142  = 1'h0;
   assign \$143  = 1'h0;
   assign \$144  = 1'h0;
-  assign \$146  = 1'h0;
+  assign \$145  = 1'h0;
   assign \$147  = 1'h0;
   assign \$148  = 1'h0;
   assign \$149  = 1'h0;
-  assign \$150  = \$signal$34 [3];
-  assign \$159  = \$signal$34 [0];
-  assign \$170  = \$signal$34 [0];
-  assign \$226  = fetch__data[0];
-  assign \$227  = 1'h0;
+  assign \$150  = 1'h0;
+  assign \$151  = \$signal$34 [3];
+  assign \$160  = \$signal$34 [0];
+  assign \$171  = \$signal$34 [0];
+  assign \$227  = port__data[0];
+  assign \$228  = 1'h0;
   assign \$33  = 1'h1;
   assign \$39  = \$38 ;
-  assign \$63  = \$signal$34 [3];
-  assign \$68  = \$signal$34 [3];
-  assign \$93  = 1'h1;
-  assign \$94  = \$signal$51 ;
-  assign \$182  = \$signal$40 ;
+  assign \$57  = \$signal$34 [3];
+  assign \$62  = \$signal$34 [3];
+  assign \$87  = 1'h1;
+  assign \$signal$50  = \$signal$51 ;
+  assign \$183  = \$signal$40 ;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -9493,8 +9510,6 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   reg error_valid_0 = 1'h0;
   reg error_valid_1 = 1'h0;
   reg error_valid_2 = 1'h0;
-  reg [7:0] exponential__addr = 8'h00;
-  wire [10:0] exponential__data;
   reg [1:0] extra = 2'h0;
   reg [43:0] greatest = 44'h00000000000;
   input [3:0] index;
@@ -9515,6 +9530,10 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   reg [7:0] o_word = 8'h00;
   (* init = 8'h00 *)
   wire [7:0] place;
+  reg [7:0] port__addr = 8'h00;
+  reg [5:0] \port__addr$29  = 6'h00;
+  wire [10:0] port__data;
+  wire [10:0] \port__data$50 ;
   output [3:0] prediction;
   reg [3:0] prediction = 4'h0;
   reg [22:0] probability = 23'h000000;
@@ -9527,8 +9546,6 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   reg read_valid_1 = 1'h0;
   (* init = 1'h0 *)
   wire read_valid_2;
-  reg [5:0] reciprocal__addr = 6'h00;
-  wire [10:0] reciprocal__data;
   input rst;
   wire rst;
   input [43:0] sum;
@@ -9801,7 +9818,7 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   end
   reg [10:0] _0_;
   always @(posedge clk) begin
-    _0_ <= exponentials[exponential__addr];
+    _0_ <= exponentials[port__addr];
   end
   assign \$signature__data$23  = _0_;
   reg [10:0] kept [9:0];
@@ -9917,15 +9934,15 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   end
   reg [10:0] _3_;
   always @(posedge clk) begin
-    _3_ <= reciprocals[reciprocal__addr];
+    _3_ <= reciprocals[\port__addr$29 ];
   end
-  assign reciprocal__data = _3_;
+  assign \port__data$50  = _3_;
   assign \$22  = \$21  ? 14'h0000 : total;
   assign \$23  = \$22  + \$signature__data$23 ;
   assign \$24  = \$signature__addr$21  == 4'h9;
   assign \$25  = \$signature__en$25  & \$24 ;
   assign \$26  = walking & walks_errors;
-  assign \$27  = kept_read__data * reciprocal__data;
+  assign \$27  = kept_read__data * \port__data$50 ;
   assign \$28  = | product[11:0];
   assign \$29  = \$28  | product[13];
   assign \$30  = product[12] & \$29 ;
@@ -9971,7 +9988,7 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   always @(posedge clk)
     \$signature__addr$21  <= \$61 ;
   always @(posedge clk)
-    exponential__addr <= \$62 ;
+    port__addr <= \$62 ;
   always @(posedge clk)
     total <= \$63 ;
   always @(posedge clk)
@@ -9979,7 +9996,7 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   always @(posedge clk)
     extra <= \$65 ;
   always @(posedge clk)
-    reciprocal__addr <= \$66 ;
+    \port__addr$29  <= \$66 ;
   always @(posedge clk)
     error_valid_0 <= \$67 ;
   always @(posedge clk)
@@ -10092,6 +10109,9 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
       \$55  = 4'h0;
     end else if (walking) begin
       \$55  = \$11 [3:0];
+      if (\$12 ) begin
+        \$55  = 4'h0;
+      end
     end else if (last_added[1]) begin
       \$55  = 4'h0;
     end
@@ -10186,7 +10206,7 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$66  = reciprocal__addr;
+    \$66  = \port__addr$29 ;
     if (total[10]) begin
       \$66  = total[9:4];
     end
@@ -10285,12 +10305,12 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   assign \$signature__en  = valid;
   assign count = logit_read__addr;
   assign distance = \$1 [43:0];
-  assign place = exponential__addr;
+  assign place = port__addr;
   assign read_index_2 = \$signature__addr$21 ;
-  assign exponential__data = \$signature__data$23 ;
+  assign port__data = \$signature__data$23 ;
   assign read_valid_2 = \$signature__en$25 ;
   assign done_exponentials = last_added[1];
-  assign below = reciprocal__addr;
+  assign below = \port__addr$29 ;
   assign kept_read__addr = logit_read__addr;
   assign \$16  = { 28'h0000000, \$15 [44:28] };
   assign \$19  = { 28'h0000000, \$18 [44:28] };

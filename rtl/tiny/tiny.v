@@ -3781,62 +3781,62 @@ endmodule
 
 module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_word, o_offset, changed, saturated, valid);
   reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
-  wire [43:0] \$1 ;
+  wire [3:0] \$1 ;
   wire [81:0] \$10 ;
-  wire \$11 ;
+  wire [81:0] \$11 ;
   wire \$12 ;
   wire \$13 ;
-  wire [25:0] \$14 ;
-  wire \$15 ;
+  wire \$14 ;
+  wire [25:0] \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire [27:0] \$18 ;
+  wire \$18 ;
   wire [27:0] \$19 ;
   wire [43:0] \$2 ;
-  wire \$20 ;
+  wire [27:0] \$20 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
-  wire [15:0] \$24 ;
+  wire \$24 ;
   wire [15:0] \$25 ;
-  wire \$26 ;
+  wire [15:0] \$26 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
-  wire \$3 ;
-  wire [15:0] \$30 ;
+  wire [43:0] \$3 ;
+  wire \$30 ;
   wire [15:0] \$31 ;
   wire [15:0] \$32 ;
-  wire \$33 ;
+  wire [15:0] \$33 ;
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
-  wire [16:0] \$4 ;
-  wire [15:0] \$40 ;
-  wire \$41 ;
+  wire \$4 ;
+  wire \$40 ;
+  wire [15:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
-  wire [28:0] \$44 ;
-  reg \$45 ;
+  wire \$44 ;
+  wire [28:0] \$45 ;
   reg \$46 ;
   reg \$47 ;
   reg \$48 ;
   reg \$49 ;
-  wire [42:0] \$5 ;
+  wire [16:0] \$5 ;
   reg \$50 ;
   reg \$51 ;
-  reg [3:0] \$52 ;
+  reg \$52 ;
   reg [3:0] \$53 ;
   reg [3:0] \$54 ;
   reg [3:0] \$55 ;
   reg [3:0] \$56 ;
   reg [3:0] \$57 ;
   reg [3:0] \$58 ;
-  reg \$59 ;
-  wire [15:0] \$6 ;
+  reg [3:0] \$59 ;
+  wire [42:0] \$6 ;
   reg \$60 ;
   reg \$61 ;
   reg \$62 ;
@@ -3847,7 +3847,7 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   reg \$67 ;
   reg \$68 ;
   reg \$69 ;
-  wire [58:0] \$7 ;
+  wire [15:0] \$7 ;
   reg \$70 ;
   reg \$71 ;
   reg \$72 ;
@@ -3856,26 +3856,27 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   reg \$75 ;
   reg \$76 ;
   reg \$77 ;
-  reg [42:0] \$78 ;
+  reg \$78 ;
   reg [42:0] \$79 ;
-  wire [79:0] \$8 ;
-  reg \$80 ;
-  reg [31:0] \$81 ;
-  reg [42:0] \$82 ;
-  reg [16:0] \$83 ;
-  reg [42:0] \$84 ;
-  reg [15:0] \$85 ;
-  reg [59:0] \$86 ;
-  reg [16:0] \$87 ;
-  reg [60:0] \$88 ;
-  reg [27:0] \$89 ;
-  wire [81:0] \$9 ;
-  reg \$90 ;
-  reg [15:0] \$91 ;
-  reg \$92 ;
+  wire [58:0] \$8 ;
+  reg [42:0] \$80 ;
+  reg \$81 ;
+  reg [31:0] \$82 ;
+  reg [42:0] \$83 ;
+  reg [16:0] \$84 ;
+  reg [42:0] \$85 ;
+  reg [15:0] \$86 ;
+  reg [59:0] \$87 ;
+  reg [16:0] \$88 ;
+  reg [60:0] \$89 ;
+  wire [79:0] \$9 ;
+  reg [27:0] \$90 ;
+  reg \$91 ;
+  reg [15:0] \$92 ;
   reg \$93 ;
   reg \$94 ;
   reg \$95 ;
+  reg \$96 ;
   (* init = 4'h0 *)
   wire [3:0] \$signature__addr ;
   (* init = 4'h0 *)
@@ -4049,514 +4050,515 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
     _3_ <= slopes_of_segments[magnitude[34:32]];
   end
   assign \port__data$68  = _3_;
-  assign \$5  = is_offset_2 ? raw_2 : { 11'h000, \inside  };
-  assign \$6  = is_offset_2 ? \$signature__data  : used;
-  assign \$7  = $signed(x) * $signed({ 1'h0, y });
-  assign \$9  = $signed({ 1'h0, \$8  }) + $signed(product);
-  assign \$10  = is_offset_4 ? { product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product } : \$9 ;
-  assign \$11  = | total[34:0];
-  assign \$12  = \$11  | total[36];
-  assign \$13  = total[35] & \$12 ;
-  assign \$14  = $signed(total[60:36]) + $signed({ 1'h0, \$13  });
-  assign \$15  = | total[32:0];
-  assign \$16  = \$15  | total[34];
-  assign \$17  = total[33] & \$16 ;
-  assign \$18  = $signed(total[60:34]) + $signed({ 1'h0, \$17  });
-  assign \$19  = is_offset_5 ? { \$14 [25], \$14 [25], \$14  } : \$18 ;
-  assign \$20  = | rounded[27:15];
-  assign \$21  = ~ \$20 ;
-  assign \$22  = & rounded[27:15];
-  assign \$23  = \$21  | \$22 ;
-  assign \$24  = rounded[27] ? 16'h8000 : 16'h7fff;
-  assign \$25  = \$23  ? rounded[15:0] : \$24 ;
-  assign \$26  = | signed_state[28:15];
-  assign \$27  = ~ \$26 ;
-  assign \$28  = & signed_state[28:15];
-  assign \$29  = \$27  | \$28 ;
-  assign \$30  = signed_state[28] ? 16'h8000 : 16'h7fff;
-  assign \$31  = \$29  ? signed_state[15:0] : \$30 ;
-  assign \$32  = is_offset_6 ? \$25  : \$31 ;
-  assign \$33  = valid_6 & is_offset_6;
-  assign \$34  = | rounded[27:15];
-  assign \$35  = ~ \$34 ;
-  assign \$36  = & rounded[27:15];
-  assign \$37  = \$35  | \$36 ;
-  assign \$38  = ~ \$37 ;
-  assign \$39  = \$33  & \$38 ;
-  assign \$40  = first_7_1 ? 16'h0000 : \$signature__data$63 ;
-  assign \$41  = o_word != \$40 ;
-  assign \$42  = o_valid & \$41 ;
+  assign \$4  = | magnitude[42:35];
+  assign \$5  = is_flat_1 ? 17'h1ffa8 : port__data;
+  assign \$6  = is_offset_2 ? raw_2 : { 11'h000, \inside  };
+  assign \$7  = is_offset_2 ? \$signature__data  : used;
+  assign \$8  = $signed(x) * $signed({ 1'h0, y });
+  assign \$10  = $signed({ 1'h0, \$9  }) + $signed(product);
+  assign \$11  = is_offset_4 ? { product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product[59], product } : \$10 ;
+  assign \$12  = | total[34:0];
+  assign \$13  = \$12  | total[36];
+  assign \$14  = total[35] & \$13 ;
+  assign \$15  = $signed(total[60:36]) + $signed({ 1'h0, \$14  });
+  assign \$16  = | total[32:0];
+  assign \$17  = \$16  | total[34];
+  assign \$18  = total[33] & \$17 ;
+  assign \$19  = $signed(total[60:34]) + $signed({ 1'h0, \$18  });
+  assign \$20  = is_offset_5 ? { \$15 [25], \$15 [25], \$15  } : \$19 ;
+  assign \$21  = | rounded[27:15];
+  assign \$22  = ~ \$21 ;
+  assign \$23  = & rounded[27:15];
+  assign \$24  = \$22  | \$23 ;
+  assign \$25  = rounded[27] ? 16'h8000 : 16'h7fff;
+  assign \$26  = \$24  ? rounded[15:0] : \$25 ;
+  assign \$27  = | signed_state[28:15];
+  assign \$28  = ~ \$27 ;
+  assign \$29  = & signed_state[28:15];
+  assign \$30  = \$28  | \$29 ;
+  assign \$31  = signed_state[28] ? 16'h8000 : 16'h7fff;
+  assign \$32  = \$30  ? signed_state[15:0] : \$31 ;
+  assign \$33  = is_offset_6 ? \$26  : \$32 ;
+  assign \$34  = valid_6 & is_offset_6;
+  assign \$35  = | rounded[27:15];
+  assign \$36  = ~ \$35 ;
+  assign \$37  = & rounded[27:15];
+  assign \$38  = \$36  | \$37 ;
+  assign \$39  = ~ \$38 ;
+  assign \$40  = \$34  & \$39 ;
+  assign \$41  = first_7_1 ? 16'h0000 : \$signature__data$63 ;
+  assign \$42  = o_word != \$41 ;
+  assign \$43  = o_valid & \$42 ;
   assign used = zero ? 16'h0000 : \port__data$68 ;
-  assign \$43  = ~ is_offset_2;
-  assign slope_write__en = valid_2 & \$43 ;
-  assign \$44  = - $signed(rounded);
-  assign signed_state = negative_6 ? \$44  : { rounded[27], rounded };
+  assign \$44  = ~ is_offset_2;
+  assign slope_write__en = valid_2 & \$44 ;
+  assign \$45  = - $signed(rounded);
+  assign signed_state = negative_6 ? \$45  : { rounded[27], rounded };
   always @(posedge clk)
-    valid_1 <= \$45 ;
+    valid_1 <= \$46 ;
   always @(posedge clk)
-    valid_2 <= \$46 ;
+    valid_2 <= \$47 ;
   always @(posedge clk)
-    valid_3 <= \$47 ;
+    valid_3 <= \$48 ;
   always @(posedge clk)
-    valid_4 <= \$48 ;
+    valid_4 <= \$49 ;
   always @(posedge clk)
-    valid_5 <= \$49 ;
+    valid_5 <= \$50 ;
   always @(posedge clk)
-    valid_6 <= \$50 ;
+    valid_6 <= \$51 ;
   always @(posedge clk)
-    valid_7 <= \$51 ;
+    valid_7 <= \$52 ;
   always @(posedge clk)
-    neuron_1 <= \$52 ;
+    neuron_1 <= \$53 ;
   always @(posedge clk)
-    neuron_2 <= \$53 ;
+    neuron_2 <= \$54 ;
   always @(posedge clk)
-    neuron_3 <= \$54 ;
+    neuron_3 <= \$55 ;
   always @(posedge clk)
-    neuron_4 <= \$55 ;
+    neuron_4 <= \$56 ;
   always @(posedge clk)
-    neuron_5 <= \$56 ;
+    neuron_5 <= \$57 ;
   always @(posedge clk)
-    neuron_6 <= \$57 ;
+    neuron_6 <= \$58 ;
   always @(posedge clk)
-    neuron_7 <= \$58 ;
+    neuron_7 <= \$59 ;
   always @(posedge clk)
-    first_1 <= \$59 ;
+    first_1 <= \$60 ;
   always @(posedge clk)
-    first_2 <= \$60 ;
+    first_2 <= \$61 ;
   always @(posedge clk)
-    first_3 <= \$61 ;
+    first_3 <= \$62 ;
   always @(posedge clk)
-    first_4 <= \$62 ;
+    first_4 <= \$63 ;
   always @(posedge clk)
-    first_5 <= \$63 ;
+    first_5 <= \$64 ;
   always @(posedge clk)
-    first_6 <= \$64 ;
+    first_6 <= \$65 ;
   always @(posedge clk)
-    is_offset_1 <= \$65 ;
+    is_offset_1 <= \$66 ;
   always @(posedge clk)
-    is_offset_2 <= \$66 ;
+    is_offset_2 <= \$67 ;
   always @(posedge clk)
-    is_offset_3 <= \$67 ;
+    is_offset_3 <= \$68 ;
   always @(posedge clk)
-    is_offset_4 <= \$68 ;
+    is_offset_4 <= \$69 ;
   always @(posedge clk)
-    is_offset_5 <= \$69 ;
+    is_offset_5 <= \$70 ;
   always @(posedge clk)
-    is_offset_6 <= \$70 ;
+    is_offset_6 <= \$71 ;
   always @(posedge clk)
-    is_offset_7 <= \$71 ;
+    is_offset_7 <= \$72 ;
   always @(posedge clk)
-    negative_1 <= \$72 ;
+    negative_1 <= \$73 ;
   always @(posedge clk)
-    negative_2 <= \$73 ;
+    negative_2 <= \$74 ;
   always @(posedge clk)
-    negative_3 <= \$74 ;
+    negative_3 <= \$75 ;
   always @(posedge clk)
-    negative_4 <= \$75 ;
+    negative_4 <= \$76 ;
   always @(posedge clk)
-    negative_5 <= \$76 ;
+    negative_5 <= \$77 ;
   always @(posedge clk)
-    negative_6 <= \$77 ;
+    negative_6 <= \$78 ;
   always @(posedge clk)
-    raw <= \$78 ;
+    raw <= \$79 ;
   always @(posedge clk)
-    magnitude <= \$79 ;
+    magnitude <= \$80 ;
   always @(posedge clk)
-    is_flat_1 <= \$80 ;
+    is_flat_1 <= \$81 ;
   always @(posedge clk)
-    \inside  <= \$81 ;
+    \inside  <= \$82 ;
   always @(posedge clk)
-    raw_2 <= \$82 ;
+    raw_2 <= \$83 ;
   always @(posedge clk)
-    base <= \$83 ;
+    base <= \$84 ;
   always @(posedge clk)
-    x <= \$84 ;
+    x <= \$85 ;
   always @(posedge clk)
-    y <= \$85 ;
+    y <= \$86 ;
   always @(posedge clk)
-    product <= \$86 ;
+    product <= \$87 ;
   always @(posedge clk)
-    base_4 <= \$87 ;
+    base_4 <= \$88 ;
   always @(posedge clk)
-    total <= \$88 ;
+    total <= \$89 ;
   always @(posedge clk)
-    rounded <= \$89 ;
+    rounded <= \$90 ;
   always @(posedge clk)
-    o_valid <= \$90 ;
+    o_valid <= \$91 ;
   always @(posedge clk)
-    o_word <= \$91 ;
+    o_word <= \$92 ;
   always @(posedge clk)
-    o_offset <= \$92 ;
+    o_offset <= \$93 ;
   always @(posedge clk)
-    saturated <= \$93 ;
+    saturated <= \$94 ;
   always @(posedge clk)
-    first_7_1 <= \$94 ;
+    first_7_1 <= \$95 ;
   always @(posedge clk)
-    changed <= \$95 ;
-  assign \$1  = - $signed(sum);
-  assign \$2  = sum[42] ? \$1  : { sum[42], sum };
-  assign \$3  = | magnitude[42:35];
-  assign \$4  = is_flat_1 ? 17'h1ffa8 : port__data;
+    changed <= \$96 ;
+  assign \$1  = valid ? neuron : 4'h0;
+  assign \$2  = - $signed(sum);
+  assign \$3  = sum[42] ? \$2  : { sum[42], sum };
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$45  = valid;
-    if (rst) begin
-      \$45  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$46  = valid_1;
+    \$46  = valid;
     if (rst) begin
       \$46  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$47  = valid_2;
+    \$47  = valid_1;
     if (rst) begin
       \$47  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$48  = valid_3;
+    \$48  = valid_2;
     if (rst) begin
       \$48  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$49  = valid_4;
+    \$49  = valid_3;
     if (rst) begin
       \$49  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$50  = valid_5;
+    \$50  = valid_4;
     if (rst) begin
       \$50  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$51  = valid_6;
+    \$51  = valid_5;
     if (rst) begin
       \$51  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$52  = neuron;
+    \$52  = valid_6;
     if (rst) begin
-      \$52  = 4'h0;
+      \$52  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$53  = neuron_1;
+    \$53  = \$1 ;
     if (rst) begin
       \$53  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$54  = neuron_2;
+    \$54  = neuron_1;
     if (rst) begin
       \$54  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$55  = neuron_3;
+    \$55  = neuron_2;
     if (rst) begin
       \$55  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$56  = neuron_4;
+    \$56  = neuron_3;
     if (rst) begin
       \$56  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$57  = neuron_5;
+    \$57  = neuron_4;
     if (rst) begin
       \$57  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$58  = neuron_6;
+    \$58  = neuron_5;
     if (rst) begin
       \$58  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$59  = first;
+    \$59  = neuron_6;
     if (rst) begin
-      \$59  = 1'h0;
+      \$59  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$60  = first_1;
+    \$60  = first;
     if (rst) begin
       \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$61  = first_2;
+    \$61  = first_1;
     if (rst) begin
       \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = first_3;
+    \$62  = first_2;
     if (rst) begin
       \$62  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$63  = first_4;
+    \$63  = first_3;
     if (rst) begin
       \$63  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$64  = first_5;
+    \$64  = first_4;
     if (rst) begin
       \$64  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$65  = is_offset;
+    \$65  = first_5;
     if (rst) begin
       \$65  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$66  = is_offset_1;
+    \$66  = is_offset;
     if (rst) begin
       \$66  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$67  = is_offset_2;
+    \$67  = is_offset_1;
     if (rst) begin
       \$67  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$68  = is_offset_3;
+    \$68  = is_offset_2;
     if (rst) begin
       \$68  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$69  = is_offset_4;
+    \$69  = is_offset_3;
     if (rst) begin
       \$69  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$70  = is_offset_5;
+    \$70  = is_offset_4;
     if (rst) begin
       \$70  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$71  = is_offset_6;
+    \$71  = is_offset_5;
     if (rst) begin
       \$71  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$72  = sum[42];
+    \$72  = is_offset_6;
     if (rst) begin
       \$72  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$73  = negative_1;
+    \$73  = sum[42];
     if (rst) begin
       \$73  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$74  = negative_2;
+    \$74  = negative_1;
     if (rst) begin
       \$74  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$75  = negative_3;
+    \$75  = negative_2;
     if (rst) begin
       \$75  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$76  = negative_4;
+    \$76  = negative_3;
     if (rst) begin
       \$76  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$77  = negative_5;
+    \$77  = negative_4;
     if (rst) begin
       \$77  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$78  = sum;
+    \$78  = negative_5;
     if (rst) begin
-      \$78  = 43'h00000000000;
+      \$78  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$79  = \$2 [42:0];
+    \$79  = sum;
     if (rst) begin
       \$79  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$80  = \$3 ;
+    \$80  = \$3 [42:0];
     if (rst) begin
-      \$80  = 1'h0;
+      \$80  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$81  = magnitude[31:0];
+    \$81  = \$4 ;
     if (rst) begin
-      \$81  = 32'd0;
+      \$81  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$82  = raw;
+    \$82  = magnitude[31:0];
     if (rst) begin
-      \$82  = 43'h00000000000;
+      \$82  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$83  = \$4 ;
+    \$83  = raw;
     if (rst) begin
-      \$83  = 17'h00000;
+      \$83  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$84  = \$5 ;
     if (rst) begin
-      \$84  = 43'h00000000000;
+      \$84  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$85  = \$6 ;
     if (rst) begin
-      \$85  = 16'h0000;
+      \$85  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$86  = { \$7 [58], \$7  };
+    \$86  = \$7 ;
     if (rst) begin
-      \$86  = 60'h000000000000000;
+      \$86  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$87  = base;
+    \$87  = { \$8 [58], \$8  };
     if (rst) begin
-      \$87  = 17'h00000;
+      \$87  = 60'h000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$88  = \$10 [60:0];
+    \$88  = base;
     if (rst) begin
-      \$88  = 61'h0000000000000000;
+      \$88  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$89  = \$19 ;
+    \$89  = \$11 [60:0];
     if (rst) begin
-      \$89  = 28'h0000000;
+      \$89  = 61'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$90  = valid_6;
+    \$90  = \$20 ;
     if (rst) begin
-      \$90  = 1'h0;
+      \$90  = 28'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$91  = \$32 ;
+    \$91  = valid_6;
     if (rst) begin
-      \$91  = 16'h0000;
+      \$91  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$92  = is_offset_6;
+    \$92  = \$33 ;
     if (rst) begin
-      \$92  = 1'h0;
+      \$92  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$93  = \$39 ;
+    \$93  = is_offset_6;
     if (rst) begin
       \$93  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$94  = first_6;
+    \$94  = \$40 ;
     if (rst) begin
       \$94  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$95  = changed;
-    if (clear) begin
-      \$95  = 1'h0;
-    end else if (\$42 ) begin
-      \$95  = 1'h1;
-    end
+    \$95  = first_6;
     if (rst) begin
       \$95  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$96  = changed;
+    if (clear) begin
+      \$96  = 1'h0;
+    end else if (\$43 ) begin
+      \$96  = 1'h1;
+    end
+    if (rst) begin
+      \$96  = 1'h0;
     end
   end
   assign port__addr = magnitude[34:32];
@@ -4569,7 +4571,7 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   assign previous_write__data = o_word;
   assign previous_write__en = o_valid;
   assign zero = is_flat_1;
-  assign \$8  = { 31'h00000000, base_4, 32'h00000000 };
+  assign \$9  = { 31'h00000000, base_4, 32'h00000000 };
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -5531,9 +5533,9 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   wire \$126 ;
   wire \$127 ;
   wire \$128 ;
-  wire [1:0] \$129 ;
+  wire \$129 ;
   wire \$13 ;
-  wire \$130 ;
+  wire [1:0] \$130 ;
   wire \$131 ;
   wire \$132 ;
   wire \$133 ;
@@ -5544,27 +5546,27 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   wire \$138 ;
   wire \$139 ;
   wire \$14 ;
-  wire [4:0] \$140 ;
-  wire \$141 ;
+  wire \$140 ;
+  wire [4:0] \$141 ;
   wire \$142 ;
   wire \$143 ;
-  wire [2:0] \$144 ;
-  wire \$145 ;
+  wire \$144 ;
+  wire [2:0] \$145 ;
   wire \$146 ;
   wire \$147 ;
   wire \$148 ;
   wire \$149 ;
   wire \$15 ;
-  wire [2:0] \$150 ;
-  wire \$151 ;
+  wire \$150 ;
+  wire [2:0] \$151 ;
   wire \$152 ;
   wire \$153 ;
-  wire [2:0] \$154 ;
-  wire [5:0] \$155 ;
-  wire \$156 ;
-  wire [4:0] \$157 ;
-  wire [7:0] \$158 ;
-  wire \$159 ;
+  wire \$154 ;
+  wire [2:0] \$155 ;
+  wire [5:0] \$156 ;
+  wire \$157 ;
+  wire [4:0] \$158 ;
+  wire [7:0] \$159 ;
   wire \$16 ;
   wire \$160 ;
   wire \$161 ;
@@ -5591,8 +5593,8 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   wire \$180 ;
   wire \$181 ;
   wire \$182 ;
-  wire [2:0] \$183 ;
-  wire \$184 ;
+  wire \$183 ;
+  wire [2:0] \$184 ;
   wire \$185 ;
   wire \$186 ;
   wire \$187 ;
@@ -5620,40 +5622,40 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   wire \$206 ;
   wire \$207 ;
   wire \$208 ;
-  wire [6:0] \$209 ;
+  wire \$209 ;
   wire \$21 ;
-  wire \$210 ;
-  wire [3:0] \$211 ;
-  wire \$212 ;
+  wire [6:0] \$210 ;
+  wire \$211 ;
+  wire [3:0] \$212 ;
   wire \$213 ;
-  wire [5:0] \$214 ;
-  wire \$215 ;
+  wire \$214 ;
+  wire [5:0] \$215 ;
   wire \$216 ;
   wire \$217 ;
   wire \$218 ;
   wire \$219 ;
   wire \$22 ;
   wire \$220 ;
-  wire [7:0] \$221 ;
-  wire [2:0] \$222 ;
-  wire [8:0] \$223 ;
-  wire [2:0] \$224 ;
-  wire [7:0] \$225 ;
-  wire \$226 ;
-  wire [3:0] \$227 ;
-  wire \$228 ;
+  wire \$221 ;
+  wire [7:0] \$222 ;
+  wire [2:0] \$223 ;
+  wire [8:0] \$224 ;
+  wire [2:0] \$225 ;
+  wire [7:0] \$226 ;
+  wire \$227 ;
+  wire [3:0] \$228 ;
   wire \$229 ;
   wire \$23 ;
-  wire [2:0] \$230 ;
-  wire \$231 ;
+  wire \$230 ;
+  wire [2:0] \$231 ;
   wire \$232 ;
-  wire [2:0] \$233 ;
-  wire [8:0] \$234 ;
-  wire \$235 ;
+  wire \$233 ;
+  wire [2:0] \$234 ;
+  wire [8:0] \$235 ;
   wire \$236 ;
   wire \$237 ;
-  wire [2:0] \$238 ;
-  wire \$239 ;
+  wire \$238 ;
+  wire [2:0] \$239 ;
   wire [3:0] \$24 ;
   wire \$240 ;
   wire \$241 ;
@@ -5663,12 +5665,12 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   wire \$245 ;
   wire \$246 ;
   wire \$247 ;
-  wire [3:0] \$248 ;
-  wire \$249 ;
+  wire \$248 ;
+  wire [3:0] \$249 ;
   wire [6:0] \$25 ;
   wire \$250 ;
-  wire [7:0] \$251 ;
-  wire \$252 ;
+  wire \$251 ;
+  wire [7:0] \$252 ;
   wire \$253 ;
   wire \$254 ;
   wire \$255 ;
@@ -5677,16 +5679,16 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   wire \$258 ;
   wire \$259 ;
   wire [7:0] \$26 ;
-  wire [8:0] \$260 ;
-  wire \$261 ;
+  wire \$260 ;
+  wire [8:0] \$261 ;
   wire \$262 ;
   wire \$263 ;
   wire \$264 ;
   wire \$265 ;
   wire \$266 ;
   wire \$267 ;
-  wire [8:0] \$268 ;
-  wire \$269 ;
+  wire \$268 ;
+  wire [8:0] \$269 ;
   wire [7:0] \$27 ;
   wire \$270 ;
   wire \$271 ;
@@ -5697,34 +5699,35 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   wire \$276 ;
   wire \$277 ;
   wire \$278 ;
-  wire [7:0] \$279 ;
+  wire \$279 ;
   wire [7:0] \$28 ;
-  wire [4:0] \$280 ;
-  wire \$281 ;
+  wire [7:0] \$280 ;
+  wire [4:0] \$281 ;
   wire \$282 ;
   wire \$283 ;
-  reg [5:0] \$284 ;
-  reg [2:0] \$285 ;
-  reg \$286 ;
-  reg [7:0] \$287 ;
-  reg [2:0] \$288 ;
-  reg [4:0] \$289 ;
+  wire \$284 ;
+  reg [5:0] \$285 ;
+  reg [2:0] \$286 ;
+  reg \$287 ;
+  reg [7:0] \$288 ;
+  reg [2:0] \$289 ;
   wire \$29 ;
-  reg [2:0] \$290 ;
-  reg [81:0] \$291 ;
-  reg [6:0] \$292 ;
-  reg [1:0] \$293 ;
+  reg [4:0] \$290 ;
+  reg [2:0] \$291 ;
+  reg [81:0] \$292 ;
+  reg [6:0] \$293 ;
   reg [1:0] \$294 ;
-  reg [7:0] \$295 ;
-  reg \$296 ;
-  reg [6:0] \$297 ;
-  reg \$298 ;
-  reg [4:0] \$299 ;
+  reg [1:0] \$295 ;
+  reg [7:0] \$296 ;
+  reg \$297 ;
+  reg [6:0] \$298 ;
+  reg \$299 ;
   wire [7:0] \$3 ;
   wire \$30 ;
   reg [4:0] \$300 ;
-  reg [6:0] \$301 ;
-  reg [4:0] \$302 ;
+  reg [4:0] \$301 ;
+  reg [6:0] \$302 ;
+  reg [4:0] \$303 ;
   wire \$31 ;
   wire \$32 ;
   wire \$33 ;
@@ -5736,53 +5739,53 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   wire \$39 ;
   wire [1:0] \$4 ;
   wire [2:0] \$40 ;
-  wire [8:0] \$41 ;
-  wire \$42 ;
+  wire \$41 ;
+  wire [5:0] \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  wire [6:0] \$45 ;
-  wire [9:0] \$46 ;
+  wire [5:0] \$44 ;
+  wire \$45 ;
+  wire \$46 ;
   wire \$47 ;
-  wire [5:0] \$48 ;
+  wire \$48 ;
   wire \$49 ;
   wire [2:0] \$5 ;
-  wire [5:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
-  wire \$53 ;
+  wire [7:0] \$53 ;
   wire \$54 ;
   wire \$55 ;
   wire \$56 ;
   wire \$57 ;
   wire \$58 ;
-  wire [7:0] \$59 ;
+  wire \$59 ;
   wire [3:0] \$6 ;
   wire \$60 ;
-  wire \$61 ;
+  wire [6:0] \$61 ;
   wire \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
-  wire \$66 ;
-  wire [6:0] \$67 ;
+  wire [2:0] \$66 ;
+  wire \$67 ;
   wire \$68 ;
-  wire \$69 ;
+  wire [7:0] \$69 ;
   wire [4:0] \$7 ;
   wire \$70 ;
   wire \$71 ;
-  wire [2:0] \$72 ;
+  wire [7:0] \$72 ;
   wire \$73 ;
   wire \$74 ;
-  wire [7:0] \$75 ;
+  wire \$75 ;
   wire \$76 ;
-  wire \$77 ;
-  wire [7:0] \$78 ;
+  wire [8:0] \$77 ;
+  wire \$78 ;
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire \$81 ;
-  wire \$82 ;
-  wire \$83 ;
+  wire [6:0] \$81 ;
+  wire [9:0] \$82 ;
+  wire [9:0] \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
@@ -5839,12 +5842,14 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   reg [1:0] \$signal$40  = 2'h0;
   wire [2:0] \$signal$42 ;
   wire [2:0] \$signal$45 ;
-  reg [7:0] \$signal$47  = 8'h00;
+  reg \$signal$49 ;
+  wire \$signal$50 ;
   reg \$signal$51 ;
-  reg [4:0] \$signal$52  = 5'h00;
-  reg [5:0] \$signal$58  = 6'h00;
-  reg [2:0] \$signal$59  = 3'h0;
-  reg [7:0] \$signal$61  = 8'h00;
+  reg [7:0] \$signal$52  = 8'h00;
+  reg [4:0] \$signal$53  = 5'h00;
+  reg [5:0] \$signal$59  = 6'h00;
+  reg [2:0] \$signal$60  = 3'h0;
+  reg [7:0] \$signal$62  = 8'h00;
   reg advance;
   wire batch_full;
   output [90:0] beat;
@@ -5903,37 +5908,6 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   reg emit;
   input emit_ready;
   wire emit_ready;
-  reg [4:0] fetch__addr = 5'h00;
-  wire [81:0] fetch__data;
-  wire [6:0] \fetch__data.column ;
-  wire [6:0] \fetch__data.count ;
-  wire [1:0] \fetch__data.drain ;
-  wire [2:0] \fetch__data.drain_count ;
-  wire [1:0] \fetch__data.drive ;
-  wire \fetch__data.end ;
-  wire [1:0] \fetch__data.feed ;
-  wire \fetch__data.first ;
-  wire [1:0] \fetch__data.groups ;
-  wire [2:0] \fetch__data.last_columns ;
-  wire [2:0] \fetch__data.last_rows ;
-  wire [3:0] \fetch__data.neuron ;
-  wire \fetch__data.op ;
-  wire \fetch__data.plane ;
-  wire [2:0] \fetch__data.rows ;
-  wire \fetch__data.save ;
-  wire [2:0] \fetch__data.shift ;
-  wire [2:0] \fetch__data.sigma ;
-  wire [1:0] \fetch__data.start ;
-  wire \fetch__data.store ;
-  wire [6:0] \fetch__data.stride ;
-  wire \fetch__data.sync ;
-  wire [2:0] \fetch__data.target ;
-  wire \fetch__data.target_plane ;
-  wire [2:0] \fetch__data.vector ;
-  wire [5:0] \fetch__data.wait ;
-  wire \fetch__data.wants_error ;
-  wire [7:0] \fetch__data.weight ;
-  reg \final ;
   wire [4:0] found_mask;
   output free_step;
   reg free_step;
@@ -5960,6 +5934,36 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   reg [1:0] phase;
   output phase_busy;
   reg phase_busy;
+  reg [4:0] port__addr = 5'h00;
+  wire [81:0] port__data;
+  wire [6:0] \port__data.column ;
+  wire [6:0] \port__data.count ;
+  wire [1:0] \port__data.drain ;
+  wire [2:0] \port__data.drain_count ;
+  wire [1:0] \port__data.drive ;
+  wire \port__data.end ;
+  wire [1:0] \port__data.feed ;
+  wire \port__data.first ;
+  wire [1:0] \port__data.groups ;
+  wire [2:0] \port__data.last_columns ;
+  wire [2:0] \port__data.last_rows ;
+  wire [3:0] \port__data.neuron ;
+  wire \port__data.op ;
+  wire \port__data.plane ;
+  wire [2:0] \port__data.rows ;
+  wire \port__data.save ;
+  wire [2:0] \port__data.shift ;
+  wire [2:0] \port__data.sigma ;
+  wire [1:0] \port__data.start ;
+  wire \port__data.store ;
+  wire [6:0] \port__data.stride ;
+  wire \port__data.sync ;
+  wire [2:0] \port__data.target ;
+  wire \port__data.target_plane ;
+  wire [2:0] \port__data.vector ;
+  wire [5:0] \port__data.wait ;
+  wire \port__data.wants_error ;
+  wire [7:0] \port__data.weight ;
   input [3:0] rate;
   wire [3:0] rate;
   wire [4:0] remaining_after;
@@ -5983,7 +5987,7 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   wire [2:0] \where$46 ;
   wire [6:0] word;
   reg working = 1'h0;
-  reg [81:0] schedule [24:0];
+  reg [81:0] schedule [31:0];
   initial begin
     schedule[0] = 82'h089008940046302000004;
     schedule[1] = 82'h079424b40045302020004;
@@ -6010,12 +6014,19 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
     schedule[22] = 82'h050002000605502000005;
     schedule[23] = 82'h050002020604c18440201;
     schedule[24] = 82'h250002023005614448441;
+    schedule[25] = 82'h000000000000000000000;
+    schedule[26] = 82'h000000000000000000000;
+    schedule[27] = 82'h000000000000000000000;
+    schedule[28] = 82'h000000000000000000000;
+    schedule[29] = 82'h000000000000000000000;
+    schedule[30] = 82'h000000000000000000000;
+    schedule[31] = 82'h000000000000000000000;
   end
   reg [81:0] _0_;
   always @(posedge clk) begin
-    _0_ <= schedule[fetch__addr];
+    _0_ <= schedule[port__addr];
   end
-  assign fetch__data = _0_;
+  assign port__data = _0_;
   assign \$1  = 1'h1 << slot;
   assign \$2  = working ? \$1  : 8'h00;
   assign \$3  = { 3'h0, \$signal$29  } | \$2 ;
@@ -6041,267 +6052,269 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   assign \$36  = ! \$signal$34 [0];
   assign \$37  = \$signal$34 [0] ? \$signal$37  : { 4'h0, \$signal$34 [67:65] };
   assign \$40  = \$39  ? 3'h5 : slot;
-  assign \$41  = \$signal$34 [18:11] + \$signal$47 ;
-  assign \$43  = ! \$signal$34 [2:1];
-  assign \$44  = \$42  | \$43 ;
-  assign \$45  = \$44  ? word : 7'h00;
-  assign \$46  = \$41  + \$45 ;
-  assign \$47  = ! \$signal$34 [3];
-  assign \$48  = \$signal$34 [3] ? { \sample$33 , \$19 [2:0] } : { \where$43 , \$28 [2:0] };
+  assign \$41  = ! \$signal$34 [3];
+  assign \$42  = \$signal$34 [3] ? { \sample$33 , \$19 [2:0] } : { \where$43 , \$28 [2:0] };
+  assign \$43  = ! \$signal$34 [3];
+  assign \$44  = \$signal$34 [3] ? { \where$43 , \$28 [2:0] } : { \sample$33 , \$19 [2:0] };
+  assign \$45  = ! \$signal$34 [3];
+  assign \$47  = \$signal$34 [2:1] == 2'h2;
   assign \$49  = ! \$signal$34 [3];
-  assign \$50  = \$signal$34 [3] ? { \where$43 , \$28 [2:0] } : { \sample$33 , \$19 [2:0] };
-  assign \$51  = ! \$signal$34 [3];
-  assign \$53  = \$signal$34 [2:1] == 2'h2;
-  assign \$55  = ! \$signal$34 [3];
-  assign \$56  = ! \$signal$34 [3];
-  assign \$58  = \$54  ? \$55  : \$57 ;
-  assign \$59  = \$signal$34 [53:47] + column;
-  assign \$60  = ! \$signal$34 [0];
-  assign \$61  = \$signal$34 [2:1] == 2'h2;
-  assign \$62  = \$60  & \$61 ;
-  assign \$63  = ! \$signal$34 [0];
-  assign \$64  = \$signal$34 [2:1] == 2'h3;
-  assign \$65  = \$63  & \$64 ;
-  assign \$66  = ! nonzero;
-  assign \$67  = \$66  ? 7'h01 : nonzero;
+  assign \$50  = ! \$signal$34 [3];
+  assign \$52  = \$48  ? \$49  : \$51 ;
+  assign \$53  = \$signal$34 [53:47] + column;
+  assign \$54  = ! \$signal$34 [0];
+  assign \$55  = \$signal$34 [2:1] == 2'h2;
+  assign \$56  = \$54  & \$55 ;
+  assign \$57  = ! \$signal$34 [0];
+  assign \$58  = \$signal$34 [2:1] == 2'h3;
+  assign \$59  = \$57  & \$58 ;
+  assign \$60  = ! nonzero;
+  assign \$61  = \$60  ? 7'h01 : nonzero;
   assign turned = rotate == 2'h3;
-  assign \$68  = ! \$signal$34 [0];
-  assign \$69  = \$signal$34 [2:1] == 1'h1;
-  assign \$70  = \$68  & \$69 ;
-  assign \$72  = \$signal$34 [34:33] - 1'h1;
-  assign \$73  = \$signal$40  == \$72 ;
-  assign \$74  = \$73  & turned;
-  assign \$75  = count - 1'h1;
-  assign \$76  = \$signal$37  == \$75 ;
-  assign \$77  = \$76  & half;
-  assign \$78  = count - 1'h1;
-  assign \$79  = \$signal$37  == \$78 ;
-  assign \$80  = ! \$signal$34 [0];
+  assign \$62  = ! \$signal$34 [0];
+  assign \$63  = \$signal$34 [2:1] == 1'h1;
+  assign \$64  = \$62  & \$63 ;
+  assign \$66  = \$signal$34 [34:33] - 1'h1;
+  assign \$67  = \$signal$40  == \$66 ;
+  assign \$68  = \$67  & turned;
+  assign \$69  = count - 1'h1;
+  assign \$70  = \$signal$37  == \$69 ;
+  assign \$71  = \$70  & half;
+  assign \$72  = count - 1'h1;
+  assign \$73  = \$signal$37  == \$72 ;
+  assign \$74  = ! \$signal$34 [0];
+  assign \$77  = \$signal$34 [18:11] + \$signal$52 ;
+  assign \$79  = ! \$signal$34 [2:1];
+  assign \$80  = \$78  | \$79 ;
+  assign \$81  = \$80  ? word : 7'h00;
+  assign \$82  = \$77  + \$81 ;
+  assign \$83  = \$signal$50  ? \$82  : 10'h000;
   assign \$85  = ! \$signal$34 [0];
   assign \$86  = \$signal$34 [2:1] == 1'h1;
   assign \$87  = \$85  & \$86 ;
   assign \$88  = ! \$signal$34 [0];
   assign \$89  = \$signal$34 [2:1] == 2'h2;
   assign \$90  = \$88  & \$89 ;
-  assign \$91  = ! \$signal$34 [0];
-  assign \$92  = \$signal$34 [2:1] == 2'h3;
-  assign \$93  = ! \$signal$34 [0];
-  assign \$94  = \$signal$34 [2:1] == 2'h2;
-  assign \$95  = \$93  & \$94 ;
-  assign \$96  = ! nonzero;
-  assign \$97  = \$95  & \$96 ;
-  assign \$98  = \$92  | \$97 ;
-  assign \$99  = \$91  & \$98 ;
-  assign \$101  = \$signal$35  == \$signal$52 ;
-  assign \$102  = \$100  & \$101 ;
-  assign \$103  = ! \$signal$34 [0];
-  assign \$104  = \$signal$34 [55:54] == 1'h1;
-  assign \$105  = \$103  & \$104 ;
-  assign \$106  = ! \$signal$37 ;
-  assign \$107  = \$105  & \$106 ;
-  assign \$108  = ! rotate;
-  assign \$109  = \$107  & \$108 ;
-  assign \$110  = ! \$signal$40 ;
-  assign \$111  = \$109  & \$110 ;
-  assign \$112  = \$102  | \$111 ;
-  assign \$113  = ! \$signal$34 [0];
-  assign \$114  = \$signal$34 [55:54] == 2'h2;
-  assign \$115  = \$113  & \$114 ;
-  assign \$116  = ! \$signal$37 ;
-  assign \$117  = \$115  & \$116 ;
-  assign \$118  = ! rotate;
-  assign \$119  = \$117  & \$118 ;
-  assign \$120  = ! \$signal$40 ;
-  assign \$121  = \$119  & \$120 ;
-  assign \$122  = ! \$signal$34 [0];
-  assign \$123  = \$signal$51  & \$122 ;
-  assign \$124  = \$123  & \final ;
-  assign \$125  = \$124  & \$signal$34 [56];
-  assign \$126  = ! \$signal$34 [0];
-  assign \$127  = \$signal$51  & \$126 ;
-  assign \$128  = \$127  & \final ;
-  assign \$129  = \$128  ? \$signal$34 [60:59] : 2'h0;
-  assign \$134  = ~ half;
-  assign \$140  = \$signal$34 [46:44] + rate;
-  assign \$141  = ! \$signal$34 [0];
-  assign \$142  = \$signal$34 [2:1] == 1'h1;
-  assign \$143  = \$141  & \$142 ;
-  assign \$144  = \$143  ? \$signal$34 [40:38] : 3'h4;
-  assign \$145  = ! \$signal$34 [0];
-  assign \$146  = \$signal$34 [2:1] == 1'h1;
-  assign \$147  = \$145  & \$146 ;
-  assign \$149  = \$147  | \$148 ;
-  assign \$150  = \$signal$34 [34:33] - 1'h1;
-  assign \$151  = \$signal$40  == \$150 ;
-  assign \$152  = ~ \$151 ;
-  assign \$153  = \$149  & \$152 ;
-  assign \$154  = \$153  ? 3'h4 : \$signal$34 [37:35];
-  assign \$155  = \$signal$35  - 1'h1;
-  assign remaining_after = \$signal$35  & \$155 [4:0];
-  assign \$156  = \$signal$34 [2:1] == 2'h2;
-  assign \$157  = \$156  ? mask : 5'h1f;
-  assign found_mask = \$signal$29  & \$157 ;
-  assign \$158  = scan + advance;
-  assign \$160  = ! remaining_after;
-  assign \$161  = \$159  & \$160 ;
-  assign \$162  = ~ hold;
-  assign \$163  = loaded & \$162 ;
-  assign \$164  = ~ \$signal$34 [74];
-  assign \$165  = ! \$signal$58 ;
-  assign \$166  = \$164  | \$165 ;
-  assign \$167  = | \$signal$37 ;
-  assign \$168  = \$166  | \$167 ;
-  assign \$169  = | rotate;
-  assign \$170  = \$168  | \$169 ;
-  assign \$171  = | \$signal$40 ;
-  assign \$172  = \$170  | \$171 ;
-  assign \$173  = \$172  | half;
-  assign \$174  = ~ \final ;
-  assign \$175  = ! \$signal$34 [60:59];
-  assign \$176  = \$174  | \$175 ;
-  assign \$177  = ! \$signal$59 ;
-  assign \$178  = \$176  | \$177 ;
-  assign \$179  = \$173  & \$178 ;
-  assign \$180  = ~ element;
-  assign \$181  = ! remaining_after;
-  assign \$182  = element & \$181 ;
-  assign \$183  = \$signal$34 [34:33] - 1'h1;
-  assign \$184  = \$signal$40  == \$183 ;
-  assign \$185  = \$182  & \$184 ;
-  assign \$186  = \$180  | \$185 ;
-  assign \$187  = ! found_mask;
-  assign \$188  = scan == \$signal$34 [32:26];
-  assign \$189  = ~ \$188 ;
-  assign \$190  = \$187  & \$189 ;
-  assign \$191  = scan == \$signal$34 [32:26];
-  assign \$192  = ! \$signal$58 ;
-  assign \$193  = ! \$signal$32 ;
-  assign \$194  = \$signal$32  == 1'h1;
-  assign \$195  = \$193  | \$194 ;
-  assign \$196  = \$signal$32  == 3'h4;
-  assign \$197  = \$signal$32  == 3'h5;
-  assign \$198  = \$196  | \$197 ;
-  assign \$199  = \$signal$32  == 3'h7;
-  assign \$200  = ! control_state;
-  assign \$201  = control_state == 1'h1;
-  assign \$202  = control_state == 2'h2;
-  assign \$203  = control_state == 2'h3;
-  assign \$204  = control_state == 3'h4;
-  assign \$205  = control_state == 3'h5;
-  assign \$206  = control_state == 3'h6;
-  assign \$207  = control_state == 3'h7;
-  assign \$208  = | \$signal$58 ;
-  assign \$209  = \$signal$58  - 1'h1;
-  assign \$210  = | \$signal$59 ;
-  assign \$211  = \$signal$59  - 1'h1;
-  assign \$212  = ~ hold;
-  assign \$213  = loaded & \$212 ;
-  assign \$214  = fetch__addr + 1'h1;
-  assign \$217  = ! \$signal$34 [0];
-  assign \$218  = \$signal$34 [2:1] == 1'h1;
-  assign \$219  = \$217  & \$218 ;
-  assign \$220  = ~ half;
-  assign \$221  = \$signal$37  + half;
-  assign \$222  = \$signal$40  + 1'h1;
-  assign \$223  = \$signal$47  + \$signal$34 [25:19];
-  assign \$224  = rotate + 1'h1;
-  assign \$225  = \$signal$37  + 1'h1;
-  assign \$226  = | \$signal$34 [60:59];
-  assign \$227  = \$signal$34 [63:61] - 1'h1;
-  assign \$228  = \$signal$34 [80:75] >= \$signal$58 ;
-  assign \$229  = | remaining_after;
-  assign \$230  = \$signal$34 [34:33] - 1'h1;
-  assign \$231  = \$signal$40  == \$230 ;
-  assign \$232  = ~ \$231 ;
-  assign \$233  = \$signal$40  + 1'h1;
-  assign \$234  = \$signal$47  + \$signal$34 [25:19];
-  assign \$235  = ~ element;
-  assign \$236  = ! remaining_after;
-  assign \$237  = element & \$236 ;
-  assign \$238  = \$signal$34 [34:33] - 1'h1;
-  assign \$239  = \$signal$40  == \$238 ;
-  assign \$240  = \$237  & \$239 ;
-  assign \$241  = \$235  | \$240 ;
-  assign \$242  = ! found_mask;
-  assign \$243  = scan == \$signal$34 [32:26];
-  assign \$244  = ~ \$243 ;
-  assign \$245  = \$242  & \$244 ;
-  assign \$246  = scan == \$signal$34 [32:26];
-  assign \$247  = | \$signal$34 [60:59];
-  assign \$248  = \$signal$34 [63:61] - 1'h1;
-  assign \$249  = \$signal$34 [80:75] >= \$signal$58 ;
-  assign \$250  = | found_mask;
-  assign \$251  = scan + advance;
-  assign \$252  = ! \$signal$58 ;
-  assign \$253  = ! \$signal$32 ;
-  assign \$254  = \$signal$32  == 1'h1;
-  assign \$255  = \$253  | \$254 ;
-  assign \$256  = \$signal$61  == 4'ha;
-  assign \$257  = ~ changed;
-  assign \$258  = \$256  | \$257 ;
-  assign \$259  = ~ \$258 ;
-  assign \$260  = \$signal$61  + 1'h1;
-  assign \$261  = \$signal$32  == 3'h4;
-  assign \$262  = \$signal$32  == 3'h5;
-  assign \$263  = \$261  | \$262 ;
-  assign \$264  = \$signal$61  == 4'h8;
-  assign \$265  = ~ changed;
-  assign \$266  = \$264  | \$265 ;
-  assign \$267  = ~ \$266 ;
-  assign \$268  = \$signal$61  + 1'h1;
-  assign \$269  = \$signal$32  == 2'h2;
-  assign \$270  = \$signal$32  == 2'h3;
-  assign \$271  = \$269  | \$270 ;
-  assign \$272  = \$signal$32  == 3'h4;
-  assign \$273  = \$signal$32  == 3'h5;
-  assign \$274  = \$272  | \$273 ;
-  assign \$275  = \$signal$61  == 4'h8;
-  assign \$276  = ~ changed;
-  assign \$277  = \$275  | \$276 ;
-  assign \$278  = \$274  & \$277 ;
-  assign \$279  = 1'h1 << slot;
-  assign \$280  = \$signal$29  | \$279 [4:0];
-  assign \$281  = \$signal$32  == 3'h7;
-  assign \$282  = \$signal$32  == 2'h2;
-  assign \$283  = batch_full | close;
-  always @(posedge clk)
-    \$signal$58  <= \$284 ;
+  assign \$91  = \$90  & \$signal$50 ;
+  assign \$92  = ! \$signal$34 [0];
+  assign \$93  = \$signal$34 [2:1] == 2'h3;
+  assign \$94  = ! \$signal$34 [0];
+  assign \$95  = \$signal$34 [2:1] == 2'h2;
+  assign \$96  = \$94  & \$95 ;
+  assign \$97  = ! nonzero;
+  assign \$98  = \$96  & \$97 ;
+  assign \$99  = \$93  | \$98 ;
+  assign \$100  = \$92  & \$99 ;
+  assign \$102  = \$signal$35  == \$signal$53 ;
+  assign \$103  = \$101  & \$102 ;
+  assign \$104  = ! \$signal$34 [0];
+  assign \$105  = \$signal$34 [55:54] == 1'h1;
+  assign \$106  = \$104  & \$105 ;
+  assign \$107  = ! \$signal$37 ;
+  assign \$108  = \$106  & \$107 ;
+  assign \$109  = ! rotate;
+  assign \$110  = \$108  & \$109 ;
+  assign \$111  = ! \$signal$40 ;
+  assign \$112  = \$110  & \$111 ;
+  assign \$113  = \$103  | \$112 ;
+  assign \$114  = ! \$signal$34 [0];
+  assign \$115  = \$signal$34 [55:54] == 2'h2;
+  assign \$116  = \$114  & \$115 ;
+  assign \$117  = ! \$signal$37 ;
+  assign \$118  = \$116  & \$117 ;
+  assign \$119  = ! rotate;
+  assign \$120  = \$118  & \$119 ;
+  assign \$121  = ! \$signal$40 ;
+  assign \$122  = \$120  & \$121 ;
+  assign \$123  = ! \$signal$34 [0];
+  assign \$124  = \$signal$51  & \$123 ;
+  assign \$125  = \$124  & \$signal$49 ;
+  assign \$126  = \$125  & \$signal$34 [56];
+  assign \$127  = ! \$signal$34 [0];
+  assign \$128  = \$signal$51  & \$127 ;
+  assign \$129  = \$128  & \$signal$49 ;
+  assign \$130  = \$129  ? \$signal$34 [60:59] : 2'h0;
+  assign \$135  = ~ half;
+  assign \$141  = \$signal$34 [46:44] + rate;
+  assign \$142  = ! \$signal$34 [0];
+  assign \$143  = \$signal$34 [2:1] == 1'h1;
+  assign \$144  = \$142  & \$143 ;
+  assign \$145  = \$144  ? \$signal$34 [40:38] : 3'h4;
+  assign \$146  = ! \$signal$34 [0];
+  assign \$147  = \$signal$34 [2:1] == 1'h1;
+  assign \$148  = \$146  & \$147 ;
+  assign \$150  = \$148  | \$149 ;
+  assign \$151  = \$signal$34 [34:33] - 1'h1;
+  assign \$152  = \$signal$40  == \$151 ;
+  assign \$153  = ~ \$152 ;
+  assign \$154  = \$150  & \$153 ;
+  assign \$155  = \$154  ? 3'h4 : \$signal$34 [37:35];
+  assign \$156  = \$signal$35  - 1'h1;
+  assign remaining_after = \$signal$35  & \$156 [4:0];
+  assign \$157  = \$signal$34 [2:1] == 2'h2;
+  assign \$158  = \$157  ? mask : 5'h1f;
+  assign found_mask = \$signal$29  & \$158 ;
+  assign \$159  = scan + advance;
+  assign \$161  = ! remaining_after;
+  assign \$162  = \$160  & \$161 ;
+  assign \$163  = ~ hold;
+  assign \$164  = loaded & \$163 ;
+  assign \$165  = ~ \$signal$34 [74];
+  assign \$166  = ! \$signal$59 ;
+  assign \$167  = \$165  | \$166 ;
+  assign \$168  = | \$signal$37 ;
+  assign \$169  = \$167  | \$168 ;
+  assign \$170  = | rotate;
+  assign \$171  = \$169  | \$170 ;
+  assign \$172  = | \$signal$40 ;
+  assign \$173  = \$171  | \$172 ;
+  assign \$174  = \$173  | half;
+  assign \$175  = ~ \$signal$49 ;
+  assign \$176  = ! \$signal$34 [60:59];
+  assign \$177  = \$175  | \$176 ;
+  assign \$178  = ! \$signal$60 ;
+  assign \$179  = \$177  | \$178 ;
+  assign \$180  = \$174  & \$179 ;
+  assign \$181  = ~ element;
+  assign \$182  = ! remaining_after;
+  assign \$183  = element & \$182 ;
+  assign \$184  = \$signal$34 [34:33] - 1'h1;
+  assign \$185  = \$signal$40  == \$184 ;
+  assign \$186  = \$183  & \$185 ;
+  assign \$187  = \$181  | \$186 ;
+  assign \$188  = ! found_mask;
+  assign \$189  = scan == \$signal$34 [32:26];
+  assign \$190  = ~ \$189 ;
+  assign \$191  = \$188  & \$190 ;
+  assign \$192  = scan == \$signal$34 [32:26];
+  assign \$193  = ! \$signal$59 ;
+  assign \$194  = ! \$signal$32 ;
+  assign \$195  = \$signal$32  == 1'h1;
+  assign \$196  = \$194  | \$195 ;
+  assign \$197  = \$signal$32  == 3'h4;
+  assign \$198  = \$signal$32  == 3'h5;
+  assign \$199  = \$197  | \$198 ;
+  assign \$200  = \$signal$32  == 3'h7;
+  assign \$201  = ! control_state;
+  assign \$202  = control_state == 1'h1;
+  assign \$203  = control_state == 2'h2;
+  assign \$204  = control_state == 2'h3;
+  assign \$205  = control_state == 3'h4;
+  assign \$206  = control_state == 3'h5;
+  assign \$207  = control_state == 3'h6;
+  assign \$208  = control_state == 3'h7;
+  assign \$209  = | \$signal$59 ;
+  assign \$210  = \$signal$59  - 1'h1;
+  assign \$211  = | \$signal$60 ;
+  assign \$212  = \$signal$60  - 1'h1;
+  assign \$213  = ~ hold;
+  assign \$214  = loaded & \$213 ;
+  assign \$215  = port__addr + 1'h1;
+  assign \$218  = ! \$signal$34 [0];
+  assign \$219  = \$signal$34 [2:1] == 1'h1;
+  assign \$220  = \$218  & \$219 ;
+  assign \$221  = ~ half;
+  assign \$222  = \$signal$37  + half;
+  assign \$223  = \$signal$40  + 1'h1;
+  assign \$224  = \$signal$52  + \$signal$34 [25:19];
+  assign \$225  = rotate + 1'h1;
+  assign \$226  = \$signal$37  + 1'h1;
+  assign \$227  = | \$signal$34 [60:59];
+  assign \$228  = \$signal$34 [63:61] - 1'h1;
+  assign \$229  = \$signal$34 [80:75] >= \$signal$59 ;
+  assign \$230  = | remaining_after;
+  assign \$231  = \$signal$34 [34:33] - 1'h1;
+  assign \$232  = \$signal$40  == \$231 ;
+  assign \$233  = ~ \$232 ;
+  assign \$234  = \$signal$40  + 1'h1;
+  assign \$235  = \$signal$52  + \$signal$34 [25:19];
+  assign \$236  = ~ element;
+  assign \$237  = ! remaining_after;
+  assign \$238  = element & \$237 ;
+  assign \$239  = \$signal$34 [34:33] - 1'h1;
+  assign \$240  = \$signal$40  == \$239 ;
+  assign \$241  = \$238  & \$240 ;
+  assign \$242  = \$236  | \$241 ;
+  assign \$243  = ! found_mask;
+  assign \$244  = scan == \$signal$34 [32:26];
+  assign \$245  = ~ \$244 ;
+  assign \$246  = \$243  & \$245 ;
+  assign \$247  = scan == \$signal$34 [32:26];
+  assign \$248  = | \$signal$34 [60:59];
+  assign \$249  = \$signal$34 [63:61] - 1'h1;
+  assign \$250  = \$signal$34 [80:75] >= \$signal$59 ;
+  assign \$251  = | found_mask;
+  assign \$252  = scan + advance;
+  assign \$253  = ! \$signal$59 ;
+  assign \$254  = ! \$signal$32 ;
+  assign \$255  = \$signal$32  == 1'h1;
+  assign \$256  = \$254  | \$255 ;
+  assign \$257  = \$signal$62  == 4'ha;
+  assign \$258  = ~ changed;
+  assign \$259  = \$257  | \$258 ;
+  assign \$260  = ~ \$259 ;
+  assign \$261  = \$signal$62  + 1'h1;
+  assign \$262  = \$signal$32  == 3'h4;
+  assign \$263  = \$signal$32  == 3'h5;
+  assign \$264  = \$262  | \$263 ;
+  assign \$265  = \$signal$62  == 4'h8;
+  assign \$266  = ~ changed;
+  assign \$267  = \$265  | \$266 ;
+  assign \$268  = ~ \$267 ;
+  assign \$269  = \$signal$62  + 1'h1;
+  assign \$270  = \$signal$32  == 2'h2;
+  assign \$271  = \$signal$32  == 2'h3;
+  assign \$272  = \$270  | \$271 ;
+  assign \$273  = \$signal$32  == 3'h4;
+  assign \$274  = \$signal$32  == 3'h5;
+  assign \$275  = \$273  | \$274 ;
+  assign \$276  = \$signal$62  == 4'h8;
+  assign \$277  = ~ changed;
+  assign \$278  = \$276  | \$277 ;
+  assign \$279  = \$275  & \$278 ;
+  assign \$280  = 1'h1 << slot;
+  assign \$281  = \$signal$29  | \$280 [4:0];
+  assign \$282  = \$signal$32  == 3'h7;
+  assign \$283  = \$signal$32  == 2'h2;
+  assign \$284  = batch_full | close;
   always @(posedge clk)
     \$signal$59  <= \$285 ;
   always @(posedge clk)
-    working <= \$286 ;
+    \$signal$60  <= \$286 ;
   always @(posedge clk)
-    \$signal$61  <= \$287 ;
+    working <= \$287 ;
   always @(posedge clk)
-    \$signal$32  <= \$288 ;
+    \$signal$62  <= \$288 ;
   always @(posedge clk)
-    fetch__addr <= \$289 ;
+    \$signal$32  <= \$289 ;
   always @(posedge clk)
-    control_state <= \$290 ;
+    port__addr <= \$290 ;
   always @(posedge clk)
-    \$signal$34  <= \$291 ;
+    control_state <= \$291 ;
   always @(posedge clk)
-    \$signal$37  <= \$292 ;
+    \$signal$34  <= \$292 ;
   always @(posedge clk)
-    rotate <= \$293 ;
+    \$signal$37  <= \$293 ;
   always @(posedge clk)
-    \$signal$40  <= \$294 ;
+    rotate <= \$294 ;
   always @(posedge clk)
-    \$signal$47  <= \$295 ;
+    \$signal$40  <= \$295 ;
   always @(posedge clk)
-    half <= \$296 ;
+    \$signal$52  <= \$296 ;
   always @(posedge clk)
-    scan <= \$297 ;
+    half <= \$297 ;
   always @(posedge clk)
-    element <= \$298 ;
+    scan <= \$298 ;
   always @(posedge clk)
-    \$signal$35  <= \$299 ;
+    element <= \$299 ;
   always @(posedge clk)
-    \$signal$52  <= \$300 ;
+    \$signal$35  <= \$300 ;
   always @(posedge clk)
-    column <= \$301 ;
+    \$signal$53  <= \$301 ;
   always @(posedge clk)
-    \$signal$29  <= \$302 ;
+    column <= \$302 ;
+  always @(posedge clk)
+    \$signal$29  <= \$303 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
@@ -6346,26 +6359,26 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     count = \$signal$34 [32:26];
-    if (\$62 ) begin
-      count = \$67 ;
-    end else if (\$65 ) begin
+    if (\$56 ) begin
+      count = \$61 ;
+    end else if (\$59 ) begin
       count = 7'h01;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
-    if (\$70 ) begin
-      \final  = \$74 ;
-    end else if (\$71 ) begin
-      \final  = \$77 ;
+    if (\$64 ) begin
+      \$signal$49  = \$68 ;
+    end else if (\$65 ) begin
+      \$signal$49  = \$71 ;
     end else begin
-      \final  = \$79 ;
+      \$signal$49  = \$73 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    mask_index = \$158 [5:0];
+    mask_index = \$159 [5:0];
     casez (control_state)
       3'h0:
           /* empty */;
@@ -6388,7 +6401,7 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
     take = 1'h0;
     casez (control_state)
       3'h0:
-          if (\$163 ) begin
+          if (\$164 ) begin
             take = 1'h1;
           end
     endcase
@@ -6432,7 +6445,7 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h2:
           /* empty */;
       3'h4:
-          \$signal$51  = \$179 ;
+          \$signal$51  = \$180 ;
       3'h3:
           \$signal$51  = element;
     endcase
@@ -6450,13 +6463,13 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h4:
           /* empty */;
       3'h3:
-          if (\$186 ) begin
+          if (\$187 ) begin
             (* full_case = 32'd1 *)
-            if (\$191 ) begin
+            if (\$192 ) begin
             end else begin
               advance = 1'h1;
             end
-          end else if (\$190 ) begin
+          end else if (\$191 ) begin
             advance = 1'h1;
           end
     endcase
@@ -6476,8 +6489,8 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
           /* empty */;
       3'h5:
-          if (\$192 ) begin
-            if (\$195 ) begin
+          if (\$193 ) begin
+            if (\$196 ) begin
               free_step = 1'h1;
             end
           end
@@ -6498,8 +6511,8 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
           /* empty */;
       3'h5:
-          if (\$192 ) begin
-            if (\$198 ) begin
+          if (\$193 ) begin
+            if (\$199 ) begin
               nudged_step = 1'h1;
             end
           end
@@ -6520,8 +6533,8 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
           /* empty */;
       3'h5:
-          if (\$192 ) begin
-            if (\$199 ) begin
+          if (\$193 ) begin
+            if (\$200 ) begin
               update = 1'h1;
             end
           end
@@ -6571,43 +6584,9 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$284  = \$signal$58 ;
-    if (\$208 ) begin
-      \$284  = \$209 [5:0];
-    end
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\final ) begin
-              if (\$228 ) begin
-                \$284  = \$signal$34 [80:75];
-              end
-            end
-          end
-      3'h3:
-          if (\$241 ) begin
-            if (\$246 ) begin
-              if (\$249 ) begin
-                \$284  = \$signal$34 [80:75];
-              end
-            end
-          end
-    endcase
-    if (rst) begin
-      \$284  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$285  = \$signal$59 ;
-    if (\$210 ) begin
-      \$285  = \$211 [2:0];
+    if (\$209 ) begin
+      \$285  = \$210 [5:0];
     end
     casez (control_state)
       3'h0:
@@ -6618,32 +6597,66 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
           /* empty */;
       3'h4:
           if (\$signal$51 ) begin
-            if (\final ) begin
-              if (\$226 ) begin
-                \$285  = \$227 [2:0];
+            if (\$signal$49 ) begin
+              if (\$229 ) begin
+                \$285  = \$signal$34 [80:75];
               end
             end
           end
       3'h3:
-          if (\$241 ) begin
-            if (\$246 ) begin
-              if (\$247 ) begin
-                \$285  = \$248 [2:0];
+          if (\$242 ) begin
+            if (\$247 ) begin
+              if (\$250 ) begin
+                \$285  = \$signal$34 [80:75];
               end
             end
           end
     endcase
     if (rst) begin
-      \$285  = 3'h0;
+      \$285  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$286  = working;
+    \$286  = \$signal$60 ;
+    if (\$211 ) begin
+      \$286  = \$212 [2:0];
+    end
     casez (control_state)
       3'h0:
-          if (\$213 ) begin
-            \$286  = 1'h1;
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          if (\$signal$51 ) begin
+            if (\$signal$49 ) begin
+              if (\$227 ) begin
+                \$286  = \$228 [2:0];
+              end
+            end
+          end
+      3'h3:
+          if (\$242 ) begin
+            if (\$247 ) begin
+              if (\$248 ) begin
+                \$286  = \$249 [2:0];
+              end
+            end
+          end
+    endcase
+    if (rst) begin
+      \$286  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$287  = working;
+    casez (control_state)
+      3'h0:
+          if (\$214 ) begin
+            \$287  = 1'h1;
           end
       3'h1:
           /* empty */;
@@ -6654,29 +6667,29 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
           /* empty */;
       3'h5:
-          if (\$252 ) begin
-            if (\$278 ) begin
-              \$286  = 1'h0;
+          if (\$253 ) begin
+            if (\$279 ) begin
+              \$287  = 1'h0;
             end
           end
       3'h6:
           if (emit_ready) begin
-            if (\$282 ) begin
-              \$286  = 1'h0;
+            if (\$283 ) begin
+              \$287  = 1'h0;
             end
           end
     endcase
     if (rst) begin
-      \$286  = 1'h0;
+      \$287  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$287  = \$signal$61 ;
+    \$288  = \$signal$62 ;
     casez (control_state)
       3'h0:
-          if (\$213 ) begin
-            \$287  = 8'h01;
+          if (\$214 ) begin
+            \$288  = 8'h01;
           end
       3'h1:
           /* empty */;
@@ -6687,39 +6700,39 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
           /* empty */;
       3'h5:
-          if (\$252 ) begin
-            if (\$255 ) begin
-              if (\$259 ) begin
-                \$287  = \$260 [7:0];
+          if (\$253 ) begin
+            if (\$256 ) begin
+              if (\$260 ) begin
+                \$288  = \$261 [7:0];
               end
             end
-            if (\$263 ) begin
-              if (\$267 ) begin
-                \$287  = \$268 [7:0];
+            if (\$264 ) begin
+              if (\$268 ) begin
+                \$288  = \$269 [7:0];
               end
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$282 ) begin
+            if (\$283 ) begin
             end else begin
-              \$287  = 8'h01;
+              \$288  = 8'h01;
             end
           end
     endcase
     if (rst) begin
-      \$287  = 8'h00;
+      \$288  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$288  = \$signal$32 ;
+    \$289  = \$signal$32 ;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
-          if (\$213 ) begin
-            \$288  = 3'h0;
+          if (\$214 ) begin
+            \$289  = 3'h0;
           end
       3'h1:
           /* empty */;
@@ -6730,250 +6743,223 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
           /* empty */;
       3'h5:
-          if (\$252 ) begin
-            if (\$255 ) begin
+          if (\$253 ) begin
+            if (\$256 ) begin
               (* full_case = 32'd1 *)
-              if (\$259 ) begin
-                \$288  = 3'h1;
+              if (\$260 ) begin
+                \$289  = 3'h1;
               end else if (learn) begin
-                \$288  = 3'h3;
+                \$289  = 3'h3;
               end else begin
-                \$288  = 3'h2;
+                \$289  = 3'h2;
               end
             end
-            if (\$263 ) begin
-              if (\$267 ) begin
-                \$288  = 3'h5;
+            if (\$264 ) begin
+              if (\$268 ) begin
+                \$289  = 3'h5;
               end
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$282 ) begin
+            if (\$283 ) begin
             end else begin
-              \$288  = 3'h4;
+              \$289  = 3'h4;
             end
           end
       3'h7:
-          if (\$283 ) begin
-            \$288  = 3'h7;
+          if (\$284 ) begin
+            \$289  = 3'h7;
           end
     endcase
     if (rst) begin
-      \$288  = 3'h0;
+      \$289  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$289  = fetch__addr;
+    \$290  = port__addr;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
-          if (\$213 ) begin
-            \$289  = 5'h00;
+          if (\$214 ) begin
+            \$290  = 5'h00;
           end
       3'h1:
           /* empty */;
       3'h2:
-          \$289  = \$214 [4:0];
+          \$290  = \$215 [4:0];
       3'h4:
           /* empty */;
       3'h3:
           /* empty */;
       3'h5:
-          if (\$252 ) begin
-            if (\$255 ) begin
+          if (\$253 ) begin
+            if (\$256 ) begin
               (* full_case = 32'd1 *)
-              if (\$259 ) begin
-                \$289  = 5'h04;
+              if (\$260 ) begin
+                \$290  = 5'h04;
               end else if (learn) begin
-                \$289  = 5'h0b;
+                \$290  = 5'h0b;
               end else begin
-                \$289  = 5'h08;
+                \$290  = 5'h08;
               end
             end
-            if (\$263 ) begin
-              if (\$267 ) begin
-                \$289  = 5'h12;
+            if (\$264 ) begin
+              if (\$268 ) begin
+                \$290  = 5'h12;
               end
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$282 ) begin
+            if (\$283 ) begin
             end else begin
-              \$289  = 5'h0e;
+              \$290  = 5'h0e;
             end
           end
       3'h7:
-          if (\$283 ) begin
-            \$289  = 5'h16;
+          if (\$284 ) begin
+            \$290  = 5'h16;
           end
     endcase
     if (rst) begin
-      \$289  = 5'h00;
+      \$290  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$290  = control_state;
+    \$291  = control_state;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
-          if (\$213 ) begin
-            \$290  = 3'h1;
+          if (\$214 ) begin
+            \$291  = 3'h1;
           end
       3'h1:
-          \$290  = 3'h2;
+          \$291  = 3'h2;
       3'h2:
           (* full_case = 32'd1 *)
-          if (\$215 ) begin
-            \$290  = 3'h3;
+          if (\$216 ) begin
+            \$291  = 3'h3;
           end else begin
-            \$290  = 3'h4;
+            \$291  = 3'h4;
           end
       3'h4:
           if (\$signal$51 ) begin
-            if (\final ) begin
+            if (\$signal$49 ) begin
               (* full_case = 32'd1 *)
               if (\$signal$34 [81]) begin
-                \$290  = 3'h5;
+                \$291  = 3'h5;
               end else begin
-                \$290  = 3'h2;
+                \$291  = 3'h2;
               end
             end
           end
       3'h3:
-          if (\$241 ) begin
-            if (\$246 ) begin
+          if (\$242 ) begin
+            if (\$247 ) begin
               (* full_case = 32'd1 *)
               if (\$signal$34 [81]) begin
-                \$290  = 3'h5;
+                \$291  = 3'h5;
               end else begin
-                \$290  = 3'h2;
+                \$291  = 3'h2;
               end
             end
           end
       3'h5:
-          if (\$252 ) begin
-            if (\$255 ) begin
+          if (\$253 ) begin
+            if (\$256 ) begin
               (* full_case = 32'd1 *)
-              if (\$259 ) begin
-                \$290  = 3'h1;
+              if (\$260 ) begin
+                \$291  = 3'h1;
               end else if (learn) begin
-                \$290  = 3'h1;
+                \$291  = 3'h1;
               end else begin
-                \$290  = 3'h1;
+                \$291  = 3'h1;
               end
             end
-            if (\$263 ) begin
-              if (\$267 ) begin
-                \$290  = 3'h1;
+            if (\$264 ) begin
+              if (\$268 ) begin
+                \$291  = 3'h1;
               end
             end
-            if (\$271 ) begin
-              \$290  = 3'h6;
+            if (\$272 ) begin
+              \$291  = 3'h6;
             end
-            if (\$278 ) begin
-              \$290  = 3'h7;
+            if (\$279 ) begin
+              \$291  = 3'h7;
             end
-            if (\$281 ) begin
-              \$290  = 3'h0;
+            if (\$282 ) begin
+              \$291  = 3'h0;
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$282 ) begin
-              \$290  = 3'h0;
+            if (\$283 ) begin
+              \$291  = 3'h0;
             end else begin
-              \$290  = 3'h1;
+              \$291  = 3'h1;
             end
           end
       3'h7:
           (* full_case = 32'd1 *)
-          if (\$283 ) begin
-            \$290  = 3'h1;
+          if (\$284 ) begin
+            \$291  = 3'h1;
           end else begin
-            \$290  = 3'h0;
+            \$291  = 3'h0;
           end
     endcase
     if (rst) begin
-      \$290  = 3'h0;
+      \$291  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$291  = \$signal$34 ;
+    \$292  = \$signal$34 ;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$291  = fetch__data;
+          \$292  = port__data;
     endcase
     if (rst) begin
-      \$291  = 82'h000000000000000000000;
+      \$292  = 82'h000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$292  = \$signal$37 ;
+    \$293  = \$signal$37 ;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$292  = 7'h00;
+          \$293  = 7'h00;
       3'h4:
           if (\$signal$51 ) begin
             (* full_case = 32'd1 *)
-            if (\$216 ) begin
-              \$292  = \$221 [6:0];
-            end else if (\$219 ) begin
+            if (\$217 ) begin
+              \$293  = \$222 [6:0];
+            end else if (\$220 ) begin
             end else begin
-              \$292  = \$225 [6:0];
+              \$293  = \$226 [6:0];
             end
           end
     endcase
     if (rst) begin
-      \$292  = 7'h00;
+      \$293  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$293  = rotate;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$293  = 2'h0;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$216 ) begin
-            end else if (\$219 ) begin
-              (* full_case = 32'd1 *)
-              if (turned) begin
-                \$293  = 2'h0;
-              end else begin
-                \$293  = \$224 [1:0];
-              end
-            end
-          end
-    endcase
-    if (rst) begin
-      \$293  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$294  = \$signal$40 ;
+    \$294  = rotate;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -6983,29 +6969,16 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
           \$294  = 2'h0;
       3'h4:
           if (\$signal$51 ) begin
-            if (\$216 ) begin
-            end else if (\$219 ) begin
+            if (\$217 ) begin
+            end else if (\$220 ) begin
+              (* full_case = 32'd1 *)
               if (turned) begin
-                \$294  = \$222 [1:0];
+                \$294  = 2'h0;
+              end else begin
+                \$294  = \$225 [1:0];
               end
             end
           end
-      3'h3:
-        begin
-          if (element) begin
-            if (\$229 ) begin
-            end else if (\$232 ) begin
-              \$294  = \$233 [1:0];
-            end
-          end
-          if (\$241 ) begin
-            (* full_case = 32'd1 *)
-            if (\$246 ) begin
-            end else begin
-              \$294  = 2'h0;
-            end
-          end
-        end
     endcase
     if (rst) begin
       \$294  = 2'h0;
@@ -7013,113 +6986,153 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$295  = \$signal$47 ;
+    \$295  = \$signal$40 ;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$295  = 8'h00;
+          \$295  = 2'h0;
       3'h4:
           if (\$signal$51 ) begin
-            if (\$216 ) begin
-            end else if (\$219 ) begin
+            if (\$217 ) begin
+            end else if (\$220 ) begin
               if (turned) begin
-                \$295  = \$223 [7:0];
+                \$295  = \$223 [1:0];
               end
             end
           end
       3'h3:
         begin
           if (element) begin
-            if (\$229 ) begin
-            end else if (\$232 ) begin
-              \$295  = \$234 [7:0];
+            if (\$230 ) begin
+            end else if (\$233 ) begin
+              \$295  = \$234 [1:0];
             end
           end
-          if (\$241 ) begin
+          if (\$242 ) begin
             (* full_case = 32'd1 *)
-            if (\$246 ) begin
+            if (\$247 ) begin
             end else begin
-              \$295  = 8'h00;
+              \$295  = 2'h0;
             end
           end
         end
     endcase
     if (rst) begin
-      \$295  = 8'h00;
+      \$295  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$296  = half;
+    \$296  = \$signal$52 ;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \$296  = 1'h0;
+          \$296  = 8'h00;
       3'h4:
           if (\$signal$51 ) begin
-            if (\$216 ) begin
-              \$296  = \$220 ;
+            if (\$217 ) begin
+            end else if (\$220 ) begin
+              if (turned) begin
+                \$296  = \$224 [7:0];
+              end
             end
           end
-    endcase
-    if (rst) begin
-      \$296  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$297  = scan;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$297  = 7'h00;
-      3'h4:
-          /* empty */;
       3'h3:
-          \$297  = \$251 [6:0];
-    endcase
-    if (rst) begin
-      \$297  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$298  = element;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$298  = 1'h0;
-      3'h4:
-          /* empty */;
-      3'h3:
-          if (\$241 ) begin
+        begin
+          if (element) begin
+            if (\$230 ) begin
+            end else if (\$233 ) begin
+              \$296  = \$235 [7:0];
+            end
+          end
+          if (\$242 ) begin
             (* full_case = 32'd1 *)
-            if (\$246 ) begin
-              \$298  = 1'h0;
+            if (\$247 ) begin
             end else begin
-              \$298  = \$250 ;
+              \$296  = 8'h00;
             end
           end
+        end
     endcase
     if (rst) begin
-      \$298  = 1'h0;
+      \$296  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$299  = \$signal$35 ;
+    \$297  = half;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$297  = 1'h0;
+      3'h4:
+          if (\$signal$51 ) begin
+            if (\$217 ) begin
+              \$297  = \$221 ;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$297  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$298  = scan;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$298  = 7'h00;
+      3'h4:
+          /* empty */;
+      3'h3:
+          \$298  = \$252 [6:0];
+    endcase
+    if (rst) begin
+      \$298  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$299  = element;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \$299  = 1'h0;
+      3'h4:
+          /* empty */;
+      3'h3:
+          if (\$242 ) begin
+            (* full_case = 32'd1 *)
+            if (\$247 ) begin
+              \$299  = 1'h0;
+            end else begin
+              \$299  = \$251 ;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$299  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$300  = \$signal$35 ;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -7132,45 +7145,20 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
         begin
           if (element) begin
-            if (\$229 ) begin
-              \$299  = remaining_after;
-            end else if (\$232 ) begin
-              \$299  = \$signal$52 ;
+            if (\$230 ) begin
+              \$300  = remaining_after;
+            end else if (\$233 ) begin
+              \$300  = \$signal$53 ;
             end
           end
-          if (\$241 ) begin
+          if (\$242 ) begin
             (* full_case = 32'd1 *)
-            if (\$246 ) begin
-            end else begin
-              \$299  = found_mask;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$299  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$300  = \$signal$52 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          if (\$241 ) begin
-            (* full_case = 32'd1 *)
-            if (\$246 ) begin
+            if (\$247 ) begin
             end else begin
               \$300  = found_mask;
             end
           end
+        end
     endcase
     if (rst) begin
       \$300  = 5'h00;
@@ -7178,7 +7166,7 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$301  = column;
+    \$301  = \$signal$53 ;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -7189,21 +7177,46 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h4:
           /* empty */;
       3'h3:
-          if (\$241 ) begin
+          if (\$242 ) begin
             (* full_case = 32'd1 *)
-            if (\$246 ) begin
+            if (\$247 ) begin
             end else begin
-              \$301  = scan;
+              \$301  = found_mask;
             end
           end
     endcase
     if (rst) begin
-      \$301  = 7'h00;
+      \$301  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$302  = \$signal$29 ;
+    \$302  = column;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h3:
+          if (\$242 ) begin
+            (* full_case = 32'd1 *)
+            if (\$247 ) begin
+            end else begin
+              \$302  = scan;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$302  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$303  = \$signal$29 ;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -7216,20 +7229,20 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
           /* empty */;
       3'h5:
-          if (\$252 ) begin
-            if (\$278 ) begin
-              \$302  = \$280 ;
+          if (\$253 ) begin
+            if (\$279 ) begin
+              \$303  = \$281 ;
             end
-            if (\$281 ) begin
-              \$302  = 5'h00;
+            if (\$282 ) begin
+              \$303  = 5'h00;
             end
           end
     endcase
     if (rst) begin
-      \$302  = 5'h00;
+      \$303  = 5'h00;
     end
   end
-  assign \$signal  = fetch__addr;
+  assign \$signal  = port__addr;
   assign \$signal$39  = \$19 [2:0];
   assign where = \sample$33 ;
   assign \$signal$42  = \$28 [2:0];
@@ -7300,70 +7313,70 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   assign \$signal$34.sync  = \$signal$34 [74];
   assign \$signal$34.wait  = \$signal$34 [80:75];
   assign \$signal$34.end  = \$signal$34 [81];
-  assign \fetch__data.op  = fetch__data[0];
-  assign \fetch__data.feed  = fetch__data[2:1];
-  assign \fetch__data.store  = fetch__data[3];
-  assign \fetch__data.plane  = fetch__data[4];
-  assign \fetch__data.vector  = fetch__data[7:5];
-  assign \fetch__data.rows  = fetch__data[10:8];
-  assign \fetch__data.weight  = fetch__data[18:11];
-  assign \fetch__data.stride  = fetch__data[25:19];
-  assign \fetch__data.count  = fetch__data[32:26];
-  assign \fetch__data.groups  = fetch__data[34:33];
-  assign \fetch__data.last_rows  = fetch__data[37:35];
-  assign \fetch__data.last_columns  = fetch__data[40:38];
-  assign \fetch__data.shift  = fetch__data[43:41];
-  assign \fetch__data.sigma  = fetch__data[46:44];
-  assign \fetch__data.column  = fetch__data[53:47];
-  assign \fetch__data.start  = fetch__data[55:54];
-  assign \fetch__data.save  = fetch__data[56];
-  assign \fetch__data.drive  = fetch__data[58:57];
-  assign \fetch__data.drain  = fetch__data[60:59];
-  assign \fetch__data.drain_count  = fetch__data[63:61];
-  assign \fetch__data.target_plane  = fetch__data[64];
-  assign \fetch__data.target  = fetch__data[67:65];
-  assign \fetch__data.neuron  = fetch__data[71:68];
-  assign \fetch__data.first  = fetch__data[72];
-  assign \fetch__data.wants_error  = fetch__data[73];
-  assign \fetch__data.sync  = fetch__data[74];
-  assign \fetch__data.wait  = fetch__data[80:75];
-  assign \fetch__data.end  = fetch__data[81];
-  assign beat[55] = \$161 ;
-  assign beat[43:41] = \$154 ;
-  assign beat[46:44] = \$144 ;
-  assign beat[60:56] = \$140 ;
+  assign \port__data.op  = port__data[0];
+  assign \port__data.feed  = port__data[2:1];
+  assign \port__data.store  = port__data[3];
+  assign \port__data.plane  = port__data[4];
+  assign \port__data.vector  = port__data[7:5];
+  assign \port__data.rows  = port__data[10:8];
+  assign \port__data.weight  = port__data[18:11];
+  assign \port__data.stride  = port__data[25:19];
+  assign \port__data.count  = port__data[32:26];
+  assign \port__data.groups  = port__data[34:33];
+  assign \port__data.last_rows  = port__data[37:35];
+  assign \port__data.last_columns  = port__data[40:38];
+  assign \port__data.shift  = port__data[43:41];
+  assign \port__data.sigma  = port__data[46:44];
+  assign \port__data.column  = port__data[53:47];
+  assign \port__data.start  = port__data[55:54];
+  assign \port__data.save  = port__data[56];
+  assign \port__data.drive  = port__data[58:57];
+  assign \port__data.drain  = port__data[60:59];
+  assign \port__data.drain_count  = port__data[63:61];
+  assign \port__data.target_plane  = port__data[64];
+  assign \port__data.target  = port__data[67:65];
+  assign \port__data.neuron  = port__data[71:68];
+  assign \port__data.first  = port__data[72];
+  assign \port__data.wants_error  = port__data[73];
+  assign \port__data.sync  = port__data[74];
+  assign \port__data.wait  = port__data[80:75];
+  assign \port__data.end  = port__data[81];
+  assign beat[55] = \$162 ;
+  assign beat[43:41] = \$155 ;
+  assign beat[46:44] = \$145 ;
+  assign beat[60:56] = \$141 ;
   assign beat[49:47] = \$signal$34 [43:41];
   assign beat[86] = \$signal$34 [73];
   assign beat[85] = \$signal$34 [72];
   assign beat[84:81] = \$signal$34 [71:68];
   assign beat[74:72] = \$signal$34 [63:61];
   assign beat[54:53] = \$signal$34 [58:57];
-  assign beat[90] = \$139 ;
-  assign beat[89] = \$138 ;
-  assign beat[88] = \$135 ;
-  assign beat[87] = \$131 ;
-  assign beat[71:70] = \$129 ;
-  assign beat[52] = \$125 ;
-  assign beat[51] = \$121 ;
-  assign beat[50] = \$112 ;
-  assign beat[4] = \$99 ;
-  assign beat[3] = \$90 ;
+  assign beat[90] = \$140 ;
+  assign beat[89] = \$139 ;
+  assign beat[88] = \$136 ;
+  assign beat[87] = \$132 ;
+  assign beat[71:70] = \$130 ;
+  assign beat[52] = \$126 ;
+  assign beat[51] = \$122 ;
+  assign beat[50] = \$113 ;
+  assign beat[4] = \$100 ;
+  assign beat[3] = \$91 ;
   assign beat[2] = \$87 ;
   assign beat[1] = \$84 ;
-  assign beat[0] = \$83 ;
+  assign beat[12:5] = \$83 [7:0];
+  assign beat[0] = \$signal$50 ;
   assign beat[80:75] = { \where$46 , \$37 [2:0] };
   assign beat[69:68] = \$signal$40 ;
-  assign beat[67:61] = \$59 [6:0];
+  assign beat[67:61] = \$53 [6:0];
   assign beat[40:35] = column[5:0];
   assign beat[34:32] = \sample$33 ;
-  assign beat[31] = \$58 ;
-  assign beat[30] = \$53 ;
-  assign beat[29] = \$52 ;
+  assign beat[31] = \$52 ;
+  assign beat[30] = \$47 ;
+  assign beat[29] = \$46 ;
   assign beat[28:27] = word[1:0];
-  assign beat[26:21] = \$50 ;
-  assign beat[20:15] = \$48 ;
+  assign beat[26:21] = \$44 ;
+  assign beat[20:15] = \$42 ;
   assign beat[14:13] = rotate;
-  assign beat[12:5] = \$46 [7:0];
   assign \$8  = \$signal$34 [0];
   assign \$10  = \$signal$34 [0];
   assign \$12  = \$signal$34 [0];
@@ -7381,31 +7394,31 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   assign \$38  = 1'h0;
   assign \$39  = \$signal$34 [64];
   assign \where$46  = \$40 ;
-  assign \$42  = \$signal$34 [0];
-  assign \$54  = \$signal$34 [0];
-  assign \$71  = 1'h0;
-  assign \$81  = \$signal$34 [0];
+  assign \$48  = \$signal$34 [0];
+  assign \$65  = 1'h0;
+  assign \$75  = \$signal$34 [0];
+  assign \$78  = \$signal$34 [0];
   assign \$84  = \$signal$34 [0];
-  assign \$100  = \$signal$34 [0];
-  assign \$130  = 1'h0;
+  assign \$101  = \$signal$34 [0];
   assign \$131  = 1'h0;
   assign \$132  = 1'h0;
   assign \$133  = 1'h0;
-  assign \$135  = 1'h0;
+  assign \$134  = 1'h0;
   assign \$136  = 1'h0;
   assign \$137  = 1'h0;
   assign \$138  = 1'h0;
-  assign \$139  = \$signal$34 [3];
-  assign \$148  = \$signal$34 [0];
-  assign \$159  = \$signal$34 [0];
-  assign \$215  = fetch__data[0];
-  assign \$216  = 1'h0;
+  assign \$139  = 1'h0;
+  assign \$140  = \$signal$34 [3];
+  assign \$149  = \$signal$34 [0];
+  assign \$160  = \$signal$34 [0];
+  assign \$216  = port__data[0];
+  assign \$217  = 1'h0;
   assign \$22  = 1'h1;
   assign \$28  = \$27 ;
-  assign \$52  = \$signal$34 [3];
-  assign \$57  = \$signal$34 [3];
-  assign \$82  = 1'h1;
-  assign \$83  = \$signal$51 ;
+  assign \$46  = \$signal$34 [3];
+  assign \$51  = \$signal$34 [3];
+  assign \$76  = 1'h1;
+  assign \$signal$50  = \$signal$51 ;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -7509,8 +7522,6 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   reg error_valid_0 = 1'h0;
   reg error_valid_1 = 1'h0;
   reg error_valid_2 = 1'h0;
-  reg [7:0] exponential__addr = 8'h00;
-  wire [10:0] exponential__data;
   reg [1:0] extra = 2'h0;
   reg [42:0] greatest = 43'h00000000000;
   input [3:0] index;
@@ -7531,6 +7542,10 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   reg [7:0] o_word = 8'h00;
   (* init = 8'h00 *)
   wire [7:0] place;
+  reg [7:0] port__addr = 8'h00;
+  reg [5:0] \port__addr$29  = 6'h00;
+  wire [10:0] port__data;
+  wire [10:0] \port__data$50 ;
   output [3:0] prediction;
   reg [3:0] prediction = 4'h0;
   reg [22:0] probability = 23'h000000;
@@ -7543,8 +7558,6 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   reg read_valid_1 = 1'h0;
   (* init = 1'h0 *)
   wire read_valid_2;
-  reg [5:0] reciprocal__addr = 6'h00;
-  wire [10:0] reciprocal__data;
   input rst;
   wire rst;
   input [42:0] sum;
@@ -7817,7 +7830,7 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   end
   reg [10:0] _0_;
   always @(posedge clk) begin
-    _0_ <= exponentials[exponential__addr];
+    _0_ <= exponentials[port__addr];
   end
   assign \$signature__data$23  = _0_;
   reg [10:0] kept [9:0];
@@ -7933,15 +7946,15 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   end
   reg [10:0] _3_;
   always @(posedge clk) begin
-    _3_ <= reciprocals[reciprocal__addr];
+    _3_ <= reciprocals[\port__addr$29 ];
   end
-  assign reciprocal__data = _3_;
+  assign \port__data$50  = _3_;
   assign \$22  = \$21  ? 14'h0000 : total;
   assign \$23  = \$22  + \$signature__data$23 ;
   assign \$24  = \$signature__addr$21  == 4'h9;
   assign \$25  = \$signature__en$25  & \$24 ;
   assign \$26  = walking & walks_errors;
-  assign \$27  = kept_read__data * reciprocal__data;
+  assign \$27  = kept_read__data * \port__data$50 ;
   assign \$28  = | product[11:0];
   assign \$29  = \$28  | product[13];
   assign \$30  = product[12] & \$29 ;
@@ -7987,7 +8000,7 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   always @(posedge clk)
     \$signature__addr$21  <= \$61 ;
   always @(posedge clk)
-    exponential__addr <= \$62 ;
+    port__addr <= \$62 ;
   always @(posedge clk)
     total <= \$63 ;
   always @(posedge clk)
@@ -7995,7 +8008,7 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   always @(posedge clk)
     extra <= \$65 ;
   always @(posedge clk)
-    reciprocal__addr <= \$66 ;
+    \port__addr$29  <= \$66 ;
   always @(posedge clk)
     error_valid_0 <= \$67 ;
   always @(posedge clk)
@@ -8108,6 +8121,9 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
       \$55  = 4'h0;
     end else if (walking) begin
       \$55  = \$11 [3:0];
+      if (\$12 ) begin
+        \$55  = 4'h0;
+      end
     end else if (last_added[1]) begin
       \$55  = 4'h0;
     end
@@ -8202,7 +8218,7 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$66  = reciprocal__addr;
+    \$66  = \port__addr$29 ;
     if (total[10]) begin
       \$66  = total[9:4];
     end
@@ -8301,12 +8317,12 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   assign \$signature__en  = valid;
   assign count = logit_read__addr;
   assign distance = \$1 [42:0];
-  assign place = exponential__addr;
+  assign place = port__addr;
   assign read_index_2 = \$signature__addr$21 ;
-  assign exponential__data = \$signature__data$23 ;
+  assign port__data = \$signature__data$23 ;
   assign read_valid_2 = \$signature__en$25 ;
   assign done_exponentials = last_added[1];
-  assign below = reciprocal__addr;
+  assign below = \port__addr$29 ;
   assign kept_read__addr = logit_read__addr;
   assign \$16  = { 28'h0000000, \$15 [43:28] };
   assign \$19  = { 28'h0000000, \$18 [43:28] };

@@ -332,7 +332,7 @@ def test_the_bench_sees_planes_exchanged(monkeypatch):
             SCRATCH, NEXT = Plane.NEXT, Plane.SCRATCH
 
         monkeypatch.setattr(sequencer_module, "Plane", Other)
-        original(self, m, line, *rest)
+        return original(self, m, line, *rest)
 
     monkeypatch.setattr(SequencerUnit, "_address", swapped)
     layers, lanes, learning = DESIGNS["states, wide output"]

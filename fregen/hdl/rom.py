@@ -1,0 +1,53 @@
+"""Tables: words that never change, one cycle after their address."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Const, Module, Shape, ShapeCastable, Signal, Value
+from amaranth.lib.memory import Memory
+
+__all__ = ["rom"]
+
+
+def rom(m: Module, name: str, shape: Any, words: Sequence[Any], address: Value, platform: object) -> Any:
+    """Add a table to a module.
+
+    It is a memory without a write port.  Where the platform has a true attribute ``roms_as_logic`` it is a register and
+    a switch over the address instead: for synthesis tools that ignore what a memory begins with.
+
+    Parameters
+    ----------
+    m : Module
+        The module.
+    name : str
+        Name of the memory or the register.
+    shape : shape-like
+        Shape of a word.
+    words : sequence
+        Its words; 0 follows them up to a power of two, so that no address is out of bounds.
+    address : Value
+        Which word, unsigned; bits that the table does not need are cut off.
+    platform : object
+        What the module is elaborated for.
+
+    Returns
+    -------
+    Value or View
+        The word, one cycle after its address.
+    """
+    depth = 1 << (len(words) - 1).bit_length()
+    if not getattr(platform, "roms_as_logic", False):
+        m.submodules[name] = memory = Memory(shape=shape, depth=depth, init=words)
+        port = memory.read_port()
+        m.d.comb += port.addr.eq(address)
+        return port.data
+    found = Signal(shape, name=name)
+    with m.Switch(address[: depth.bit_length() - 1]):
+        for place, word in enumerate(words):
+            with m.Case(place):
+                m.d.sync += found.eq(
+                    shape.const(word) if isinstance(shape, ShapeCastable) else Const(word, Shape.cast(shape))
+                )
+        with m.Default():
+            m.d.sync += Value.cast(found).eq(0)
+    return found
