@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import FormatError
+from .errors import FormatError, quoted
 
 __all__ = ["DITHER_BITS", "MAX_WIDTH", "MIN_WIDTH", "Q", "Rounding", "round_shift", "round_shift_dithered"]
 
@@ -82,7 +82,7 @@ class Q:
         match = re.fullmatch(r"q(\d{1,3})\.(\d{1,3})", text)
         if match is None:
             raise FormatError(
-                f"a format is written q<int>.<frac>, such as q3.13 (int counts the sign bit), not {text!r}"
+                f"a format is written q<int>.<frac>, such as q3.13 (int counts the sign bit), not {quoted(text)}"
             )
         return cls(int(match[1]), int(match[2]))
 

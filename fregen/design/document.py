@@ -1,21 +1,22 @@
 """The design file: one TOML file that says everything, validated once into frozen objects.
 
-Nothing downstream reads raw dictionaries: :class:`Design` is what Python and the command line share, and this module is
-the only reader of TOML.  Sections: ``[network]``, ``[numerics]``, ``[learning]``, ``[hardware]``, ``[data]``.
+Nothing downstream reads raw dictionaries: :class:`Design` is what Python and the command line share.
+Sections: ``[network]``, ``[numerics]``, ``[learning]``, ``[hardware]``, ``[data]``.
 """
 
+import contextlib
 import hashlib
 import json
 import math
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
 
-from ..errors import DesignError, FormatError
+from ..errors import DesignError, FormatError, key_text, quoted
 from ..fixed import Q, Rounding
 from .layers import KINDS, Convolution, Entry, Image, Section, map_shapes, sizes
+from .toml_file import read_toml
 
 __all__ = [
     "Activation",
@@ -54,6 +55,12 @@ def _format(text: Any) -> Q:
         return Q.parse(str(text))
     except FormatError as error:
         raise ValueError(str(error)) from None
+
+
+def _path(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a path holds no NUL")
+    return text
 
 
 Strength = Annotated[float, Field(gt=0, le=16)]
@@ -228,7 +235,7 @@ class Learning(Section):
     def _check(self) -> "Learning":
         epochs = [step.epoch for step in self.rate_steps]
         if epochs != sorted(set(epochs)):
-            raise ValueError(f"rate_steps must have rising epochs, not {epochs}")
+            raise ValueError(f"rate_steps must have rising epochs, not {quoted(epochs)}")
         return self
 
     def rate_at(self, epoch: int) -> float:
@@ -252,7 +259,7 @@ class Data(Section):
 
     set: Literal["digits", "idx", "cifar10", "npz"] = "digits"
     """UCI digits of scikit-learn, a folder of IDX files (MNIST), the published CIFAR-10, or one ``.npz``."""
-    path: str | None = None
+    path: Annotated[str, Field(max_length=4096), AfterValidator(_path)] | None = None
     """Folder or file, relative to the design file; without it MNIST and CIFAR-10 are sought in ``FREGEN_DATA``."""
     split: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the permutation whose last 360 samples are the test set of ``digits``; other sets come divided."""
@@ -293,16 +300,10 @@ class Design(Section):
             the key, the value and what is allowed.
         """
         path = Path(path)
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise DesignError(f"{path}: no such design file") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise DesignError(f"{path}: cannot be read as text: {error}") from None
-        except tomllib.TOMLDecodeError as error:
-            raise DesignError(f"{path}: not a TOML file: {error}") from None
-        if isinstance(data := table.get("data"), dict) and isinstance(data.get("path"), str):
-            data["path"] = str((path.parent / data["path"]).resolve())
+        table = read_toml(path)
+        if isinstance(data := table.get("data"), dict) and isinstance(given := data.get("path"), str):
+            with contextlib.suppress(OSError, ValueError, RuntimeError):  # a path that is none is refused below
+                data["path"] = str((path.parent / given).resolve())
         return cls.parse(table, where=str(path))
 
     @classmethod
@@ -312,6 +313,8 @@ class Design(Section):
             return cls.model_validate(table)
         except ValidationError as error:
             raise DesignError("\n".join(f"{where}: {line}" for line in _explain(error))) from None
+        except RecursionError:  # a dictionary that holds itself, or lists nested by the thousand
+            raise DesignError(f"{where}: expected tables and values, not structures nested without end") from None
 
     def replace(self, **sections: dict[str, Any] | Any) -> "Design":
         """Return a copy with some keys changed, validated anew: ``design.replace(hardware={"lanes": 4}, seed=1)``."""
@@ -342,16 +345,19 @@ class Design(Section):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+_MOST_FAULTS = 12
+"""Faults that a message tells; of the others their number."""
+
+
 def _explain(error: ValidationError) -> list[str]:
-    """One line a fault: the key, what came, and what is allowed."""
+    """One line a fault: the key, what came, and what is allowed; of very many only the first."""
     lines = []
-    faults = error.errors()
-    places = [fault["loc"] for fault in faults]
-    for fault, place in zip(faults, places, strict=True):
-        inside = any(len(other) > len(place) and other[: len(place)] == place for other in places)
-        if fault["type"] == "too_short" and inside:
-            continue  # pydantic counts entries that are wrong as absent
-        key = ".".join(str(part) for part in place if part not in KINDS) or "(whole file)"
+    faults = error.errors(include_url=False, include_context=False)
+    inside = {fault["loc"][:end] for fault in faults for end in range(len(fault["loc"]))}
+    # pydantic counts entries that are wrong as absent
+    faults = [fault for fault in faults if fault["type"] != "too_short" or fault["loc"] not in inside]
+    for fault in faults[:_MOST_FAULTS]:
+        key = ".".join(key_text(part) for part in fault["loc"] if part not in KINDS) or "(whole file)"
         if fault["type"] == "extra_forbidden":
             known = f"unknown key; {_known(fault['loc'][:-1])}"
             lines.append(f"{key}: {'nothing reads this key yet: leave it out' if key in _UNREAD else known}")
@@ -359,8 +365,10 @@ def _explain(error: ValidationError) -> list[str]:
             lines.append(f"{key}: this key is required")
         else:
             message = fault["msg"].removeprefix("Value error, ")
-            shown = "" if isinstance(fault["input"], dict) else f" (got {fault['input']!r})"
+            shown = "" if isinstance(fault["input"], dict) else f" (got {quoted(fault['input'])})"
             lines.append(f"{key}: {message[:1].lower()}{message[1:]}{shown}")
+    if len(faults) > _MOST_FAULTS:
+        lines.append(f"and {len(faults) - _MOST_FAULTS:,} more faults")
     return lines
 
 

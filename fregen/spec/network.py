@@ -119,7 +119,7 @@ class NetworkSpec:
     Raises
     ------
     DesignError
-        If the design asks for what only the float model can do.
+        If the design asks for what only the float model can do; the message has a line for each such key.
     FormatError
         If formats cannot be aligned.
     """
@@ -127,8 +127,8 @@ class NetworkSpec:
     design: Design
 
     def __post_init__(self) -> None:
-        for text in _not_in_fixed_point(self.design):
-            raise DesignError(text)
+        if faults := list(_not_in_fixed_point(self.design)):
+            raise DesignError("\n".join(faults))
         if self.tau < 0 or self.offset_shift < 0:
             raise FormatError(
                 f"numerics.activation: {self.activation.segments} segments are finer than the sums "
@@ -342,7 +342,7 @@ class NetworkSpec:
 
 
 def _not_in_fixed_point(design: Design) -> Iterator[str]:
-    """Tell what the float model can do and fixed point cannot: key, value, what is allowed."""
+    """Yield what the float model can do and fixed point cannot: key, value, what is allowed."""
     learning = design.learning
     scales = {"network.alpha": design.network.alpha, "network.beta": design.network.beta}
     scales |= {f"network.scales ({c.source} to {c.target})": c.scale for c in design.network.scales}
