@@ -1,6 +1,7 @@
 """Who may import whom; what may stand in a Python file.  Read from the source text, nothing is imported."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,24 +13,11 @@ PACKAGE = ROOT / "fregen"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A module may import what stands in a row above its own, or in its own unit; modules of one row do not know each other.
-ORDER = [
-    {"errors"},
-    {"files", "fixed", "tools"},
-    {"design"},
-    {"spec"},
-    {"data", "float_model", "golden", "plan"},
-    {"training", "hdl"},
-    {"emit"},
-    {"runs"},
-    {"verification"},
-    {"faults"},
-    {"views"},
-    {"reproduce"},
-    {"commands"},
-    {"__main__"},
-]
+ROOMS = ROOT / "docs" / "rooms.toml"
+ROWS = tomllib.loads(ROOMS.read_text(encoding="utf-8"))["row"]
+ORDER = [set(row) for row in ROWS]
 RANK = {name: row for row, names in enumerate(ORDER) for name in names}
-WITHOUT_HARDWARE = {"design", "spec", "data", "golden", "float_model", "plan", "training"}
+WITHOUT_HARDWARE = {name for row in ROWS for name, room in row.items() if room.get("hardware_free")}
 
 
 def unit(path):
@@ -78,7 +66,14 @@ def name(path):
 
 def test_every_unit_has_a_place():
     units = {unit(path) for path in FILES} - {"__init__"}
-    assert units <= set(RANK), f"give these a place in ORDER: {sorted(units - set(RANK))}"
+    assert units <= set(RANK), f"give these a place in docs/rooms.toml: {sorted(units - set(RANK))}"
+    assert units == set(RANK), f"docs/rooms.toml names what is not there: {sorted(set(RANK) - units)}"
+
+
+def test_architecture_page_describes_every_room():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    missing = [name for name in RANK if f"`fregen/{name}/`" not in page and f"`{name}`" not in page]
+    assert not missing
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if unit(p) != "__init__"], ids=name)
