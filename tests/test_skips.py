@@ -49,3 +49,10 @@ def test_a_skip_is_a_failure_where_the_environment_says_so(tmp_path):
 
 def test_data_that_nobody_promised_may_be_absent(tmp_path):
     assert outcomes(tmp_path, FREGEN_NO_SKIPS="1") == (1, "1 failed, 1 passed, 1 skipped, 1 xfailed, 3 errors")
+
+
+def test_a_simulator_that_could_not_be_installed_may_be_absent(tmp_path):
+    assert outcomes(tmp_path, FREGEN_NO_SKIPS="1", FREGEN_ICARUS_ABSENT="1") == (
+        1,
+        "1 failed, 1 passed, 2 skipped, 1 xfailed, 2 errors",
+    )
