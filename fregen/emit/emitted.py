@@ -11,11 +11,13 @@ from amaranth.back import rtlil
 from .. import __version__
 from ..design.document import Design
 from ..hdl import Core
-from ..hdl.beat import RATE_WIDTH, Sizes, bits
-from ..hdl.counters import COUNTER_WIDTH, counter_layout
+from ..hdl.beat import Sizes
 from ..hdl.library import UnitLibrary
+from ..hdl.names import named_ports
+from ..hdl.ports import Port, core_ports
 from ..hdl.samples import sample_layout
 from ..plan import CycleModel, Program
+from ..plan.counters import COUNTER_WIDTH, COUNTERS
 from ..plan.cycles import PHASES
 from ..spec.network import NetworkSpec
 from .verilog import write_verilog
@@ -73,7 +75,7 @@ def emit(design: Design, known: dict[str, str] | None = None) -> Emitted:
     """
     core = Core(NetworkSpec(design))
     library = UnitLibrary(write_verilog, design.name if known is None else None, known)
-    text = write_verilog(rtlil.convert(core, name=design.name, platform=library, emit_src=False))
+    text = write_verilog(_rtlil(core, design, library))
     units = dict(sorted(library.modules.items()))
     return Emitted(core.sizes, text, units, _manifest(design, core.sizes, text + "".join(units.values())))
 
@@ -88,7 +90,11 @@ def emit_rtlil(design: Design, counter_start: Mapping[str, int] | None = None) -
     counter_start : mapping of str to int, optional
         What counters begin with at reset, by name; 0 unless given.
     """
-    return str(rtlil.convert(Core(NetworkSpec(design), counter_start), name=design.name, emit_src=False))
+    return _rtlil(Core(NetworkSpec(design), counter_start), design)
+
+
+def _rtlil(core: Core, design: Design, platform: object = None) -> str:
+    return str(rtlil.convert(core, name=design.name, platform=platform, ports=named_ports(core), emit_src=False))
 
 
 def _manifest(design: Design, sizes: Sizes, text: str) -> dict[str, Any]:
@@ -139,9 +145,9 @@ def _manifest(design: Design, sizes: Sizes, text: str) -> dict[str, Any]:
         },
         "counters": {
             "width": COUNTER_WIDTH,
-            "order": [name for name, _ in counter_layout()],
+            "order": list(COUNTERS),
         },
-        "ports": _ports(sizes),
+        "ports": [_port(port) for port in core_ports(sizes)],
         "cycles": {
             "of a program": {
                 name.name.lower(): model.program(name, full)[0] for name in Program if name != Program.UPDATE
@@ -160,44 +166,6 @@ def _full_update(model: CycleModel, design: Design, inputs: int) -> int:
     return model.update(np.full(inputs, batch), batch)[0]
 
 
-def _ports(sizes: Sizes) -> list[dict[str, Any]]:
-    spec = sizes.spec
-    weight, label = spec.weight.width, sizes.label_bits
-    rows = [
-        ("clk", "in", 1, "clock; all is synchronous to its rising edge"),
-        ("rst", "in", 1, "synchronous reset, active high; memories keep their words"),
-        ("sample__payload", "in", sample_layout(sizes).size, f"word ({spec.state}), label, learn, close"),
-        ("sample__valid", "in", 1, "a word is offered"),
-        ("sample__ready", "out", 1, "and taken when both are high"),
-        ("prediction__payload", "out", label, "class of each sample, in order"),
-        ("prediction__valid", "out", 1, "a prediction is offered"),
-        ("prediction__ready", "in", 1, "and taken when both are high"),
-        ("weight_in__payload", "in", weight, f"weight to load ({spec.weight})"),
-        ("weight_in__valid", "in", 1, "a word is offered; load all words, or none"),
-        ("weight_in__ready", "out", 1, "and taken when both are high; low while a sample is worked on"),
-        ("weight_out__payload", "out", weight, f"weight read back ({spec.weight})"),
-        ("weight_out__valid", "out", 1, "a word is offered"),
-        ("weight_out__ready", "in", 1, "and taken when both are high"),
-        ("dump", "in", 1, "while idle: send all weights; take low once idle is low"),
-        ("rate", "in", RATE_WIDTH, "k of the learning rate 2**-k; change only while idle"),
-        ("idle", "out", 1, "no sample and no weight is under way"),
-        ("counters", "out", counter_layout().size, "see counters"),
-    ]
-    probes = [
-        ("phase", bits(len(PHASES))),
-        ("word_valid", 1),
-        ("word_offset", 1),
-        ("word_error", 1),
-        ("word_address", sizes.vector_address),
-        ("word_lane", max(sizes.lane_bits, 1)),
-        ("word", sizes.word_width),
-        ("line_valid", 1),
-        ("line_address", sizes.vector_address),
-        ("line", sizes.lanes * sizes.word_width),
-        ("weight_write", sizes.lanes),
-        ("weight_address", sizes.weight_address),
-        ("weight_words", sizes.lanes * weight),
-        ("update", 1),
-    ]
-    rows += [(f"probe__{name}", "out", width, "observation point; leave open on a board") for name, width in probes]
-    return [{"name": name, "direction": way, "width": width, "meaning": text} for name, way, width, text in rows]
+def _port(port: Port) -> dict[str, Any]:
+    """Plain data of a port."""
+    return {"name": port.name, "direction": port.direction, "width": port.width, "meaning": port.meaning}

@@ -14,7 +14,7 @@ import jinja2
 
 from .. import __version__
 from ..errors import ToolError
-from ..hdl.counters import counter_layout
+from ..hdl.ports import core_ports
 from .emitted import Emitted
 
 __all__ = ["folder", "render", "render_bench", "render_example", "render_gang"]
@@ -58,21 +58,21 @@ def _values(emitted: Emitted) -> dict[str, Any]:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", emitted.name):
         raise ToolError(f"a design's name must be a Verilog identifier in lower case, not {emitted.name!r}")
     width = {port["name"]: port["width"] for port in manifest["ports"]}
-    counters = counter_layout().size
+    counters = width["counters"]
     return {
         "name": emitted.name,
-        "ports": manifest["ports"],
-        "payload_width": width["sample__payload"],
-        "label_width": width["prediction__payload"],
-        "weight_width": width["weight_in__payload"],
+        "ports": core_ports(sizes),
+        "payload_width": width["sample_payload"],
+        "label_width": width["prediction_payload"],
+        "weight_width": width["weight_in_payload"],
         "rate_width": width["rate"],
         "counters_width": counters,
         "counters_pad": -counters % 32 or 32,
-        "phase_width": width["probe__phase"],
-        "vector_address_width": width["probe__word_address"],
-        "lane_width": width["probe__word_lane"],
-        "word_width": width["probe__word"],
-        "weight_address_width": width["probe__weight_address"],
+        "phase_width": width["probe_phase"],
+        "vector_address_width": width["probe_word_address"],
+        "lane_width": width["probe_word_lane"],
+        "word_width": width["probe_word"],
+        "weight_address_width": width["probe_weight_address"],
         "lanes": sizes.lanes,
         "weight_words": manifest["weights"]["words"],
         "state_width": sizes.state_width,

@@ -24,8 +24,9 @@ from ..design.document import Design
 from ..emit.emitted import emit, emit_rtlil
 from ..emit.render import render_bench
 from ..errors import DesignError, ToolError
+from ..hdl.ports import Port, core_ports
 from ..plan import Schedule, pack_weights
-from ..runs.expected import COUNTERS
+from ..plan.counters import COUNTERS
 from ..runs.scenario import Scenario
 from ..runs.stress import broad, powers, rounding
 from ..spec.network import NetworkSpec
@@ -192,7 +193,8 @@ def inject(
     begins = dict(zip(COUNTERS, starts.tolist(), strict=True))
     mutants = plant(emit_rtlil(design, begins), design.name, max(hardware, 1), seed, where / "rtl")
     bench = where / "bench.v"
-    bench.write_text(render_bench(emit(design), faults=True), encoding="utf-8")
+    emitted = emit(design)
+    bench.write_text(render_bench(emitted, faults=True), encoding="utf-8")
     tell(0, 0, "building the instrumented model")
     with ThreadPoolExecutor(1) as helper:
         building = helper.submit(build, [mutants.verilog, bench], optimise="-O1")
@@ -209,7 +211,7 @@ def inject(
     result.planted = dict(Counter(plant.kind for plant in plants))
     result.caught = dict.fromkeys(result.planted, 0)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        proofs = _Proofs(pool, mutants.netlist, spec.design.hardware.lanes, where)
+        proofs = _Proofs(pool, mutants.netlist, core_ports(emitted.sizes), where)
         # What is not caught soon is mostly equivalent; the long runs are for what cannot be proven at once.
         missed = _simulate(pool, built, first, plants, result, tell)
         missed = _simulate(pool, built, aimed, missed, result, tell)
@@ -357,19 +359,19 @@ def _simulate(
 _PROVER: dict[Path, Prover] = {}
 
 
-def _proof(netlist: Path, lanes: int, where: Path, number: int, thorough: bool, known: Verdicts) -> Any:
+def _proof(netlist: Path, ports: Sequence[Port], where: Path, number: int, thorough: bool, known: Verdicts) -> Any:
     """Try to prove one fault equivalent, in a process of its own; the netlist is read once a process."""
     if netlist not in _PROVER:
-        _PROVER[netlist] = Prover(netlist, lanes)
+        _PROVER[netlist] = Prover(netlist, ports)
     return _PROVER[netlist].prove(number, where, _THOROUGH if thorough else _BRIEF, thorough, known)
 
 
 class _Proofs:
     """Proofs of what was missed; remembers what was refuted."""
 
-    def __init__(self, pool: ProcessPoolExecutor, netlist: Path, lanes: int, where: Path) -> None:
+    def __init__(self, pool: ProcessPoolExecutor, netlist: Path, ports: Sequence[Port], where: Path) -> None:
         self.pool = pool
-        self.about = (netlist, lanes, where)
+        self.about = (netlist, ports, where)
         self.known: dict[int, Verdicts] = {}
         self.seconds = 0.0
 

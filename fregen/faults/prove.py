@@ -20,11 +20,11 @@ answer anything, and inputs that break the handshakes, are more than what can ha
 for may still be equivalent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
+from ..hdl.ports import Port
 from .aig import Graph, Netlist, Outcome, check
 
 __all__ = ["METHODS", "Prover"]
@@ -41,21 +41,6 @@ _THOROUGH: tuple[Attempt, ...] = ((True, 0), (True, 1), (False, 0), (False, 1), 
 
 _DATA_PATH = ("array.lane_", "array.chain", "array.dither", "counters", "neuron", "softmax", "vectors", "weights")
 """Units whose registers may hold anything in a proof about control: which is more than what they can hold."""
-
-_STREAMS = {
-    "prediction__valid": ("prediction__payload",),
-    "weight_out__valid": ("weight_out__payload",),
-    "probe__line_valid": ("probe__line_address", "probe__line"),
-    "probe__word_valid": (
-        *("probe__phase", "probe__word_offset", "probe__word_error"),
-        *("probe__word_address", "probe__word_lane", "probe__word"),
-    ),
-}
-"""Strobe, and the outputs that count only while it is high."""
-
-
-def _lies_in_lane(width: int, lane: int, bit: int) -> bool:
-    return bit // width == lane
 
 
 @dataclass
@@ -84,13 +69,13 @@ class Prover:
     ----------
     netlist : Path
         ASCII AIGER of :func:`fregen.faults.mutants.plant`.
-    lanes : int
-        P.
+    ports : sequence of Port
+        The core's ports (:func:`fregen.hdl.ports.core_ports`): which count only while another one is high.
     """
 
-    def __init__(self, netlist: Path, lanes: int) -> None:
+    def __init__(self, netlist: Path, ports: Sequence[Port]) -> None:
         self.net = Netlist.read(netlist)
-        self.lanes = lanes
+        self.ports = [port for port in ports if port.strobe is not None and port.direction == "out"]
         self.outputs = self.net.ports("o", len(self.net.outputs))
         self.inputs = self.net.ports("i", len(self.net.inputs))
         self.registers = [self.net.names.get(f"l{place}", "") for place in range(len(self.net.latches))]
@@ -166,29 +151,28 @@ class Prover:
         """Whether anything differs that can be observed."""
         differences = []
 
-        def differ(name: str, choose: Callable[[int], bool] = lambda bit: True) -> int:
-            places = [place for bit, place in enumerate(self.outputs[name]) if choose(bit)]
+        def differ(places: Iterable[int]) -> int:
             return graph.any(graph.differ(good[place], bad[place]) for place in places)
 
-        qualified = {"probe__weight_write", "probe__weight_address", "probe__weight_words"}
-        for strobe, fields in _STREAMS.items():
-            qualified.update(fields)
-            valid = good[self.outputs[strobe][0]]
-            differences.append(graph.both(valid, graph.any(differ(name) for name in fields if name in self.outputs)))
-        writes = [good[place] for place in self.outputs["probe__weight_write"]]
-        width = len(self.outputs["probe__weight_words"]) // self.lanes
-        differences += [differ("probe__weight_write"), graph.both(graph.any(writes), differ("probe__weight_address"))]
-        for lane, write in enumerate(writes):
-            of_lane = partial(_lies_in_lane, width, lane)
-            differences.append(graph.both(write, differ("probe__weight_words", of_lane)))
+        qualified = {port.name for port in self.ports}
+        for port in self.ports:
+            assert port.strobe is not None
+            strobe, places = [good[place] for place in self.outputs[port.strobe]], self.outputs.get(port.name, [])
+            if len(strobe) == port.words > 1:
+                width = port.width // port.words
+                parts = [places[width * k : width * (k + 1)] for k in range(port.words)]
+                differences += [graph.both(bit, differ(part)) for bit, part in zip(strobe, parts, strict=True)]
+            else:
+                differences.append(graph.both(graph.any(strobe), differ(places)))
         for memory in self.memories:
             enables = self.outputs[f"{memory}_WR_EN"]
             qualified.update(f"{memory}_{port}" for port in ("WR_EN", "WR_DATA", "WR_ADDR", "RD_ADDR"))
             writing = graph.any(good[place] for place in set(enables))
-            differences += [differ(f"{memory}_WR_EN"), graph.both(writing, differ(f"{memory}_WR_ADDR"))]
+            addresses = differ(self.outputs[f"{memory}_WR_ADDR"])
+            differences += [differ(enables), graph.both(writing, addresses)]
             for place, enable in zip(self.outputs[f"{memory}_WR_DATA"], enables, strict=True):
                 differences.append(graph.both(good[enable], graph.differ(good[place], bad[place])))
-        differences += [differ(name) for name in self.outputs if name not in qualified]
+        differences += [differ(places) for name, places in self.outputs.items() if name not in qualified]
         return graph.any(differences)
 
     def _model(self, number: int, depth: int, is_open: bool) -> tuple[Graph, int]:

@@ -2,61 +2,26 @@
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
 
 from ..plan import Drain, Schedule
-from ..plan.cycles import PHASES
 from ..spec.network import NetworkSpec
 from .array import ArrayUnit
-from .beat import RATE_WIDTH, Sizes, bits
-from .counters import CounterUnit, counter_layout
+from .beat import Sizes
+from .counters import CounterUnit
 from .library import submodule
 from .neuron import NeuronUnit
-from .samples import SampleUnit, sample_layout
+from .ports import core_members
+from .samples import SampleUnit
 from .sequencer import SequencerUnit
 from .softmax import SoftmaxUnit
 from .vectors import VectorUnit
 from .weights import WeightPort
 
-__all__ = ["Core", "probe_signature"]
+__all__ = ["Core"]
 
 _UNITS = ("samples", "sequencer", "vectors", "array", "neuron", "softmax", "counters", "weights")
-
-
-def probe_signature(sizes: Sizes) -> wiring.Signature:
-    """Observation points: wires that show every word the core writes; to be left open in a board's top.
-
-    ``word_*``
-        A word is written into a vector memory by the neuron unit, or with ``word_error`` by the softmax unit;
-        ``word_offset`` tells which memory; ``phase`` is the sequencer's (number among ``plan.cycles.PHASES``).
-    ``line_*``
-        The contrast of the ``states`` form, P words, is written into the offset memory.
-    ``weight_*``
-        Weights are written by an update: one enable a lane.
-    ``update``
-        An update is complete.
-    """
-    lanes = sizes.lanes
-    return wiring.Signature(
-        {
-            "phase": Out(bits(len(PHASES))),
-            "word_valid": Out(1),
-            "word_offset": Out(1),
-            "word_error": Out(1),
-            "word_address": Out(sizes.vector_address),
-            "word_lane": Out(max(sizes.lane_bits, 1)),
-            "word": Out(signed(sizes.word_width)),
-            "line_valid": Out(1),
-            "line_address": Out(sizes.vector_address),
-            "line": Out(lanes * sizes.word_width),
-            "weight_write": Out(lanes),
-            "weight_address": Out(sizes.weight_address),
-            "weight_words": Out(lanes * sizes.spec.weight.width),
-            "update": Out(1),
-        }
-    )
 
 
 class Core(wiring.Component):
@@ -73,26 +38,8 @@ class Core(wiring.Component):
 
     Members
     -------
-    sample : ``In(stream.Signature(...))``
-        Samples: input words in the state format, one a beat; label, whether to learn, and whether the batch ends with
-        this sample, count with a sample's last word.
-    prediction : ``Out(stream.Signature(...))``
-        Class of every sample, in order.
-    weight_in : ``In(stream.Signature(signed))``
-        Weight words in the order of the memory image: addresses rising, all lanes of one address first.  Taken only
-        between samples; whoever loads, loads the whole image.
-    weight_out : ``Out(stream.Signature(signed))``
-        The weights in the same order, after ``dump``.
-    dump : ``In(1)``
-        Between samples, when ``idle``: send all weights.
-    rate : ``In(4)``
-        k of the learning rate ``2**-k``; to be held while a batch is updated.
-    idle : ``Out(1)``
-        No sample is worked on, and no weights are loaded or sent.
-    counters : ``Out``
-        See :func:`fregen.hdl.counters.counter_layout`.
-    probe : ``Out``
-        See :func:`probe_signature`.
+    sample, prediction, weight_in, weight_out, dump, rate, idle, counters, probe
+        See :func:`fregen.hdl.ports.core_ports`, which says of every port what it means.
 
     Timing
     ------
@@ -103,20 +50,7 @@ class Core(wiring.Component):
     def __init__(self, spec: NetworkSpec, counter_start: Mapping[str, int] | None = None) -> None:
         self.sizes = Sizes(Schedule.of(spec))
         self.counter_start = counter_start
-        weight = signed(spec.weight.width)
-        super().__init__(
-            {
-                "sample": In(stream.Signature(sample_layout(self.sizes))),
-                "prediction": Out(stream.Signature(self.sizes.label_bits)),
-                "weight_in": In(stream.Signature(weight)),
-                "weight_out": Out(stream.Signature(weight)),
-                "dump": In(1),
-                "rate": In(RATE_WIDTH),
-                "idle": Out(1),
-                "counters": Out(counter_layout()),
-                "probe": Out(probe_signature(self.sizes)),
-            }
-        )
+        super().__init__(core_members(self.sizes))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -251,9 +185,9 @@ class Core(wiring.Component):
             probe.word_address.eq(vectors.word_address),
             probe.word_lane.eq(vectors.word_lane),
             probe.word.eq(vectors.word),
-            probe.line_valid.eq(vectors.subtract),
-            probe.line_address.eq(vectors.move_address),
-            probe.line.eq(vectors.line.as_value()),
+            probe.contrast_valid.eq(vectors.subtract),
+            probe.contrast_address.eq(vectors.move_address),
+            probe.contrast.eq(vectors.line.as_value()),
             probe.weight_write.eq(Mux(array.updates, array.write, 0)),
             probe.weight_address.eq(array.write_address),
             probe.weight_words.eq(array.write_words.as_value()),

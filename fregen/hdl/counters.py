@@ -6,24 +6,16 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..plan.counters import COUNTER_WIDTH, COUNTERS
 from ..plan.cycles import PHASES
 from .beat import Sizes, bits
 
-__all__ = ["COUNTER_WIDTH", "CounterUnit", "counter_layout"]
-
-COUNTER_WIDTH = 48
-"""Bits of every counter."""
+__all__ = ["CounterUnit", "counter_layout"]
 
 
 def counter_layout() -> data.StructLayout:
-    """Every counter of the core, all from 0 at reset.
-
-    ``<phase>_cycles`` and ``<phase>_macs`` for the phases free, readout, nudged, update: cycles in which the sequencer
-    is in that phase, and useful multiplications (a real weight or row with a real word).
-    """
-    names = [f"{phase}_{what}" for phase in PHASES for what in ("cycles", "macs")]
-    names += ["samples", "free_steps", "nudged_steps", "updates", "weight_saturations", "offset_saturations"]
-    return data.StructLayout(dict.fromkeys(names, COUNTER_WIDTH))
+    """Every counter of the core (:data:`fregen.plan.counters.COUNTERS`), all from 0 at reset."""
+    return data.StructLayout(dict.fromkeys(COUNTERS, COUNTER_WIDTH))
 
 
 class CounterUnit(wiring.Component):

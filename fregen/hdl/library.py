@@ -9,6 +9,8 @@ from amaranth.hdl import ClockSignal, Elaboratable, Instance, ResetSignal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from .names import named_ports
+
 __all__ = ["UnitLibrary", "submodule"]
 
 
@@ -54,7 +56,7 @@ class UnitLibrary:
         connections: dict[str, Value] = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
         for path, member, value in unit.signature.flatten(unit if ports is None else ports):
             way = "i" if member.flow is In else "o"
-            connections[f"{way}_{'__'.join(map(str, path))}"] = Value.cast(value)
+            connections[f"{way}_{'_'.join(map(str, path))}"] = Value.cast(value)
         return Instance(name, **connections)
 
     def _emit(self, unit: wiring.Component) -> str:
@@ -64,9 +66,9 @@ class UnitLibrary:
             name = f"{self.prefix}_{kind}"
             if name in self.modules:
                 raise ValueError(f"two units want to be called {name}: give one of them ports of the other")
-            text = self.write(rtlil.convert(unit, name=name, platform=self, emit_src=False))
+            text = self.write(rtlil.convert(unit, name=name, platform=self, ports=named_ports(unit), emit_src=False))
         else:
-            content = rtlil.convert(unit, name=kind, platform=self, emit_src=False)
+            content = rtlil.convert(unit, name=kind, platform=self, ports=named_ports(unit), emit_src=False)
             name = f"{kind}_{hashlib.sha256(content.encode()).hexdigest()[:12]}"
             if name not in self.known:
                 # The module, its submodules, which have its name and a dot before their own, and cells of these.

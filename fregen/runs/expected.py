@@ -15,20 +15,10 @@ from numpy.typing import NDArray
 
 from ..golden.trace import Trace
 from ..plan import CycleModel, Schedule, pack_weights
+from ..plan.counters import COUNTERS
 from ..plan.cycles import PHASES
 
-__all__ = ["COUNTERS", "expectation"]
-
-COUNTERS = (
-    *(f"{phase}_{what}" for phase in PHASES for what in ("cycles", "macs")),
-    "samples",
-    "free_steps",
-    "nudged_steps",
-    "updates",
-    "weight_saturations",
-    "offset_saturations",
-)
-"""Counters in the order of the core's counter port."""
+__all__ = ["expectation"]
 
 _OFFSET, _ERROR, _PHASE = 1 << 20, 1 << 21, 22
 _ANY_SLOT = 0xFFF

@@ -13,8 +13,9 @@ from ..files import write
 from ..golden import NetworkModel
 from ..golden.trace import Trace
 from ..plan import Schedule, pack_weights
+from ..plan.counters import COUNTERS
 from ..spec.network import NetworkSpec
-from .expected import COUNTERS, expectation
+from .expected import expectation
 
 __all__ = ["Batch", "Scenario"]
 

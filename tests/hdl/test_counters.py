@@ -6,7 +6,8 @@ from amaranth.hdl import Value
 from unit_bench import make_sizes, play
 
 from fregen.hdl import counters as counters_module
-from fregen.hdl.counters import COUNTER_WIDTH, CounterUnit, counter_layout
+from fregen.hdl.counters import CounterUnit, counter_layout
+from fregen.plan.counters import COUNTER_WIDTH
 from fregen.plan.cycles import PHASES
 
 pytestmark = pytest.mark.rtl

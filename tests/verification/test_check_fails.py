@@ -10,6 +10,10 @@ from fregen.design.document import Design
 from fregen.emit.render import folder
 from fregen.faults.inject import GOLDEN, InjectResult, inject
 from fregen.faults.prove import Prover
+from fregen.hdl.beat import Sizes
+from fregen.hdl.ports import core_ports
+from fregen.plan import Schedule
+from fregen.spec.network import NetworkSpec
 from fregen.verification.verify import verify
 
 sys.path.insert(0, str(folder("sim")))
@@ -97,7 +101,8 @@ def test_every_fault_is_caught(injected: tuple[InjectResult, Path]) -> None:
 def test_no_caught_fault_is_proven_equivalent(injected: tuple[InjectResult, Path], tmp_path: Path) -> None:
     """All of them were caught; the number that selects none is proven at once."""
     _, where = injected
-    prover = Prover(where / "rtl" / "faults.aag", 4)
+    sizes = Sizes(Schedule.of(NetworkSpec(Design.load(ROOT / "rtl/tiny/design.toml"))))
+    prover = Prover(where / "rtl" / "faults.aag", core_ports(sizes))
     assert prover.prove(999, tmp_path, 5, False)[0] == "registers"
     found = [prover.prove(number, tmp_path, 1, False) for number in range(1, 9)]
     assert {method for method, _ in found} == {None}
