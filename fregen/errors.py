@@ -51,6 +51,7 @@ __all__ = [
     "ToolError",
     "key_text",
     "listed",
+    "one_line",
     "quoted",
 ]
 
@@ -133,6 +134,12 @@ def quoted(value: object) -> str:
     """Return a value as a message shows it: its ``repr``, cut where it is long."""
     text = _Short().repr(value)
     return text if len(text) <= _MOST else f"{text[: _MOST - 4]} ..."
+
+
+def one_line(error: BaseException) -> str:
+    """Return what a library's error says, on one line and cut where it is long; its class if it says nothing."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 and text.isprintable() else f"{ascii(text[:160])[1:-1]} ..."
 
 
 def key_text(key: object) -> str:

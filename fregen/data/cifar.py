@@ -15,11 +15,10 @@ Nothing is written, and nothing in a pickle is executed: only the arrays and pla
 understood.  Any number of samples a batch is taken, so that a test can make a small archive.
 """
 
+import gzip
 import io
 import math
-import pickle
 import tarfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, listed, one_line, quoted
+from ..files import read_at_most, size_text
+from .plain_pickle import ByteArray, loads
 
 __all__ = ["IMAGE_SHAPE", "find_cifar10", "read_cifar10"]
 
@@ -39,6 +40,8 @@ _TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
 _TEST = ("test_batch",)
 _FOLDERS = {"cifar-10-batches-bin": ".bin", "cifar-10-batches-py": ""}
 """What the names of the batches end in, by unpacked folder."""
+_LONGEST = 1 << 30
+"""Bytes of a batch, and of an archive unpacked; the published one has 186 million."""
 _ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz")
 
 Images = NDArray[np.uint8]
@@ -90,7 +93,7 @@ def read_cifar10(path: Path) -> tuple[Part, Part]:
     if path.is_dir():
         return _both(path, path.name, lambda name: _file(path / name))
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with gzip.open(path) as unpacked, tarfile.open(fileobj=_Bounded(unpacked, path), mode="r:") as archive:
             members = {member.name.removeprefix("./"): member for member in archive.getmembers() if member.isfile()}
             folder = next((name for name in _FOLDERS if any(m.startswith(f"{name}/") for m in members)), None)
             if folder is None:
@@ -104,13 +107,57 @@ def read_cifar10(path: Path) -> tuple[Part, Part]:
                 return content.read()
 
             return _both(path, folder, read)
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise DataError(f"{path}: truncated or damaged, cannot be read: {error}; fetch the archive again") from None
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # what a damaged header of an archive ends in is listed nowhere
+        reason = one_line(error)
+        raise DataError(f"{path}: truncated or damaged, cannot be read: {reason}; fetch the archive again") from None
+
+
+class _Bounded(io.RawIOBase):
+    """An unpacked archive that ends in an error where it is longer than any CIFAR-10.
+
+    Parameters
+    ----------
+    file : GzipFile
+        The archive.
+    path : Path
+        Its file, for messages.
+    """
+
+    def __init__(self, file: gzip.GzipFile, path: Path) -> None:
+        self._file, self._path = file, path
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position, bytes."""
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a position; see :meth:`read`."""
+        self._check(offset)
+        return self._file.seek(offset, whence)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read bytes; raise DataError beyond 1 GiB."""
+        self._check(self._file.tell() + size)
+        return self._file.read(size)
+
+    def _check(self, end: int) -> None:
+        if end > _LONGEST:
+            raise DataError(f"{self._path}: expected CIFAR-10, at most {size_text(_LONGEST)} unpacked; this is longer")
 
 
 def _file(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_at_most(path, _LONGEST, DataError, "a batch of CIFAR-10")
     except OSError as error:
         raise DataError(f"{path}: expected a batch of CIFAR-10: {error.strerror}; fetch the archive again") from None
 
@@ -137,22 +184,24 @@ def _binary(content: bytes, where: str) -> Part:
 
 def _pickled(content: bytes, where: str) -> Part:
     try:
-        batch = _Plain(io.BytesIO(content), encoding="bytes").load()
+        batch = loads(content)
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
     except Exception as error:  # a damaged pickle can end in nearly any exception
-        raise DataError(f"{where}: truncated or damaged, cannot be read: {error}") from None
+        raise DataError(f"{where}: truncated or damaged, cannot be read: {one_line(error)}") from None
     if not isinstance(batch, dict):
         raise DataError(f"{where}: expected a dictionary with 'data' and 'labels', not {type(batch).__name__}")
     found = {key.decode("latin-1") if isinstance(key, bytes) else key: value for key, value in batch.items()}
     if "data" not in found or "labels" not in found:
-        raise DataError(f"{where}: expected 'data' and 'labels'; there are: {', '.join(sorted(map(str, found)))}")
-    pixels = found["data"]
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != _PIXELS:
+        raise DataError(f"{where}: expected 'data' and 'labels'; there are: {listed(found)}")
+    pixels = found["data"].values if isinstance(found["data"], ByteArray) else None
+    if pixels is None or pixels.ndim != 2 or pixels.shape[1] != _PIXELS:
         raise DataError(f"{where}: 'data': expected samples x {_PIXELS} uint8 values")
     labels = found["labels"]
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
         raise DataError(f"{where}: 'labels': expected a list of integers")
+    if labels and not 0 <= min(labels) <= max(labels) <= 9:
+        raise DataError(f"{where}: expected labels 0 to 9, not {quoted(min(labels))} to {quoted(max(labels))}")
     return _checked(pixels, np.array(labels, dtype=np.int64), where)
 
 
@@ -162,27 +211,3 @@ def _checked(pixels: Images, labels: NDArray[Any], where: str) -> Part:
     if labels.min() < 0 or labels.max() > 9:
         raise DataError(f"{where}: expected labels 0 to 9, not {labels.min()} to {labels.max()}")
     return pixels.reshape(-1, *IMAGE_SHAPE), labels.astype(np.int64)
-
-
-class _Plain(pickle.Unpickler):
-    """Understands numpy arrays and plain values, nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return one of the four names that a pickled array needs."""
-        if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            return _reconstruct
-        if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
-            return getattr(np, name)
-        if (module, name) == ("_codecs", "encode"):
-            return _encode
-        raise DataError(f"the pickle asks for {module}.{name}, which no batch of CIFAR-10 has; it was not executed")
-
-
-def _reconstruct(kind: type, shape: tuple[int, ...], code: bytes) -> NDArray[Any]:
-    """Return the empty array that a pickled one fills."""
-    return np.ndarray((0,), dtype=np.uint8)
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """Return bytes that newer pickles of protocol 2 spell as text."""
-    return text.encode("latin-1")

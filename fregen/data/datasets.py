@@ -14,9 +14,8 @@ npz        one ``.npz`` file, ``data.path``: ``x_train``, ``y_train``, ``x_test`
 Files are only ever read.
 """
 
-import gzip
+import math
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,9 @@ from numpy.typing import NDArray
 
 from ..design.document import Design
 from ..errors import DataError
-from .archive import read_arrays
+from .archive import open_archive
 from .cifar import find_cifar10, read_cifar10
+from .idx import IMAGES, LABELS, find_idx, read_idx
 
 __all__ = ["DATA_VARIABLE", "DIGITS_TEST", "Dataset", "load"]
 
@@ -36,7 +36,10 @@ DATA_VARIABLE = "FREGEN_DATA"
 DIGITS_TEST = 360
 """Test samples of the digits set; 1,437 are left for training."""
 
-_IMAGES, _LABELS = 0x803, 0x801
+_MOST_VALUES = 1 << 30
+"""Values of the training or of the test samples; CIFAR-10 has 154 million."""
+_ROUNDING = 1e-3
+"""Values this near to [0, 1] were scaled already."""
 _IMAGE = ("channels", "height", "width")
 
 
@@ -89,40 +92,42 @@ def load(design: Design) -> Dataset:
         If files are absent, truncated or damaged, if shapes, types or ranges are wrong, if there are fewer samples than
         the design asks for, or if the network has too few inputs or outputs.
     """
+    try:
+        name, train, test = _read(design)
+    except OSError as error:  # a folder that may not be read, a path that is too long
+        raise DataError(f"{error.filename or design.data.path}: cannot be read: {error.strerror}") from None
     data = design.data
-    if data.set == "digits":
-        if data.path is not None:
-            raise DataError(f"data.path: the set 'digits' comes with scikit-learn; remove the path {data.path!r}")
-        name, train, test = "digits", *_digits(design.data.split)
-    elif data.set == "idx":
-        folder = _idx_folder(data.path)
-        name, train, test = folder.name, _idx_part(folder, "train"), _idx_part(folder, "t10k")
-    elif data.set == "cifar10":
-        name, train, test = "cifar10", *_cifar10(data.path)
-    else:
-        if data.path is None:
-            raise DataError("data.path: the set 'npz' needs the path of a .npz file")
-        path = Path(data.path)
-        name, train, test = path.stem, *_npz(path)
-    if train.inputs.shape[1:] != test.inputs.shape[1:]:
-        raise DataError(
-            f"{test.where}: expected samples of shape {train.inputs.shape[1:]} as in {train.where}, "
-            f"not {test.inputs.shape[1:]}"
-        )
+    _check_shape(design, train.inputs.shape, train.where)
     image_shape = tuple(int(size) for size in train.inputs.shape[1:])
-    classes = 1 + max(_top_label(train), _top_label(test))
-    _check_network(design, train, image_shape, classes)
+    ranges = [_label_range(train), _label_range(test)]
+    classes = 1 + max(high for _, high in ranges)
+    _check_network(design, train, min(low for low, _ in ranges), classes)
     train_inputs, train_labels = _limited(train, data.train, "data.train")
     test_inputs, test_labels = _limited(test, data.test, "data.test")
     return Dataset(name, train_inputs, train_labels, test_inputs, test_labels, classes, image_shape)
 
 
-def _check_network(design: Design, train: _Part, image_shape: tuple[int, ...], classes: int) -> None:
-    layers, size = design.network.sizes, int(np.prod(image_shape))
-    if size != layers[0]:
-        raise DataError(
-            f"{train.where}: a sample has {size} values, but network.layers begins with {layers[0]}; make it {size}"
-        )
+def _read(design: Design) -> tuple[str, _Part, _Part]:
+    """Return the name of the set, and its training and test samples as they are."""
+    data = design.data
+    if data.set == "digits":
+        if data.path is not None:
+            raise DataError(f"data.path: the set 'digits' comes with scikit-learn; remove the path {data.path!r}")
+        return "digits", *_digits(data.split)
+    if data.set == "idx":
+        folder = _idx_folder(data.path)
+        train = _idx_part(design, folder, "train")
+        return folder.name, train, _idx_part(design, folder, "t10k", train)
+    if data.set == "cifar10":
+        return "cifar10", *_cifar10(data.path)
+    if data.path is None:
+        raise DataError("data.path: the set 'npz' needs the path of a .npz file")
+    path = Path(data.path)
+    return path.stem, *_npz(design, path)
+
+
+def _check_network(design: Design, train: _Part, low: int, classes: int) -> None:
+    layers, image_shape = design.network.sizes, train.inputs.shape[1:]
     image = design.network.maps().get(0)
     given = (1, *image_shape) if len(image_shape) == 2 else image_shape
     if image is not None and image != given:
@@ -132,25 +137,53 @@ def _check_network(design: Design, train: _Part, image_shape: tuple[int, ...], c
             f"{{ {expected} }}"
         )
     if classes > layers[-1]:
+        if low > 0 and classes - low <= layers[-1]:
+            raise DataError(
+                f"{train.where}: labels go from {low} to {classes - 1}, but are counted from 0, and network.layers "
+                f"ends with {layers[-1]}; subtract {low} from them"
+            )
         raise DataError(
             f"{train.where}: there are {classes} classes, but network.layers ends with {layers[-1]}; "
             f"make it {classes} or more"
         )
 
 
-def _top_label(part: _Part) -> int:
-    """Check labels; return the highest."""
-    labels, where = part.labels, part.where
-    if labels.ndim != 1 or len(labels) != len(part.inputs):
-        raise DataError(f"{where}: expected one label for each of {len(part.inputs)} samples, not shape {labels.shape}")
-    if not len(labels):
+def _check_shape(design: Design, shape: tuple[int, ...], where: str, train: _Part | None = None) -> None:
+    """Make sure that samples of an announced shape, the first size their number, can be used; nothing is read yet."""
+    if train is not None and shape[1:] != train.inputs.shape[1:]:
+        raise DataError(
+            f"{where}: expected samples of shape {train.inputs.shape[1:]} as in {train.where}, not {shape[1:]}"
+        )
+    size, wanted = math.prod(shape[1:]), design.network.sizes[0]
+    if size == 0:
+        raise DataError(f"{where}: a sample of shape {shape[1:]} holds no values")
+    if size != wanted:
+        raise DataError(f"{where}: a sample has {size} values, but network.layers begins with {wanted}; make it {size}")
+    _check_count(shape, where)
+
+
+def _check_count(shape: tuple[int, ...], where: str) -> None:
+    if math.prod(shape) > _MOST_VALUES:
+        told = " x ".join(map(str, shape))
+        raise DataError(f"{where}: expected at most {_MOST_VALUES:,} values, not {told}; take fewer samples")
+
+
+def _check_labels(shape: tuple[int, ...], kind: np.dtype[Any], samples: int, where: str) -> None:
+    if shape != (samples,):
+        raise DataError(f"{where}: expected one label for each of {samples} samples, not shape {shape}")
+    if not samples:
         raise DataError(f"{where}: holds no samples")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{where}: expected integer labels, not {labels.dtype}")
-    low, high = int(labels.min()), int(labels.max())
+    if kind.kind not in "iu":
+        raise DataError(f"{where}: expected integer labels, not {kind}")
+
+
+def _label_range(part: _Part) -> tuple[int, int]:
+    """Check labels; return the lowest and the highest."""
+    _check_labels(part.labels.shape, part.labels.dtype, len(part.inputs), part.where)
+    low, high = int(part.labels.min()), int(part.labels.max())
     if low < 0:
-        raise DataError(f"{where}: expected labels from 0 up, not {low}")
-    return high
+        raise DataError(f"{part.where}: expected labels from 0 up, not {low}")
+    return low, high
 
 
 def _limited(part: _Part, limit: int | None, key: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -162,12 +195,25 @@ def _limited(part: _Part, limit: int | None, key: str) -> tuple[NDArray[np.float
     if raw.dtype == np.uint8:
         inputs = raw.astype(np.float32) / np.float32(255)
     elif np.issubdtype(raw.dtype, np.floating):
-        if not np.isfinite(raw).all() or raw.min() < 0 or raw.max() > 1:
-            raise DataError(f"{part.where}: expected values from 0 to 1, not {raw.min()} to {raw.max()}; scale them")
+        _check_values(raw, part.where)
         inputs = raw.astype(np.float32)
     else:
         raise DataError(f"{part.where}: expected uint8 or floating-point samples, not {raw.dtype}")
     return np.ascontiguousarray(inputs), part.labels[:count].astype(np.int64)
+
+
+def _check_values(raw: NDArray[Any], where: str) -> None:
+    """Make sure that real values lie in [0, 1], and say what to do if they do not."""
+    low, high = raw.min(), raw.max()  # not a number if any value is not
+    if not (np.isfinite(low) and np.isfinite(high)):
+        sample = int(np.argmin(np.isfinite(raw).all(axis=1)))
+        raise DataError(f"{where}: expected values from 0 to 1, but sample {sample} holds one that is not finite")
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise DataError(f"{where}: expected values from 0 to 1, not {low:g} to {high:g}; scale them")
+    if low < 0 or high > 1:
+        raise DataError(
+            f"{where}: expected values from 0 to 1, not {float(low)!r} to {float(high)!r}: rounded; clip them"
+        )
 
 
 # Sets ---------------------------------------------------------------------------------------------------------------
@@ -202,7 +248,7 @@ def _idx_folder(path: str | None) -> Path:
     """Find the folder that holds the first of the four files."""
     candidates, origin = _places(path, "idx", "mnist", "a folder with the four MNIST files: give data.path")
     for folder in candidates:
-        if _idx_file(folder, "train-images-idx3-ubyte") is not None:
+        if find_idx(folder, "train-images-idx3-ubyte") is not None:
             return folder
     sought = " or ".join(str(folder) for folder in candidates)
     raise DataError(
@@ -211,51 +257,18 @@ def _idx_folder(path: str | None) -> Path:
     )
 
 
-def _idx_file(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+def _idx_part(design: Design, folder: Path, prefix: str, train: _Part | None = None) -> _Part:
+    def fits(shape: tuple[int, ...], where: str) -> None:
+        _check_shape(design, shape, where, train)
 
-
-def _idx_part(folder: Path, prefix: str) -> _Part:
-    images, where = _read_idx(folder, f"{prefix}-images-idx3-ubyte", _IMAGES)
-    labels, labels_where = _read_idx(folder, f"{prefix}-labels-idx1-ubyte", _LABELS)
+    images, where = read_idx(folder, f"{prefix}-images-idx3-ubyte", IMAGES, fits)
+    labels, labels_where = read_idx(folder, f"{prefix}-labels-idx1-ubyte", LABELS, _check_count)
     if len(images) != len(labels):
         raise DataError(
             f"{labels_where}: expected {len(images)} labels, one for each image of {where}, not {len(labels)}; "
             "take both files from the same set"
         )
     return _Part(images, labels, str(where))
-
-
-def _read_idx(folder: Path, name: str, magic: int) -> tuple[NDArray[np.uint8], Path]:
-    path = _idx_file(folder, name)
-    if path is None:
-        raise DataError(f"{folder / name}: no such file (nor with .gz); expected the four MNIST files in {folder}")
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: truncated or damaged, cannot be read: {error}; fetch the file again") from None
-    dimensions = magic & 0xFF
-    header = 4 + 4 * dimensions
-    if len(content) < header:
-        raise DataError(f"{path}: expected an IDX header of {header} bytes, but there are {len(content)}")
-    found = int.from_bytes(content[:4], "big")
-    if found != magic:
-        raise DataError(
-            f"{path}: expected the IDX magic number 0x{magic:08x} (uint8, {dimensions} dimensions), not 0x{found:08x}; "
-            "images and labels may be swapped"
-        )
-    shape = tuple(int.from_bytes(content[4 + 4 * k : 8 + 4 * k], "big") for k in range(dimensions))
-    size = 1
-    for length in shape:
-        size *= length
-    if size == 0:
-        raise DataError(f"{path}: the header announces an empty set, {' x '.join(map(str, shape))}")
-    if len(content) - header != size:
-        raise DataError(
-            f"{path}: expected {size} bytes of data ({' x '.join(map(str, shape))}), but there are "
-            f"{len(content) - header}; the file is truncated or damaged"
-        )
-    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape), path
 
 
 def _cifar10(given: str | None) -> tuple[_Part, _Part]:
@@ -271,12 +284,17 @@ def _cifar10(given: str | None) -> tuple[_Part, _Part]:
     return _Part(*train, f"{path}, training samples"), _Part(*test, f"{path}, test samples")
 
 
-def _npz(path: Path) -> tuple[_Part, _Part]:
-    arrays = read_arrays(path, ("x_train", "y_train", "x_test", "y_test"), "a data set")
-    parts = []
-    for which in ("train", "test"):
-        inputs, labels = arrays[f"x_{which}"], arrays[f"y_{which}"]
-        if inputs.ndim < 2:
-            raise DataError(f"{path}: x_{which}: expected samples x values (2 or more dimensions), not {inputs.shape}")
-        parts.append(_Part(inputs, labels, f"{path}: x_{which}, y_{which}"))
+def _npz(design: Design, path: Path) -> tuple[_Part, _Part]:
+    parts: list[_Part] = []
+    with open_archive(path, ("x_train", "y_train", "x_test", "y_test"), "a data set") as archive:
+        for which in ("train", "test"):
+            asked = f"{path}: x_{which}"
+            given, labels = archive.header(f"x_{which}"), archive.header(f"y_{which}")
+            if len(given.shape) < 2:
+                raise DataError(f"{asked}: expected samples x values (2 or more dimensions), not {given.shape}")
+            where = f"{asked}, y_{which}"
+            _check_labels(labels.shape, labels.dtype, given.shape[0], where)
+            _check_shape(design, given.shape, asked, parts[0] if parts else None)
+            inputs = archive.read(f"x_{which}", given.size)
+            parts.append(_Part(inputs, archive.read(f"y_{which}", labels.size), where))
     return parts[0], parts[1]

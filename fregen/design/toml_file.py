@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from ..errors import DesignError, quoted
+from ..errors import DesignError, one_line
 from ..files import read_at_most
 
 __all__ = ["MOST_BYTES", "read_toml"]
@@ -50,9 +50,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise DesignError(f"{path}: not a TOML file: {_short(str(error))}") from None
+        raise DesignError(f"{path}: not a TOML file: {one_line(error)}") from None
     except (ValueError, RecursionError) as error:  # an integer of more digits than Python converts
-        raise DesignError(f"{path}: holds a number that no key can take: {_short(str(error))}") from None
+        raise DesignError(
+            f"{path}: holds a number that no key can take: {one_line(error).partition('; use')[0]}"
+        ) from None
 
 
 def _check_depth(path: Path, text: str) -> None:
@@ -73,9 +75,3 @@ def _check_depth(path: Path, text: str) -> None:
         elif token in ("=", ",", "\n"):
             parts = 0
         line += token.count("\n")
-
-
-def _short(message: str) -> str:
-    """Cut what a library says: it may quote a whole key, and give advice for programmers."""
-    message = message.partition("; use sys.")[0]
-    return message if len(message) <= 160 and message.isprintable() else quoted(message)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..design.document import Design
 from ..design.graph import Graph
 from ..design.initial import glorot
+from ..design.weights import checked_values
 from ..errors import DataError
 from .noise import Noise
 from .optimizers import Optimizer, optimizer_of
@@ -140,17 +141,7 @@ class FloatModel(ABC):
         DataError
             If number or shape of the matrices differ from what the design needs, or a value is not finite.
         """
-        if len(values) != len(self.graph.matrices):
-            raise DataError(f"the design has {len(self.graph.matrices)} weight matrices, not {len(values)}")
-        loaded = []
-        for matrix, given in zip(self.graph.matrices, values, strict=True):
-            array, shape = np.array(given, dtype=self.dtype), self.graph.shape(matrix)
-            if array.shape != shape:
-                raise DataError(f"matrix {matrix.name}: expected {shape[0]} x {shape[1]} values, not {array.shape}")
-            if not np.isfinite(array).all():
-                raise DataError(f"matrix {matrix.name}: expected finite values only")
-            loaded.append(array)
-        self.weights = loaded
+        self.weights = [np.array(array, dtype=self.dtype) for array in checked_values(self.graph, values)]
         self.optimizer.reset()
         self.noise.reset()
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 
 from ..design.graph import Connection, Graph
-from ..errors import DataError
+from ..design.weights import checked_arrays
 from .products import product, refuse_maps
 
 __all__ = ["EXACT_UP_TO", "hidden_connections", "hidden_matrix", "spectral_radius"]
@@ -189,9 +189,4 @@ def _firsts(graph: Graph) -> list[int]:
 
 def _check(graph: Graph, weights: Sequence[Array]) -> None:
     refuse_maps(graph, "the hidden matrix (pooling makes it depend on the states)")
-    if len(weights) != len(graph.matrices):
-        raise DataError(f"the graph has {len(graph.matrices)} weight matrices, not {len(weights)}")
-    for matrix, array in zip(graph.matrices, weights, strict=True):
-        if np.shape(array) != graph.shape(matrix):
-            rows, columns = graph.shape(matrix)
-            raise DataError(f"matrix {matrix.name}: expected {rows} x {columns} values, not {np.shape(array)}")
+    checked_arrays(graph, weights)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..design.initial import glorot
+from ..design.weights import checked_words
 from ..errors import DataError
 from ..spec.dither import first_key, next_key
 from ..spec.network import NetworkSpec
@@ -122,25 +123,8 @@ class NetworkModel:
         DataError
             If number, shape, type or range of the words differ from what the design needs.
         """
-        matrices, q = self.spec.graph.matrices, self.spec.weight
-        if len(words) != len(matrices):
-            raise DataError(f"the design has {len(matrices)} weight matrices, not {len(words)}")
-        loaded = []
-        for matrix, array in zip(matrices, words, strict=True):
-            array, shape = np.asarray(array), self.spec.graph.shape(matrix)
-            if array.shape != shape:
-                raise DataError(
-                    f"matrix {matrix.name}: expected {shape[0]} x {shape[1]} words, not shape {array.shape}"
-                )
-            if not np.issubdtype(array.dtype, np.integer):
-                raise DataError(f"matrix {matrix.name}: expected integer words, not {array.dtype}")
-            if array.min() < q.min_word or array.max() > q.max_word:
-                raise DataError(
-                    f"matrix {matrix.name}: words {array.min()} to {array.max()} lie outside {q} "
-                    f"({q.min_word} to {q.max_word})"
-                )
-            loaded.append(np.ascontiguousarray(array.T).astype(self.carrier.dtype))
-        self._weights = loaded
+        checked = checked_words(self.spec.graph, words, self.spec.weight)
+        self._weights = [np.ascontiguousarray(array.T).astype(self.carrier.dtype) for array in checked]
         for update in self._updates:
             update.forget()
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..design.weights import checked_arrays
 from ..errors import LoweringError
 from .memory_map import MemoryMap
 
@@ -28,14 +29,12 @@ def pack_weights(memory: MemoryMap, weights: Sequence[NDArray[np.integer]]) -> N
 
     Raises
     ------
-    LoweringError
-        If a matrix has another shape than the graph's.
+    DataError
+        If number or shape of the matrices are not the graph's.
     """
     spec = memory.spec
     image = np.zeros((memory.weight_depth, memory.lanes), dtype=np.int32)
-    for matrix, words in zip(spec.graph.matrices, weights, strict=True):
-        if words.shape != spec.graph.shape(matrix):
-            raise LoweringError(f"{matrix.name} has {spec.graph.shape(matrix)} words, not {words.shape}")
+    for matrix, words in zip(spec.graph.matrices, checked_arrays(spec.graph, weights, what="words"), strict=True):
         stored = words.T if memory.is_transposed(matrix) else words
         _view(memory, image, matrix.index)[: stored.shape[0], : stored.shape[1]] = stored
     return image

@@ -16,7 +16,8 @@ __all__ = ["code_hash", "module_hash", "modules"]
 
 _PACKAGE = Path(__file__).parents[1]
 
-_ALL = ("data/cifar.py", "data/datasets.py", "design", "training/loop.py", "training/samples.py")
+_DATA = ("data/cifar.py", "data/datasets.py", "data/idx.py", "data/plain_pickle.py")
+_ALL = (*_DATA, "design", "training/loop.py", "training/samples.py")
 _FIXED = ("fixed.py", "golden", "spec")
 _REAL = ("float_model",)
 _MEASURED = (*_REAL, "reproduce/settling.py")

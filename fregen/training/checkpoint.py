@@ -8,6 +8,7 @@ optimiser and noise remember.  The file appears whole or not at all: it is writt
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,18 +17,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.archive import read_arrays
+from ..data.archive import Archive, open_archive
 from ..design.document import Design
 from ..design.graph import Graph
-from ..errors import DataError, DesignError
+from ..design.weights import checked_values, checked_words
+from ..errors import DataError, DesignError, GraphError, key_text, listed, quoted
 from ..files import replacing
-from ..fixed import Q
 
 __all__ = ["Checkpoint", "load", "save"]
 
 _KIND = "fregen checkpoint"
 _VERSION = 2
 _MEMORY = "memory."
+_MOST_HEADER, _LITTLE = 1 << 25, 1 << 16
+"""Bytes of a header (10,000 epochs have a third); of what is remembered beside two values a weight."""
 _DROPPED = ("family", "clock_mhz")
 """Keys of ``hardware`` that designs had before and nothing read: a checkpoint that holds them is of the same design."""
 
@@ -117,29 +120,39 @@ def load(path: str | Path, design: Design | None = None) -> Checkpoint:
         If the file is absent, truncated, damaged, of another kind, version or design, or holds pickled objects.
     """
     path = Path(path)
-    arrays = read_arrays(path, ("header",), "a checkpoint")
-    header = _header(path, arrays.pop("header"))
+    with open_archive(path, ("header",), "a checkpoint") as archive:
+        return _read(path, archive, design)
+
+
+def _read(path: Path, archive: Archive, design: Design | None) -> Checkpoint:
+    header = _header(path, archive.read("header", _MOST_HEADER))
     try:
         stored = Design.parse(_current(header["design"]), where=str(path))
     except DesignError as error:
         raise DataError(f"{path}: the design inside the checkpoint is not valid here: {error}") from None
     if stored.numerics_hash() != header["numerics"]:
+        recorded = key_text(header["numerics"])
         raise DataError(
-            f"{path}: the design inside has the numerics hash {stored.numerics_hash()}, not {header['numerics']} as "
+            f"{path}: the design inside has the numerics hash {stored.numerics_hash()}, not {recorded} as "
             "recorded: it was changed, or written by a version in which words meant something else; train anew"
         )
     if design is not None and design.numerics_hash() != stored.numerics_hash():
         raise DataError(
-            f"{path}: the checkpoint belongs to another design (it has {', '.join(_differences(stored, design))}); "
+            f"{path}: the checkpoint belongs to another design (it has {_differences(stored, design)}); "
             "use its own design file, or train anew"
         )
-    expected = [f"matrix_{index}" for index in range(len(Graph.build(stored.network).matrices))]
-    memory = {name: array for name, array in arrays.items() if name.startswith(_MEMORY)}
-    found = sorted(set(arrays) - set(memory))
-    if found != sorted(expected):
-        raise DataError(f"{path}: expected the arrays {', '.join(expected)}, not {', '.join(found) or 'none'}")
-    weights = _checked(path, stored, header["how"], [arrays[name] for name in expected])
-    if _content_hash(header, dict(zip(expected, weights, strict=True)) | memory) != header["content"]:
+    sizes = _sizes(path, stored)
+    found = [name for name in archive.names if name != "header" and not name.startswith(_MEMORY)]
+    if sorted(found) != sorted(sizes):
+        raise DataError(f"{path}: expected the arrays {listed(sizes)}, not {listed(sorted(found)) or 'none'}")
+    expected = [archive.read(name, 8 * size + _LITTLE) for name, size in sizes.items()]
+    weights, room = _checked(path, stored, header["how"], expected), 16 * sum(sizes.values()) + _LITTLE
+    memory = {}
+    for name in archive.names:
+        if name.startswith(_MEMORY):
+            memory[name] = archive.read(name, room)
+            room -= memory[name].nbytes
+    if _content_hash(header, dict(zip(sizes, weights, strict=True)) | memory) != header["content"]:
         raise DataError(f"{path}: the content does not match its hash: the file was damaged or changed")
     remembered = {name.removeprefix(_MEMORY): array for name, array in memory.items()}
     return Checkpoint(stored, weights, header["epoch"], header["key"], header["history"], header["how"], remembered)
@@ -161,47 +174,40 @@ def _header(path: Path, array: NDArray[Any]) -> dict[str, Any]:
     if not isinstance(header, dict) or header.get("kind") != _KIND:
         raise DataError(f"{path}: expected a fregen checkpoint; its header says otherwise")
     if header.get("version") != _VERSION:
-        raise DataError(f"{path}: expected checkpoint version {_VERSION}, not {header.get('version')!r}; train anew")
+        raise DataError(
+            f"{path}: expected checkpoint version {_VERSION}, not {quoted(header.get('version'))}; train anew"
+        )
     types = {"design": dict, "numerics": str, "how": dict, "epoch": int, "key": int, "history": list, "content": str}
     for key, kind in types.items():
         if not isinstance(header.get(key), kind):
-            raise DataError(f"{path}: header: expected {key} of type {kind.__name__}, not {header.get(key)!r}")
+            raise DataError(f"{path}: header: expected {key} of type {kind.__name__}, not {quoted(header.get(key))}")
+    if not all(isinstance(record, dict) for record in header["history"]):
+        raise DataError(f"{path}: header: expected a history of records, not {quoted(header['history'])}")
     return header
 
 
 def _checked(path: Path, design: Design, how: Mapping[str, Any], weights: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     """Return the weights as they are handed on: int64 words, or values as they are."""
     graph = Graph.build(design.network)
-    if len(weights) != len(graph.matrices):
-        raise DataError(f"{path}: the design has {len(graph.matrices)} weight matrices, not {len(weights)}")
-    fixed, checked = how.get("model") == "fixed", []
-    for matrix, given in zip(graph.matrices, weights, strict=True):
-        array, shape = np.asarray(given), graph.shape(matrix)
-        where = f"{path}: {matrix.name}"
-        if array.shape != shape:
-            kind = "words" if fixed else "values"
-            raise DataError(f"{where}: expected {shape[0]} x {shape[1]} {kind}, not shape {array.shape}")
-        checked.append(_words(where, array, design.numerics.weight) if fixed else _values(where, array))
+    if how.get("model") == "fixed":
+        words = checked_words(graph, weights, design.numerics.weight, str(path))
+        return [array.astype(np.int64) for array in words]
+    checked = checked_values(graph, weights, str(path))
     types = sorted({str(array.dtype) for array in checked})
+    if not set(types) <= {"float32", "float64"}:
+        raise DataError(f"{path}: expected values of type float32 or float64, not {' and '.join(types)}")
     if len(types) > 1:
         raise DataError(f"{path}: expected values of one type, not {' and '.join(types)}")
     return checked
 
 
-def _words(where: str, array: NDArray[Any], q: Q) -> NDArray[np.int64]:
-    if not np.issubdtype(array.dtype, np.integer):
-        raise DataError(f"{where}: expected integer words, not {array.dtype}")
-    if array.min() < q.min_word or array.max() > q.max_word:
-        raise DataError(f"{where}: words {array.min()} to {array.max()} lie outside {q} ({q.min_word} to {q.max_word})")
-    return array.astype(np.int64)
-
-
-def _values(where: str, array: NDArray[Any]) -> NDArray[Any]:
-    if array.dtype not in (np.float32, np.float64):
-        raise DataError(f"{where}: expected values of type float32 or float64, not {array.dtype}")
-    if not np.isfinite(array).all():
-        raise DataError(f"{where}: expected finite values only")
-    return array
+def _sizes(path: Path, design: Design) -> dict[str, int]:
+    """Return how many weights each matrix of a design has, by the array's name."""
+    try:
+        graph = Graph.build(design.network)
+    except GraphError as error:
+        raise DataError(f"{path}: the design inside the checkpoint is not valid here: {error}") from None
+    return {f"matrix_{matrix.index}": math.prod(graph.shape(matrix)) for matrix in graph.matrices}
 
 
 def _content_hash(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -216,10 +222,16 @@ def _content_hash(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]])
     return digest.hexdigest()
 
 
-def _differences(stored: Design, wanted: Design) -> list[str]:
+def _differences(stored: Design, wanted: Design) -> str:
     """Name every key of network and numerics that differs: ``numerics.weight = q3.13, not q3.9``."""
     lines = []
     for section in ("network", "numerics"):
         ours, theirs = stored.table()[section], wanted.table()[section]
-        lines += [f"{section}.{k} = {ours.get(k)}, not {theirs.get(k)}" for k in theirs if ours.get(k) != theirs.get(k)]
-    return lines
+        for key in theirs:
+            if ours.get(key) != theirs.get(key):
+                lines.append(f"{section}.{key} = {_plain(ours.get(key))}, not {_plain(theirs.get(key))}")
+    return ", ".join(lines)
+
+
+def _plain(value: Any) -> str:
+    return key_text(value) if isinstance(value, str) else quoted(value)

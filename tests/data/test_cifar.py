@@ -1,3 +1,4 @@
+import gzip
 import io
 import os
 import pickle
@@ -155,7 +156,12 @@ class Evil:
         (PYTHON, "data_batch_1", contents(PYTHON)["data_batch_1"][:-40], r"data_batch_1: truncated or damaged"),
         (PYTHON, "data_batch_1", pickle.dumps([1], protocol=2), r"expected a dictionary"),
         (PYTHON, "data_batch_1", batch(labels=None), r"expected 'data' and 'labels'; there are: data"),
-        (PYTHON, "data_batch_1", batch(data=np.zeros((4, 3072))), r"3072 uint8 values"),
+        (
+            PYTHON,
+            "data_batch_1",
+            batch(data=np.zeros((4, 3072))),
+            r"data_batch_1: expected arrays of uint8 values, not of type 'f8'",
+        ),
         (PYTHON, "data_batch_1", batch(labels=[1.5] * 4), r"list of integers"),
         (PYTHON, "data_batch_1", batch(labels=[1] * 3), r"a label for each image.*4 and 3"),
         (PYTHON, "data_batch_1", batch(labels=[-1] * 4), r"not -1 to -1"),
@@ -172,6 +178,34 @@ def test_a_pickle_executes_nothing(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"data_batch_2: the pickle asks for .*mkdir.* not executed"):
         load(design(place))
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x80\x02}r\xff\xff\xff\x7f.", "numbers 2,147,483,647 values in"),
+        (b"\x80\x02}p4294967295\n.", "numbers 4,294,967,295 values in"),
+        (b"\x80\x04\x8e\xff\xff\xff\xff\xff\x00\x00\x00.", "truncated or damaged"),
+        (b"\x80\x02cnumpy\nndarray\nM\xff\xff\x85R.", "expected a dictionary"),
+        (batch(data=np.zeros((4, 3072), object)), "expected arrays of uint8 values, not of type"),
+        (batch(labels=[10**400] * 4), "expected labels 0 to 9, not <an integer of"),
+    ],
+    ids=["table of 16 GB", "table in digits", "bytes of 1 TB", "an array as it is", "objects", "a huge label"],
+)
+def test_a_pickle_allocates_nothing_that_is_not_there(tmp_path, content, message):
+    with pytest.raises(DataError, match=message):
+        load(design(unpacked(tmp_path, PYTHON, data_batch_1=content)))
+
+
+def test_a_long_archive_is_not_unpacked(tmp_path):
+    """A member that claims 8 GB, and a header field of as much."""
+    for kind in (tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME):
+        info = tarfile.TarInfo(f"{BINARY}/junk")
+        info.size, info.type = 8 << 30, kind
+        path = tmp_path / "cifar-10-binary.tar.gz"
+        path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20)))
+        with pytest.raises(DataError, match="expected CIFAR-10, at most 1 GiB unpacked; this is longer"):
+            load(design(path))
 
 
 def test_a_batch_is_absent(tmp_path):

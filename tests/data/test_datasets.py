@@ -1,6 +1,9 @@
 import gzip
 import hashlib
+import io
 import pickle
+import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -159,7 +162,7 @@ FAULTS = {
     ),
     "trailing data": (
         lambda f: (f / "train-images-idx3-ubyte").write_bytes(idx(np.zeros((5, 2, 3))) + b"x"),
-        r"expected 30 bytes of data \(5 x 2 x 3\), but there are 31",
+        r"expected 30 bytes of data \(5 x 2 x 3\), but there are more",
     ),
     "short header": (
         lambda f: (f / "t10k-labels-idx1-ubyte").write_bytes(b"\0\0\x08"),
@@ -237,7 +240,24 @@ def test_npz_reads_values_and_pixels(tmp_path):
     ("change", "message"),
     [
         ({"x_train": np.full((4, 2, 3), 1.5)}, r"x_train, y_train: expected values from 0 to 1, not 1.5 to 1.5"),
-        ({"x_test": np.full((2, 2, 3), np.nan)}, r"x_test, y_test: expected values from 0 to 1"),
+        (
+            {"x_test": np.where(np.arange(12).reshape(2, 2, 3) == 7, np.nan, 0)},
+            r"x_test, y_test: expected values from 0 to 1, but sample 1 holds one that is not finite$",
+        ),
+        (
+            {"x_train": np.full((4, 2, 3), -1e-9)},
+            r"expected values from 0 to 1, not -1e-09 to .*: rounded; clip them$",
+        ),
+        ({"x_train": np.full((4, 2, 3), 255.0)}, r"expected values from 0 to 1, not 255 to 255; scale them$"),
+        (
+            {"y_train": np.array([1, 2, 3, 4]), "y_test": np.array([1, 2])},
+            r"labels go from 1 to 4, but are counted from 0, and network\.layers ends with 4; subtract 1 from them$",
+        ),
+        ({"x_train": np.zeros((4, 0, 3))}, r"x_train: a sample of shape \(0, 3\) holds no values$"),
+        ({"y_train": np.zeros(4, "timedelta64[s]")}, r"expected integer labels, not timedelta64"),
+        ({"y_train": np.zeros(4, "datetime64[s]")}, r"expected integer labels, not datetime64"),
+        ({"y_train": np.zeros(4, [("a", "<i4")])}, r"expected integer labels, not \[\('a'"),
+        ({"y_train": np.zeros(4, "V0")}, r"expected integer labels, not \|V0"),
         ({"x_train": np.zeros((4, 2, 3), np.int32)}, r"expected uint8 or floating-point samples, not int32"),
         ({"x_train": np.zeros(4)}, r"x_train: expected samples x values"),
         ({"y_train": np.zeros(4)}, r"expected integer labels, not float64"),
@@ -270,6 +290,80 @@ def test_npz_must_be_there_whole_and_of_its_kind(tmp_path):
         load(asked)
     with pytest.raises(DataError, match=r"data\.path: the set 'npz' needs the path"):
         load(design(set="npz"))
+
+
+def test_a_random_file_that_begins_with_pk_is_damaged_not_pickled(tmp_path):
+    (tmp_path / "set.npz").write_bytes(b"PK" + bytes(range(256)) * 4)
+    with pytest.raises(DataError, match=r"truncated or damaged, cannot be read as a data set: File is not a zip"):
+        load(design(set="npz", path=str(tmp_path / "set.npz")))
+
+
+def test_an_array_that_nobody_asked_for_is_not_read(tmp_path):
+    """4 GB of zeros, 4 MB long, cost 37 seconds and all memory; beside a sound set they are nothing."""
+    np.savez(tmp_path / "set.npz", **arrays())
+    with zipfile.ZipFile(tmp_path / "set.npz", "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("huge.npy", header((1 << 40,), "|u1") + bytes(1000))
+        archive.writestr("objects.npy", header((1,), "|O"))
+    assert len(load(design(set="npz", path=str(tmp_path / "set.npz"))).train_labels) == 4
+
+
+def header(shape, kind):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": kind})
+    return file.getvalue()
+
+
+BOMBS = {
+    "array that is not there": ({"x_train": header((1 << 40, 6), "<f8")}, "truncated or damaged"),
+    "labels that are not there": ({"y_train": header((1 << 40,), "<f8")}, "truncated or damaged"),
+    "samples without number": ({"x_train": header((1 << 62, 1 << 62, 6), "<f8")}, "truncated or damaged"),
+    "negative shape": ({"x_train": header((-4, -6), "|u1") + bytes(24)}, "announces the shape"),
+    "header of 4 GB": ({"x_train": b"\x93NUMPY\x02\x00\xff\xff\xff\xff{"}, "cannot be read as a data set"),
+    "records": ({"x_train": b"\x93NUMPY\x03\x00\x01\x00\x00\x00{"}, "expected an array of plain values"),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_sizes_are_checked_from_headers(tmp_path, bomb):
+    changed, message = BOMBS[bomb]
+    np.savez(tmp_path / "set.npz", **{name: value for name, value in arrays().items() if name not in changed})
+    with zipfile.ZipFile(tmp_path / "set.npz", "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in changed.items():
+            archive.writestr(f"{name}.npy", content)
+    with pytest.raises(DataError, match=message):
+        load(design(set="npz", path=str(tmp_path / "set.npz")))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((1 << 28, 2, 3), r"expected 1,610,612,736 bytes of data \(268435456 x 2 x 3\), but there are fewer"),
+        ((5, 28, 28), r"a sample has 784 values, but network\.layers begins with 6; make it 784"),
+    ],
+)
+def test_no_more_is_decompressed_than_a_sound_header_announces(folder, sizes, message):
+    sizes = b"".join(size.to_bytes(4, "big") for size in sizes)
+    content = gzip.compress((0x803).to_bytes(4, "big") + sizes + bytes(1 << 20))
+    (folder / "train-images-idx3-ubyte").unlink()
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        load(design(set="idx", path=str(folder)))
+
+
+def test_a_gzip_bomb_is_not_unpacked(folder):
+    """A header that announces 30 bytes, over 64 MB of zeros."""
+    compressor = zlib.compressobj(9, wbits=31)
+    zeros = bytes(1 << 20)
+    content = compressor.compress(idx(np.zeros((5, 2, 3)))) + b"".join(compressor.compress(zeros) for _ in range(64))
+    (folder / "train-images-idx3-ubyte").unlink()
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(content + compressor.flush())
+    with pytest.raises(DataError, match=r"expected 30 bytes of data \(5 x 2 x 3\), but there are more"):
+        load(design(set="idx", path=str(folder)))
+
+
+def test_a_place_that_cannot_be_a_file_is_a_data_error():
+    with pytest.raises(DataError, match="File name too long"):
+        load(design(set="idx", path="/tmp/" + "a" * 400))
 
 
 # Words and order ----------------------------------------------------------------------------------------------------

@@ -368,7 +368,7 @@ def test_alignment_walks_graphs_of_any_topology():
 def test_faults_are_named():
     net, x = network(6, 5, 4, 3), inputs(8, 6)
     for call, message in (
-        (lambda: spectral_radius(net.graph, net.weights[:2]), "the graph has 3 weight matrices, not 2"),
+        (lambda: spectral_radius(net.graph, net.weights[:2]), "the design has 3 weight matrices, not 2"),
         (lambda: hidden_matrix(net.graph, [w.T for w in net.weights]), "W0: expected 5 x 6 values"),
         (lambda: ftmle(net, x[:, :4]), r"inputs: expected at least one sample of 6 values, not shape \(8, 4\)"),
         (lambda: ftmle(net, x, 0), "steps: expected at least 1, not 0"),

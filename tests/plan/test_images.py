@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fregen.design.document import Design
-from fregen.errors import LoweringError
+from fregen.errors import DataError, LoweringError
 from fregen.plan import MemoryMap, pack_weights, unpack_weights
 from fregen.spec.network import NetworkSpec
 
@@ -61,7 +61,7 @@ def test_every_padding_word_that_is_not_zero_is_refused():
 def test_other_shapes_are_refused():
     memory = memory_of((2, 3, 1), 2)
     words = words_of(memory)
-    with pytest.raises(LoweringError, match=r"^W0 has \(3, 2\) words, not \(2, 3\)$"):
+    with pytest.raises(DataError, match=r"^matrix W0: expected 3 x 2 words, not shape \(2, 3\)$"):
         pack_weights(memory, [words[0].T, words[1]])
     with pytest.raises(LoweringError, match=r"^a weight image is 8 x 2 words, not \(2, 8\)$"):
         unpack_weights(memory, np.zeros((2, 8), dtype=np.int32))

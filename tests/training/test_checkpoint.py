@@ -154,7 +154,7 @@ REAL_FAULTS = {
     "further memory": ({"memory.x": np.array(8)}, "content does not match its hash"),
     "precision": ({f"matrix_{i}": w for i, w in enumerate(values(np.float64))}, "content does not match its hash"),
     "two types": ({"matrix_1": np.zeros((2, 3))}, "expected values of one type, not float32 and float64"),
-    "words": ({"matrix_1": np.zeros((2, 3), int)}, "W1: expected values of type float32 or float64, not int64"),
+    "words": ({"matrix_1": np.zeros((2, 3), int)}, "expected values of type float32 or float64, not float32 and int64"),
     "infinite": ({"matrix_1": np.full((2, 3), np.inf, np.float32)}, "W1: expected finite values only"),
     "shape": ({"matrix_1": np.zeros((3, 2), np.float32)}, r"W1: expected 2 x 3 values, not shape \(3, 2\)"),
     "tolerance": ({"header": {"how": {**FLOAT, "tolerance": 0.1}}}, "content does not match its hash"),
