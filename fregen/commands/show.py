@@ -91,7 +91,7 @@ def describe(design: Design, spectrum: bool | None = None, progress: Progress | 
         ``weights``, biases among them: ``all``, ``learned`` and ``fixed``; ``multiplications`` of a sample
         (:meth:`Graph.multiplications`): ``hidden`` (hidden to hidden) and ``readout`` in a step, their sum ``step``,
         ``input`` once, ``error`` whenever the error is fed back; ``spectral_radius`` of the scaled hidden-to-hidden
-        matrix at the initial weights (paper, "Convergence measures"), None where it was not computed;
+        matrix at the initial weights (docs/method.md, "Convergence measures"), None where it was not computed;
         ``spectral_radius_left_out``, why not, or None.
 
     Raises

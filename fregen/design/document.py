@@ -84,7 +84,7 @@ class ConnectionScale(Section):
 
 
 class Network(Section):
-    """Layers and how they are connected (paper, "Network" and "Topologies")."""
+    """Layers and how they are connected (docs/method.md, "Network" and "Topologies")."""
 
     layers: tuple[Entry, ...] = Field(min_length=3, max_length=34)
     """Neurons of the input, of each hidden layer and of the output; an :class:`Image` and :class:`Convolution` of the
@@ -193,7 +193,7 @@ class RateStep(Section):
 
 
 class Learning(Section):
-    """Equilibrium Propagation: phases, nudging and the local update (paper, "Dynamics" and "Learning")."""
+    """Equilibrium Propagation: phases, nudging and the local update (docs/method.md, "Dynamics" and "Learning")."""
 
     free_steps: int | None = Field(default=None, ge=1, le=255)
     """T: most steps of the free phase; default 2 L + 6."""

@@ -338,7 +338,7 @@ def _layers(network: Network) -> tuple[Layer, ...]:
 
 
 def _hidden_pairs(network: Network) -> set[tuple[int, int]]:
-    """Return which hidden layers are connected: (source, target), forward and feedback (paper, "Topologies")."""
+    """Return the connected hidden layers: (source, target), forward and feedback (docs/method.md, "Topologies")."""
     count = len(network.hidden)
     if network.topology == "adjacency":
         rows = network.adjacency

@@ -1,7 +1,7 @@
 """What a design file may write for a layer: a number of neurons, an image, or a convolution.
 
 An :class:`Image` is the input of a convolutional network, :class:`Convolution` entries follow it, numbers of neurons
-come last (paper, "Topologies")::
+come last (docs/method.md, "Topologies")::
 
     layers = [{ channels = 1, height = 28, width = 28 }, { channels = 32, kernel = 5, pool = 2 }, 64, 10]
 """

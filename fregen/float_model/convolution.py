@@ -1,4 +1,4 @@
-"""Convolution, max-pooling, and their ways back (paper, "Topologies": convolutional), in numpy.
+"""Convolution, max-pooling, and their ways back (docs/method.md, "Topologies"), in numpy.
 
 Feature maps lie *channels x height x width x samples*: in the layout of all layers, neurons x samples, a map layer is a
 block of rows, and a row of pixels of all samples is one piece of memory.  Weights lie (out, in, kernel, kernel).  No

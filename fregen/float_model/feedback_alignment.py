@@ -1,4 +1,4 @@
-"""Feedback alignment: backpropagation whose errors return through fixed random matrices (paper, "Baselines").
+"""Feedback alignment: backpropagation whose errors return through fixed random matrices (docs/method.md, "Baselines").
 
 Lillicrap, Cownden, Tweed and Akerman, "Random synaptic feedback weights support error backpropagation for deep
 learning", Nature Communications 7, 13276, 2016.  The forward weights learn to agree with the random ones, so that the

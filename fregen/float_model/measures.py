@@ -1,4 +1,4 @@
-"""How well a network settles, and how near its learning is to backpropagation (paper, "Convergence measures").
+"""How well a network settles, and how near its learning is to backpropagation (docs/method.md, "Convergence measures").
 
 All dynamics here are the paper's synchronous ones from zero states, whatever order the design has; they walk the
 connections of the graph and know no topology.  Spectral radius: :mod:`fregen.float_model.spectrum`.
@@ -40,7 +40,7 @@ _IN_A_ROW = 3
 
 
 def ftmle(network: FloatNetwork, inputs: Array, steps: int | None = None, seed: int = 0) -> float:
-    """Measure the finite-time maximum Lyapunov exponent (paper, "Convergence measures": FTMLE).
+    """Measure the finite-time maximum Lyapunov exponent (docs/method.md, "Convergence measures": FTMLE).
 
     A random unit vector δ of every sample is pushed along the first T free steps, ``δ <- ρ'(h) * (A δ)`` with A the
     hidden matrix and h the sums of that step, and is renormalised after each: the mean of ``log ||δ||`` over steps and
@@ -93,7 +93,7 @@ def ftmle(network: FloatNetwork, inputs: Array, steps: int | None = None, seed: 
 
 
 def convergence_time(network: FloatNetwork, inputs: Array, limit: int) -> NDArray[np.int64]:
-    """Measure how many free steps each sample needs to settle (paper, "Convergence measures").
+    """Measure how many free steps each sample needs to settle (docs/method.md, "Convergence measures").
 
     The least t with ``||s[t+1] - s[t]||_2 < 1e-6`` and likewise for t + 1 and t + 2, s all hidden states of the sample:
     t steps are enough, and three more have shown it.
@@ -138,8 +138,8 @@ def convergence_time(network: FloatNetwork, inputs: Array, limit: int) -> NDArra
 def alignment(network: FloatModel, inputs: Array, labels: NDArray[Any]) -> dict[str, float]:
     """Compare a network's directions of learning with backpropagation's at the same weights.
 
-    Backpropagation runs through the forward connections alone (paper, "Learning": as β and β_f go to 0 the contrastive
-    update tends to its gradient).
+    Backpropagation runs through the forward connections alone: as β and β_f go to 0 the contrastive update tends to
+    its gradient (docs/method.md, "Learning").
 
     Parameters
     ----------

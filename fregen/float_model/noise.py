@@ -1,4 +1,4 @@
-"""Noise on weights and states while learning (paper, "Published results": the claim that training tolerates it).
+"""Noise on weights and states while learning (docs/method.md, "Published results").
 
 Learning reads noisy words, inference clean ones.  Two streams, one for weights and one for states, depend on the
 design's seed and on nothing but how much was drawn before: the same batches in the same order learn the same weights.

@@ -1,4 +1,4 @@
-"""How directions become new weights: plain descent, momentum and Adam (paper, "Learning": optimisers).
+"""How directions become new weights: plain descent, momentum and Adam (docs/method.md, "Learning").
 
 All climb along the directions, ``W <- W + step``, in place and in the type of the weights.  A direction is never
 changed: what a step needs of it goes to one buffer a matrix, kept from call to call.  With factors (the paper's layer

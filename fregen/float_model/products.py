@@ -2,7 +2,7 @@
 
 Arrays here lie *neurons x samples*, one sample a column, unless said otherwise.  What a layer *leads on* to later ones
 are its states, or of feature maps the greatest of every window (max-pooling); what comes back to such a layer goes to
-where the greatest were (max-unpooling).  So a convolutional layer is (paper, "Topologies")::
+where the greatest were (max-unpooling).  So a convolutional layer is (docs/method.md, "Topologies")::
 
     h_i = conv_{i-1}(pool(s_{i-1})) + β_i unpool_i(conv^T_i(s_{i+1}))
 """

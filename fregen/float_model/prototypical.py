@@ -1,4 +1,4 @@
-"""P-EP, equilibrium propagation in its prototypical setting (paper, "Baselines" and table 1).
+"""P-EP, equilibrium propagation in its prototypical setting (docs/method.md, "Baselines"; the paper's table 1).
 
 Ernoult, Grollier, Querlioz, Bengio and Scellier, "Updates of equilibrium prop match gradients of backprop through time
 in an RNN with static input", NeurIPS 2019 (arXiv 1905.13633).

@@ -3,7 +3,7 @@
 Golden twin: :mod:`fregen.golden.relax`; ``docs/numerics.md``, "Phases", tells the order of every step.  Arrays hold one
 sample a row.  All products come from the connections of the graph; no topology is known here by name.
 
-Free phase, from zero states (paper, "Dynamics")::
+Free phase, from zero states (docs/method.md, "Dynamics")::
 
     h_i = sum over connections into i of  scale * M s_source          s_i <- ρ(h_i)
 

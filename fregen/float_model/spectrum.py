@@ -1,4 +1,4 @@
-"""The hidden-to-hidden matrix of a network and its spectral radius (paper, "Convergence measures": SR).
+"""The hidden-to-hidden matrix of a network and its spectral radius (docs/method.md, "Convergence measures": SR).
 
 A synchronous step is ``s <- ρ(A s + input)``, s all hidden states as one column and A the *hidden matrix*: block (t, s)
 is the sum of ``scale * M`` over the connections from hidden layer s to hidden layer t.  The states surely settle where
@@ -38,7 +38,7 @@ def hidden_connections(graph: Graph) -> tuple[Connection, ...]:
 
 
 def hidden_matrix(graph: Graph, weights: Sequence[Array]) -> Array:
-    """Build the scaled hidden-to-hidden matrix (paper, "Convergence measures").
+    """Build the scaled hidden-to-hidden matrix (docs/method.md, "Convergence measures").
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def spectral_radius(
     exact_up_to: int = EXACT_UP_TO,
     progress: Callable[[int], object] | None = None,
 ) -> float:
-    """Compute the greatest ``|eigenvalue|`` of :func:`hidden_matrix` (paper, "Convergence measures").
+    """Compute the greatest ``|eigenvalue|`` of :func:`hidden_matrix` (docs/method.md, "Convergence measures").
 
     Exactly 0 where no connections lead in a circle.  Up to ``exact_up_to`` hidden neurons from all eigenvalues
     (LAPACK).  Above, by implicitly restarted Arnoldi iteration (ARPACK) without ever building the matrix, until the

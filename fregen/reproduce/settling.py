@@ -1,4 +1,4 @@
-"""How well a network settles, as numbers that a record can hold (paper, "Convergence measures" and figure 5)."""
+"""How well a network settles, as numbers that a record can hold (docs/method.md, "Convergence measures")."""
 
 from dataclasses import dataclass
 from typing import Any

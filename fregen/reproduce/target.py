@@ -89,7 +89,7 @@ def paper(
     network: dict[str, Any] | None = None,
     learning: dict[str, Any] | None = None,
 ) -> Design:
-    """Make a design that learns as the paper does (paper, "Dynamics", "Learning"): for the float model only.
+    """Make a design that learns as the paper does (docs/method.md, "Dynamics", "Learning"): for the float model only.
 
     Synchronous steps, T = 10 L and K = 5 L, states of both phases subtracted as they are (no gain), error held at its
     free value as in the reference code, β = β_f = 0.1, Adam with rate 1e-3 and batches of 500; at the quick scale
