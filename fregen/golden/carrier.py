@@ -8,6 +8,7 @@ alignment of the feedback hardly a design fits.)
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ class Carrier:
         """Largest magnitude of a layer's sum, all partial sums and aligned products included."""
         return sum(self.spec.product_bound(p) << p.shift for p in self.products(phase, layer))
 
-    @property
+    @cached_property
     def largest_sum(self) -> int:
         """Largest magnitude of any sum."""
         return max(
@@ -118,7 +119,7 @@ class Carrier:
         """Type of weights, states, offsets, errors and sums."""
         return np.float64 if self.sums_in_float else np.int64
 
-    @property
+    @cached_property
     def interpolation_bound(self) -> int:
         """Largest magnitude in the activation: an intercept or an interpolated value, or a sum."""
         table, tau = self.spec.activation, self.spec.tau
@@ -137,7 +138,7 @@ class Carrier:
         """Low bits of a sum that int64 must multiply apart in the activation."""
         return max(0, self.interpolation_bound.bit_length() + 2 - INTEGER_BITS)
 
-    @property
+    @cached_property
     def offset_bound(self) -> int:
         """Largest magnitude of slope x sum in the ``offset`` form."""
         sums = max(self.sum_bound("nudged", layer.index) for layer in self.spec.graph.hidden)

@@ -1,37 +1,26 @@
-"""Verify many small designs, a gang of them in one simulation model: every choice that the hardware is built from.
+"""Every choice that the hardware is built from, in small designs that are verified a gang at a time.
 
 ``python -m fregen.verification.matrix -o FOLDER`` runs the full matrix in any number of sittings and writes
-``matrix.csv``.  Each row has a digest of the hardware and of all expected words: while a design's digest stays, so
-does its verdict. A table is gone on with only if the digests of some of its rows, drawn anew each time, are those of
-today.
+``matrix.csv``; see :mod:`fregen.verification.sitting`.
 """
 
-import csv
-import hashlib
 import itertools
 import random
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
-import numpy as np
 
 from ..design.document import Design
-from ..emit.emitted import Emitted, emit
-from ..emit.render import render_bench, render_gang
-from ..golden import NetworkModel
-from ..runs.prepare import prepare, random_samples
-from ..runs.scenario import Scenario
-from ..spec.network import NetworkSpec
-from .simulate import Result, build, run_gang
+from ..files import make_folder
+from .gang import Member, verify_apart
+from .sitting import VerdictTable, verdict_cells, work_off
 
-__all__ = ["AXES", "FORMATS", "Choice", "Member", "full_matrix", "pairwise", "verify_gang"]
+__all__ = ["AXES", "FORMATS", "Choice", "full_matrix", "pairwise"]
 
 AXES: dict[str, tuple[int | str | bool, ...]] = {
     "lanes": (1, 4, 8, 16, 32),
@@ -151,114 +140,16 @@ def _gain(open_pairs: set[Any], names: Sequence[str], point: dict[str, int | str
     return len(_pairs(names, point) & open_pairs)
 
 
-@dataclass(frozen=True)
-class Member:
-    """A design of a gang, ready to run: its folder holds stimulus and expected words.
-
-    Parameters
-    ----------
-    design : Design
-        The design.
-    emitted : Emitted
-        The hardware.
-    limit : int
-        Cycles after which a simulation has surely hung.
-    digest : str
-        Of the hardware, the stimulus and the expected words.
-    """
-
-    design: Design
-    emitted: Emitted
-    limit: int
-    digest: str
-
-    @classmethod
-    def prepare(cls, design: Design, where: Path, units: dict[str, str]) -> "Member":
-        """Write the folder: two batches and a partial one to learn, three samples to infer."""
-        spec = NetworkSpec(design)
-        model = NetworkModel(spec)
-        model.initial()
-        batch = design.learning.batch
-        count = 2 * batch + max(batch // 2, 1)
-        words, labels = random_samples(spec, count + 3)
-        scenario = Scenario(spec, model.weights)
-        scenario.learn(words[:count], labels[:count], design.learning.rate)
-        scenario.infer(words[count:], labels[count:])
-        folder = where / design.name
-        limit = prepare(scenario, folder)[0]
-        emitted = emit(design, units)
-        digest = hashlib.sha256(emitted.verilog.encode())
-        digest.update((folder / "stimulus.bin").read_bytes())
-        with np.load(folder / "expected.npz") as file:
-            for name in sorted(file.files):
-                digest.update(file[name].tobytes())
-        return cls(design, emitted, limit, digest.hexdigest()[:16])
+def _work(choices: Sequence[Choice]) -> list[dict[str, object]]:
+    """Verify one gang; lines for the table."""
+    outcomes = verify_apart([choice.design() for choice in choices])
+    pairs = zip(choices, outcomes, strict=True)
+    return [{**_cells(choice), **verdict_cells(outcome)} for choice, outcome in pairs]
 
 
-def verify_gang(designs: Sequence[Design], where: Path) -> list[tuple[Member, Result]]:
-    """Verify designs side by side in one Verilator model; units that they share are compiled once.
-
-    Parameters
-    ----------
-    designs : sequence of Design
-        No two of one name.
-    where : Path
-        Folder of all files.
-
-    Raises
-    ------
-    ToolError
-        If Verilator is missing or fails.
-    """
-    sources = [where / "units.v"]
-    units: dict[str, str] = {}
-    names = [design.name for design in designs]
-    members = [Member.prepare(design, where, units) for design in designs]
-    for name, member in zip(names, members, strict=True):
-        bench = render_bench(member.emitted, module=f"bench_{name}", prefix=f"{name}/")
-        for file, text in ((f"{name}.v", member.emitted.core), (f"bench_{name}.v", bench)):
-            (where / file).write_text(text, encoding="utf-8")
-            sources.append(where / file)
-    (where / "units.v").write_text("".join(units.values()), encoding="utf-8")
-    top = where / "bench.v"
-    top.write_text(render_gang(names), encoding="utf-8")
-    built = build([*sources, top], optimise="-O1", shared=True)
-    results = run_gang(built, where, max(member.limit for member in members), names)
-    built.discard()
-    return list(zip(members, results, strict=True))
-
-
-def _work(choices: Sequence[Choice]) -> list[list[object]]:
-    """Verify one gang in a folder of its own; rows for the table."""
-    with TemporaryDirectory() as folder:
-        try:
-            found = verify_gang([choice.design() for choice in choices], Path(folder))
-        except Exception as error:
-            return [[*_row(choice), 0, -1, "", str(error).replace("\n", " ")[:200]] for choice in choices]
-        return [
-            [*_row(choice), result.compared, result.mismatches, member.digest, *result.first[:1]]
-            for choice, (member, result) in zip(choices, found, strict=True)
-        ]
-
-
-def _row(choice: Choice) -> list[object]:
-    return [getattr(choice, field.name) for field in fields(Choice)]
-
-
-def _key(choice: Choice) -> tuple[str, ...]:
+def _cells(choice: Choice) -> dict[str, str]:
     """Return a choice as the table has it."""
-    return tuple(map(str, _row(choice)))
-
-
-def _stale(rows: Sequence[dict[str, str]], count: int) -> str | None:
-    """Make some rows' designs anew; name one whose digest is another one today."""
-    known = {_key(choice): choice for choice in full_matrix()}
-    for row in random.SystemRandom().sample(rows, min(count, len(rows))):
-        design = known[tuple(row[name] for name in AXES)].design()
-        with TemporaryDirectory() as folder:
-            if Member.prepare(design, Path(folder), {}).digest != row["digest"]:
-                return design.name
-    return None
+    return {field.name: str(getattr(choice, field.name)) for field in fields(Choice)}
 
 
 def _gangs(choices: Iterable[Choice], size: int) -> list[list[Choice]]:
@@ -279,42 +170,19 @@ def _gangs(choices: Iterable[Choice], size: int) -> list[list[Choice]]:
 )
 def main(output: Path, gang: int, processes: int, only_pairs: bool, recheck: int) -> None:
     """Run the full matrix; resume where it was stopped."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    table = VerdictTable(make_folder(output) / "matrix.csv", tuple(AXES))
+    known = {tuple(_cells(choice).values()): choice for choice in full_matrix()}
 
-    output.mkdir(parents=True, exist_ok=True)
-    table = output / "matrix.csv"
-    done: set[tuple[str, ...]] = set()
-    if table.exists():
-        with table.open(newline="") as file:
-            old = list(csv.DictReader(file))
-        if stale := _stale(old, recheck):
-            raise click.ClickException(
-                f"{table} is about other hardware or other expected words (for one, {stale}): move it away"
-            )
-        done = {tuple(row[name] for name in AXES) for row in old}
-    else:
-        with table.open("w", newline="") as file:
-            csv.writer(file).writerow([*AXES, "compared", "mismatches", "digest", "first"])
+    def digest(row: dict[str, str]) -> str:
+        with TemporaryDirectory() as folder:
+            return Member.prepare(known[tuple(row[name] for name in AXES)].design(), Path(folder), {}).digest
+
+    done = {tuple(row[name] for name in AXES) for row in table.resume(digest, recheck)}
     choices = list(pairwise() if only_pairs else full_matrix())
-    todo = [choice for choice in choices if _key(choice) not in done]
-    columns = (TextColumn("matrix"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Forked, a process would wait for threads of the WebAssembly yosys that it does not have.
-    context = get_context("spawn")
-    with Progress(*columns) as progress, ProcessPoolExecutor(processes, mp_context=context) as pool:
-        task = progress.add_task("matrix", total=len(choices), completed=len(choices) - len(todo))
-        for job in as_completed([pool.submit(_work, members) for members in _gangs(todo, gang)]):
-            rows = job.result()
-            with table.open("a", newline="") as file:
-                csv.writer(file).writerows(rows)
-            progress.advance(task, len(rows))
-    with table.open(newline="") as file:
-        found = list(csv.DictReader(file))
-    failed = [row for row in found if row["mismatches"] != "0" or int(row["compared"]) == 0]
-    words = sum(int(row["compared"]) for row in found)
-    click.echo(f"{len(found)} designs, {words} words compared, {len(failed)} designs with mismatches")
-    for row in failed[:20]:
-        click.echo(str(row))
-    sys.exit(2 if failed or len(found) < len(choices) else 0)
+    todo = [choice for choice in choices if tuple(_cells(choice).values()) not in done]
+    total = len(done) + len(todo)
+    work_off("matrix", _gangs(todo, gang), _work, table, processes, total)
+    sys.exit(table.report(total))
 
 
 if __name__ == "__main__":

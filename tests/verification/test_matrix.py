@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fregen.verification.matrix import AXES, Choice, full_matrix, pairwise, verify_gang
+from fregen.verification.gang import verify_gang
+from fregen.verification.matrix import AXES, Choice, full_matrix, pairwise
 
 pytestmark = pytest.mark.rtl
 

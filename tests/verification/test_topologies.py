@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fregen.design.document import Design
-from fregen.verification.matrix import verify_gang
+from fregen.verification.gang import verify_gang
 
 pytestmark = pytest.mark.rtl
 
