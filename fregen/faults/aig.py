@@ -5,6 +5,7 @@ literal each; *leaves* are free in every cycle.  The model checker is ABC, which
 inductive invariants of the reachable states by itself.
 """
 
+import re
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +15,14 @@ from typing import Literal
 from ..errors import ToolError
 from ..tools import find_yosys
 
-__all__ = ["Graph", "Netlist", "Outcome", "check"]
+__all__ = ["Graph", "Netlist", "Outcome", "check", "decide"]
 
 Outcome = Literal["proved", "refuted", "open"]
 """Whether an output that must never be 1 never is: proved, refuted by a run that is one, or neither in time."""
+
+
+_BIT = re.compile(r"(.*?)(?:\[(\d+)\])?")
+"""A name, and which bit of it."""
 
 
 class Graph:
@@ -180,20 +185,47 @@ class Netlist:
         return outputs, [value[literal >> 1] ^ (literal & 1) for _, literal, _ in self.latches]
 
     def ports(self, kind: str, count: int) -> dict[str, list[int]]:
-        """Return positions of every port's bits, lowest first; what has no name (beyond a ROM's end) stays free."""
+        """Return positions of the bits of every port (``i``, ``o``) or register (``l``), lowest first.
+
+        What has no name (beyond a ROM's end) is left out; what has several stands under each.
+        """
         ports: dict[str, dict[int, int]] = {}
         for position in range(count):
-            name, _, bit = self.names.get(f"{kind}{position}", "").partition("[")
-            if not name:
-                continue
-            ports.setdefault(name, {})[int(bit.rstrip("]") or 0)] = position
+            for text in self.names.get(f"{kind}{position}", "").split():
+                name, bit = _BIT.fullmatch(text).groups()  # type: ignore[union-attr]  # fits any text
+                ports.setdefault(name, {})[int(bit or 0)] = position
         return {name: [bits[bit] for bit in sorted(bits)] for name, bits in ports.items()}
 
 
 def check(path: Path, seconds: int, merge: bool) -> Outcome:
-    """Whether the model checker proves that an output is never 1; on small graphs it merges equal registers first."""
+    """Ask the model checker whether an output is never 1.
+
+    Parameters
+    ----------
+    path : Path
+        Binary AIGER with one output.
+    seconds : int
+        Limit of the attempt.
+    merge : bool
+        Merge equal registers first, which is for small graphs.
+    """
+    answer = _abc(path, f"{'scorr; ' if merge else ''}pdr -T {seconds}", seconds)
+    if "Property proved" in answer:
+        return "proved"
+    return "refuted" if "was asserted in frame" in answer else "open"
+
+
+def decide(path: Path, seconds: int) -> Outcome:
+    """Ask the solver the same of a graph without latches."""
+    answer = _abc(path, "strash; ifraig; dsat", seconds)
+    if "UNSATISFIABLE" in answer:
+        return "proved"
+    return "refuted" if "SATISFIABLE" in answer else "open"
+
+
+def _abc(path: Path, script: str, seconds: int) -> str:
+    """Run ABC on a graph; return what it says, which is nothing if it takes too long."""
     program = find_yosys().program / "yosys-abc"
-    script = f"{'scorr; ' if merge else ''}pdr -T {seconds}"
     try:
         done = subprocess.run(
             [str(program), "-q", f"read_aiger {path}; {script}"],
@@ -203,9 +235,7 @@ def check(path: Path, seconds: int, merge: bool) -> Outcome:
             timeout=seconds + 20,
         )
     except subprocess.TimeoutExpired:
-        return "open"
+        return ""
     except OSError as error:
-        raise ToolError(f"cannot run {program}, which proves faults equivalent: {error.strerror}") from error
-    if "Property proved" in done.stdout:
-        return "proved"
-    return "refuted" if "was asserted in frame" in done.stdout else "open"
+        raise ToolError(f"cannot run {program}, which proves properties: {error.strerror}") from error
+    return done.stdout

@@ -116,7 +116,7 @@ def plant(rtlil: str, name: str, count: int, seed: int, where: Path) -> Mutants:
     source.write_text(rtlil, encoding="utf-8")
     # A $pmux whose selects are not one-hot means one thing to the simulator and another to the netlist: only $mux stay.
     # Constant registers go before flattening; afterwards opt_dff would tie wires that have differing initial values.
-    _yosys([
+    run_yosys([
         f"read_rtlil {source}", f"hierarchy -top {name}", "proc", "opt_clean", "opt_expr", "opt_dff", "opt_clean",
         "flatten", "opt -full -noff", "wreduce -memx", "pmuxtree", "opt -full -noff", "opt_clean -purge",
         "check -assert", f"write_rtlil {flat}",
@@ -129,7 +129,7 @@ def plant(rtlil: str, name: str, count: int, seed: int, where: Path) -> Mutants:
     # A fault that depends on another bit of its own port makes loops between signals, though none between bits.
     verilog.write_text(f"// verilator lint_off UNOPTFLAT\n{verilog.read_text(encoding='utf-8')}", encoding="utf-8")
     cut.write_text("".join(_without_memories(mapped.read_text(encoding="utf-8"))), encoding="utf-8")
-    _yosys([
+    run_yosys([
         f"read_rtlil {cut}", "setundef -zero", "opt_expr", "opt_clean", "dffunmap", "techmap", "simplemap",
         "opt_clean", "aigmap", "opt_clean", f"write_aiger -ascii -symbols {netlist}",
     ])  # fmt: skip
@@ -142,7 +142,7 @@ def plant(rtlil: str, name: str, count: int, seed: int, where: Path) -> Mutants:
     return Mutants(faults, verilog, netlist)
 
 
-def _yosys(commands: Sequence[str]) -> None:
+def run_yosys(commands: Sequence[str]) -> None:
     find_yosys()
     done = subprocess.run(
         [sys.executable, "-c", _RUN], input=json.dumps(list(commands)), capture_output=True, text=True, check=False
