@@ -75,7 +75,7 @@ class Tool:
     path : Path or None
         The program, or the folder of a Python package; None if it is not on this machine.
     version : str
-        As the tool tells it, without its name; empty if it is not there.
+        As the tool prints it, without its name; empty if it is not there.
     hint : str
         What to install if it is missing, and what it is needed for.
     """

@@ -1,4 +1,4 @@
-"""The command line: thin.  Every command reads a design, calls the function of its name, and tells what came out.
+"""The command line: thin.  Every command reads a design, calls the function of its name, and prints what came out.
 
 How a command ends when something is wrong: :mod:`fregen.commands.command`.
 """
@@ -51,7 +51,7 @@ def demo(out: Path, quick: bool, as_json: bool) -> int:
         click.echo(f"report: {result.folder / 'report.html'}   summary: {result.folder / 'summary.json'}")
     if result.passed:
         return 0
-    _tell_mismatches(result.first, result.wave)
+    _print_mismatches(result.first, result.wave)
     click.echo("error: the chip does not do what the golden model does", err=True)
     return MISMATCH
 
@@ -264,7 +264,7 @@ def verify(
         )
     if verdict.passed:
         return 0
-    _tell_mismatches(result.first, verdict.wave)
+    _print_mismatches(result.first, verdict.wave)
     click.echo(f"error: {result.mismatches:,} mismatches in {result.compared:,} words; logs: {result.folder}", err=True)
     return MISMATCH
 
@@ -291,7 +291,7 @@ def _inject(chip: Design, where: Path, faults: int, seed: int, as_json: bool) ->
     return MISMATCH
 
 
-def _tell_mismatches(first: tuple[str, ...], wave: Path | None) -> None:
+def _print_mismatches(first: tuple[str, ...], wave: Path | None) -> None:
     for line in first:
         click.echo(line, err=True)
     if wave is not None:
@@ -325,8 +325,8 @@ def reproduce(
 ) -> int:
     """Train a study's networks, in any number of sittings, and hold them against published numbers.
 
-    TARGET: table1, table2, cifar, depth, gradients, fig2, fig4, fig5, fig6, freeze or noise; docs/reproduce.md tells
-    of each.
+    TARGET: table1, table2, cifar, depth, gradients, fig2, fig4, fig5, fig6, freeze or noise; docs/reproduce.md
+    describes each.
     MNIST (for cifar the published archive of CIFAR-10) is sought in the folder that FREGEN_DATA names.
     """
     from .. import reproduce as study

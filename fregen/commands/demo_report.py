@@ -1,4 +1,4 @@
-"""What the demonstration tells: the table at its end, the evolution of one sample, ``report.html``."""
+"""What the demonstration reports: the table at its end, the evolution of one sample, ``report.html``."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -346,7 +346,7 @@ class Design(Section):
 
 
 _MOST_FAULTS = 12
-"""Faults that a message tells; of the others their number."""
+"""Faults that a message lists; of the others their number."""
 
 
 def _explain(error: ValidationError) -> list[str]:

@@ -46,7 +46,7 @@ class Layer:
     maps : tuple of int, optional
         Channels, height and width, where the neurons are feature maps.
     window : int
-        Height and width of the windows of a map whose greatest state alone leads on to later layers (max-pooling).
+        Height and width of the windows of a map whose greatest state alone is forwarded to later layers (max-pooling).
     """
 
     index: int
@@ -56,12 +56,12 @@ class Layer:
 
     @property
     def outputs(self) -> int:
-        """States that lead on to later layers: all neurons, or one a window."""
+        """States that are forwarded to later layers: all neurons, or one a window."""
         return self.size // self.window**2
 
     @property
     def pooled(self) -> tuple[int, int, int]:
-        """Channels, height and width of what leads on.
+        """Channels, height and width of what is forwarded.
 
         Raises
         ------
@@ -255,7 +255,7 @@ class Graph:
 
     @cached_property
     def error_connections(self) -> tuple[Connection, ...]:
-        """How the output error reaches hidden layers: ``B_f``, which is ``W_f^T`` unless :attr:`error` tells."""
+        """How the output error reaches hidden layers: ``B_f``, by default ``W_f^T`` (see :attr:`error`)."""
         if self.error is not None:
             return self.error
         return tuple(
@@ -294,7 +294,7 @@ class Graph:
     def shape(self, matrix: Matrix) -> tuple[int, int]:
         """Rows and columns of a matrix.
 
-        Neurons of the target by states of the source that lead on; of a convolution, maps of the target by maps of the
+        Neurons of the target by forwarded states of the source; of a convolution, maps of the target by maps of the
         source times pixels of the kernel, row by row; of biases, neurons or maps by one.
         """
         target = self.layers[matrix.target]

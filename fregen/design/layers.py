@@ -42,7 +42,7 @@ class Convolution(Section):
     padding: int = Field(default=0, ge=0, le=7)
     """Rows and columns of zeros around the maps of the layer below."""
     pool: int = Field(default=1, ge=1, le=8)
-    """Height and width of the windows of whose states only the greatest leads on; 1: all do."""
+    """Height and width of the windows of whose states only the greatest is forwarded; 1: all are."""
 
     @model_validator(mode="after")
     def _check(self) -> "Convolution":

@@ -7,7 +7,7 @@ from ..design.graph import Kind
 from .activation import FloatActivation, softmax, targets
 from .model import Array, Batch, FloatModel
 from .noise import Shake
-from .products import Winners, back, bias_direction, bias_of, come_back, direction, forward, lead_on
+from .products import Winners, back, bias_direction, bias_of, direction, forward, forwarded_states, returned_values
 
 __all__ = ["BackpropNetwork", "FeedforwardNetwork", "Pass"]
 
@@ -21,7 +21,7 @@ class Pass:
     states : list of (neurons, n) arrays
         The input first; the output layer has none.
     outputs : list of (outputs, n) arrays
-        What the layers lead on to later ones; of feature maps the greatest state of every window.
+        What the layers forward to later ones; of feature maps the greatest state of every window.
     winners : list of uint8 arrays or None
         Where those were.
     sums : list of (neurons, n) arrays
@@ -68,7 +68,7 @@ class FeedforwardNetwork(FloatModel):
                 states = rho(total)
                 if shake is not None:
                     shake(states.T)
-            outputs, winners = lead_on(layer, states)
+            outputs, winners = forwarded_states(layer, states)
             done.states.append(states)
             done.outputs.append(outputs)
             done.winners.append(winners)
@@ -94,7 +94,7 @@ class FeedforwardNetwork(FloatModel):
         """Return ``sum of α M^T error_target`` over the forward connections out of a layer, shape (neurons, n).
 
         ``carriers`` holds, by matrix index, the M that stands for each forward matrix on the way back, of its shape.
-        What comes back to feature maps goes to the winners.
+        What is fed back to feature maps goes to the winners.
         """
         graph = self.graph
         terms = [
@@ -102,7 +102,7 @@ class FeedforwardNetwork(FloatModel):
             for c in graph.connections
             if c.source == layer and c.kind is Kind.FORWARD
         ]
-        return come_back(graph.layers[layer], sum(terms[1:], terms[0]), winners)
+        return returned_values(graph.layers[layer], sum(terms[1:], terms[0]), winners)
 
     def _directions(self, errors: dict[int, Array], done: Pass) -> dict[int, Array]:
         """Return ``sum over the batch of α error_target s_source^T / B`` by index of the learned matrices.

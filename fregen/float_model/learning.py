@@ -4,7 +4,7 @@ A *direction* is what a matrix should grow by, for rate 1: the local contrast of
 
     direction[i, j] = 2**g * sum over the batch of ds_target[i] * s_source^free[j]  /  B
 
-(for the output layer ds is the error of the free phase and g = 0; of feature maps, s is what they lead on, and the sum
+(for the output layer ds is the error of the free phase and g = 0; of feature maps, s is what they forward, and the sum
 runs over all places of a kernel, too; of a bias, s is 1).  ``2**g``, the gain, undoes the shrinking of
 ds between the output and the layer; without the gain it is 1.  Turning directions into new weights is an optimiser's
 work (:mod:`fregen.float_model.optimizers`).
@@ -16,7 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..design.graph import Graph
-from .products import bias_direction, direction, lead_on
+from .products import bias_direction, direction, forwarded_states
 
 __all__ = ["contrastive_directions"]
 
@@ -46,7 +46,9 @@ def contrastive_directions(
     dict of int to (target, source) array
         By matrix index.
     """
-    outputs = {i: lead_on(graph.layers[i], states[i].T)[0] for i in {matrix.source for matrix in graph.learned}}
+    outputs = {
+        i: forwarded_states(graph.layers[i], states[i].T)[0] for i in {matrix.source for matrix in graph.learned}
+    }
     directions = {}
     for matrix in (*graph.learned, *graph.biases):
         errors = contrast[matrix.target].T

@@ -1,7 +1,7 @@
-"""What every real-valued model shares: weights, checks, inference in portions, epochs of batches."""
+"""What every real-valued model shares: weights, optimiser and noise, inference in portions."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..design.graph import Graph
 from ..design.initial import glorot
 from ..design.weights import checked_values
 from ..errors import DataError
+from ..learner import Learner
 from .noise import Noise
 from .optimizers import Optimizer, optimizer_of
 
@@ -61,6 +62,11 @@ class LearnResult:
     free_steps: float
     nudged_steps: float
 
+    def sums(self) -> dict[str, float]:
+        """Return the steps of all samples together."""
+        count = len(self.predictions)
+        return {"free_steps": self.free_steps * count, "nudged_steps": self.nudged_steps * count}
+
 
 @dataclass(frozen=True)
 class EpochResult:
@@ -79,7 +85,7 @@ class EpochResult:
     nudged_steps: float
 
 
-class FloatModel(ABC):
+class FloatModel(Learner[LearnResult, EpochResult]):
     """A real-valued network that infers and learns; starts from the design's initial weights.
 
     The verbs are those of :class:`fregen.golden.NetworkModel`, with values in place of words.
@@ -111,8 +117,7 @@ class FloatModel(ABC):
     """
 
     def __init__(self, design: Design, dtype: Any = np.float64, optimizer: Optimizer | None = None) -> None:
-        self.design = design
-        self.graph = Graph.build(design.network)
+        super().__init__(design, Graph.build(design.network))
         self.dtype = np.dtype(dtype)
         self.optimizer: Optimizer = optimizer_of(design, self.graph) if optimizer is None else optimizer
         self.noise = Noise(design)
@@ -189,99 +194,15 @@ class FloatModel(ABC):
             predictions[start : start + chunk] = self.logits(inputs[start : start + chunk]).argmax(axis=1)
         return predictions
 
-    def accuracy(self, inputs: Array, labels: Array) -> float:
-        """Return the part of the samples that is predicted right, 0 to 1."""
-        labels = self._labels(labels, len(inputs))
-        if not len(labels):
-            raise DataError("an accuracy needs at least one sample")
-        return float(np.mean(self.infer(inputs) == labels))
-
     # Learning -------------------------------------------------------------------------------------------------------
-
-    def learn(self, inputs: Array, labels: Array, rate: float) -> LearnResult:
-        """Learn one batch.
-
-        Parameters
-        ----------
-        inputs : (n, inputs) array
-            Values; 1 to B samples, B the design's batch.
-        labels : (n,) integer array
-            Right classes.
-        rate : float
-            Learning rate.
-
-        Raises
-        ------
-        DataError
-            If there are no samples or more than B, or if inputs or labels do not fit the network.
-        """
-        inputs = self._inputs(inputs)
-        size = self.design.learning.batch
-        if not 1 <= len(inputs) <= size:
-            raise DataError(f"a batch holds 1 to {size} samples (learning.batch), not {len(inputs)}")
-        return self._learn(inputs, self._labels(labels, len(inputs)), rate)
-
-    def train_epoch(
-        self,
-        inputs: Array,
-        labels: Array,
-        order: NDArray[Any],
-        rate: float,
-        progress: Callable[[int], object] | None = None,
-    ) -> EpochResult:
-        """Learn samples in a given order, B at a time; the last batch may hold fewer.
-
-        Parameters
-        ----------
-        inputs : (n, inputs) array
-            Values.
-        labels : (n,) integer array
-            Right classes.
-        order : (m,) integer array
-            Which samples, in which order.
-        rate : float
-            Learning rate.
-        progress : callable, optional
-            Called after every batch with the number of samples learned so far.
-
-        Raises
-        ------
-        DataError
-            As :meth:`learn`.
-        """
-        inputs, order = self._inputs(inputs), np.asarray(order)
-        labels = self._labels(labels, len(inputs))
-        if order.ndim != 1 or not len(order) or order.min() < 0 or order.max() >= len(inputs):
-            raise DataError(f"order: expected indices of the {len(inputs)} samples, at least one")
-        size = self.design.learning.batch
-        right, free, nudged = 0, 0.0, 0.0
-        for start in range(0, len(order), size):
-            chosen = order[start : start + size]
-            result = self._learn(inputs[chosen], labels[chosen], rate)
-            right += int(np.count_nonzero(result.predictions == labels[chosen]))
-            free += result.free_steps * len(chosen)
-            nudged += result.nudged_steps * len(chosen)
-            if progress is not None:
-                progress(start + len(chosen))
-        return EpochResult(right / len(order), free / len(order), nudged / len(order))
 
     def _learn(self, inputs: Array, labels: Array, rate: float) -> LearnResult:
         batch = self.batch(inputs, labels)
         self.optimizer.step(self.weights, batch.directions, rate)
         return LearnResult(batch.logits.argmax(axis=1), batch.free_steps, batch.nudged_steps)
 
-    # Checks ---------------------------------------------------------------------------------------------------------
+    def _epoch(self, accuracy: float, samples: int, sums: Mapping[str, float]) -> EpochResult:
+        return EpochResult(accuracy, sums["free_steps"] / samples, sums["nudged_steps"] / samples)
 
     def _inputs(self, inputs: Array) -> Array:
-        inputs, size = np.asarray(inputs), self.graph.layers[0].size
-        if inputs.ndim != 2 or inputs.shape[1] != size:
-            raise DataError(f"inputs: expected samples x {size} values, not shape {inputs.shape}")
-        return inputs.astype(self.dtype, copy=False)
-
-    def _labels(self, labels: Array, samples: int) -> Array:
-        labels, classes = np.asarray(labels), self.graph.layers[-1].size
-        if labels.shape != (samples,) or not np.issubdtype(labels.dtype, np.integer):
-            raise DataError(f"labels: expected {samples} integers, not shape {labels.shape} of {labels.dtype}")
-        if samples and (labels.min() < 0 or labels.max() >= classes):
-            raise DataError(f"labels: expected 0 to {classes - 1}, not {labels.min()} to {labels.max()}")
-        return labels
+        return super()._inputs(inputs).astype(self.dtype, copy=False)

@@ -65,7 +65,7 @@ class Motion:
     constant : dict of int to (neurons, n) array
         What is added to the products of a layer, by layer index.
     returned : dict of int to (outputs, n) array
-        What is added to what comes back to a layer of maps, by layer index.
+        What is added to what is fed back to a layer of maps, by layer index.
     stale : set of int
         Layers that may change if they are computed now.
     """

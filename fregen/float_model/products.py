@@ -1,7 +1,7 @@
 """What a matrix does between two layers, in both directions, and the direction in which it learns.
 
-Arrays here lie *neurons x samples*, one sample a column, unless said otherwise.  What a layer *leads on* to later ones
-are its states, or of feature maps the greatest of every window (max-pooling); what comes back to such a layer goes to
+Arrays here lie *neurons x samples*, one sample a column, unless said otherwise.  What a layer *forwards* to later ones
+are its states, or of feature maps the greatest of every window (max-pooling); what is fed back to such a layer goes to
 where the greatest were (max-unpooling).  So a convolutional layer is (docs/method.md, "Topologies")::
 
     h_i = conv_{i-1}(pool(s_{i-1})) + β_i unpool_i(conv^T_i(s_{i+1}))
@@ -21,21 +21,21 @@ __all__ = [
     "back",
     "bias_direction",
     "bias_of",
-    "come_back",
     "direction",
     "forward",
-    "lead_on",
+    "forwarded_states",
     "product",
     "refuse_maps",
+    "returned_values",
 ]
 
 Array = NDArray[Any]
 Winners = NDArray[np.uint8] | None
-"""Where in its window the greatest state of every window was; None where all states lead on."""
+"""Where in its window the greatest state of every window was; None where all states are forwarded."""
 
 
-def lead_on(layer: Layer, states: Array, winners: Winners = None) -> tuple[Array, Winners]:
-    """Return what a layer leads on, and where it was found.
+def forwarded_states(layer: Layer, states: Array, winners: Winners = None) -> tuple[Array, Winners]:
+    """Return what a layer forwards, and where it was found.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def lead_on(layer: Layer, states: Array, winners: Winners = None) -> tuple[Array
     return chosen.reshape(layer.outputs, -1), winners
 
 
-def come_back(layer: Layer, values: Array, winners: Winners) -> Array:
+def returned_values(layer: Layer, values: Array, winners: Winners) -> Array:
     """Return values of shape (outputs, n) where they belong: shape (neurons, n)."""
     if winners is None:
         return values
@@ -83,7 +83,7 @@ def forward(graph: Graph, matrix: Matrix, weights: Array, outputs: Array) -> Arr
     weights : array
         Its weights, of :meth:`Graph.shape`.
     outputs : (outputs of the source, n) array
-        What the source leads on.
+        What the source forwards.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def back(graph: Graph, matrix: Matrix, weights: Array, states: Array) -> Array:
 def direction(graph: Graph, matrix: Matrix, errors: Array, outputs: Array) -> Array:
     """Return ``sum over the batch of e s^T``, shaped as the matrix.
 
-    ``errors`` of the target has the shape (neurons, n), what the source leads on (outputs, n).
+    ``errors`` of the target has the shape (neurons, n), what the source forwards (outputs, n).
     """
     if not matrix.kernel:
         return errors @ outputs.T

@@ -1,6 +1,6 @@
 """Free and nudged phase in real numbers.
 
-Golden twin: :mod:`fregen.golden.relax`; ``docs/numerics.md``, "Phases", tells the order of every step.  Arrays hold one
+Golden twin: :mod:`fregen.golden.relax`; ``docs/numerics.md``, "Phases", has the order of every step.  Arrays hold one
 sample a row.  All products come from the connections of the graph; no topology is known here by name.
 
 Free phase, from zero states (docs/method.md, "Dynamics")::
@@ -29,7 +29,7 @@ from ..design.graph import Graph
 from .activation import FloatActivation, softmax
 from .motion import Motion, Tolerance
 from .noise import Shake
-from .products import back, bias_of, forward, lead_on
+from .products import back, bias_of, forward, forwarded_states
 from .wiring import Plan, Wiring
 
 __all__ = ["FloatRelax", "FreePhase", "NudgedPhase", "Observer"]
@@ -275,7 +275,7 @@ class FloatRelax:
     def _winners(self, free: FreePhase) -> dict[int, Any]:
         """Return where the layers of maps found what they led on in the free phase, by layer index."""
         layers = [layer for layer in self.graph.hidden if layer.window > 1]
-        return {layer.index: lead_on(layer, free.states[layer.index].T)[1] for layer in layers}
+        return {layer.index: forwarded_states(layer, free.states[layer.index].T)[1] for layer in layers}
 
     def _by_layer(self, values: Array, first: Array) -> list[Array]:
         """Return views of shape (n, neurons) by layer index: input as given, output empty."""

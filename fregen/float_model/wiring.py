@@ -8,8 +8,8 @@ that enter a layer from neighbouring blocks are then one product with their weig
 where the plan puts s_{i-1} and s_{i+1} side by side.  It does so wherever the layers fall into two classes with every
 connection leading from one to the other, as in layered and residual networks: one class lies above the other.
 
-Connections to and from feature maps are products of their own; what a layer of maps leads on is found once for all that
-read it, and what comes back to it is summed before it goes to where the greatest states were.
+Connections to and from feature maps are products of their own; what a layer of maps forwards is found once for all that
+read it, and what is fed back to it is summed before it goes to where the greatest states were.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..design.graph import Connection, Graph, Layer
-from .products import Winners, back, come_back, forward, lead_on
+from .products import Winners, back, forward, forwarded_states, returned_values
 
 __all__ = ["Plan", "Wiring"]
 
@@ -142,7 +142,7 @@ class Wiring:
     samples : int
         Columns of the states.
     winners : mapping of int to array, optional
-        Where to look for what a layer of maps leads on, by layer index; by default the greatest state of every window.
+        Where to look for what a layer of maps forwards, by layer index; by default the greatest state of every window.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class Wiring:
         """Room for one layer; any content."""
 
     def renewed(self, layer: int) -> None:
-        """Tell that the states of a hidden layer are others than when they were read last."""
+        """Note that the states of a hidden layer are others than when they were read last."""
         self._led_on.pop(layer, None)
 
     def keep(self, chosen: NDArray[np.bool_]) -> None:
@@ -191,7 +191,7 @@ class Wiring:
         out : (neurons, n) array
             Renewed; no part of ``states``.
         returned : (outputs, n) array, optional
-            What is added to what comes back to a layer of maps from later layers, before it is unpooled.
+            What is added to what later layers feed back to a layer of maps, before it is unpooled.
         """
         products = self._products[target]
         if not products:
@@ -217,12 +217,12 @@ class Wiring:
             term = back(graph, matrix, weights, states[rows[c.source]])
             returned = term if returned is None else returned + term
         if returned is not None:
-            out += come_back(layer, returned, self._outputs(layer, states)[1])
+            out += returned_values(layer, returned, self._outputs(layer, states)[1])
 
     def _outputs(self, layer: Layer, states: Array) -> tuple[Array, Winners]:
         found = self._led_on.get(layer.index)
         if found is None:
-            found = lead_on(layer, states[self._plan.rows[layer.index]], self._winners.get(layer.index))
+            found = forwarded_states(layer, states[self._plan.rows[layer.index]], self._winners.get(layer.index))
             self._led_on[layer.index] = found
         return found
 

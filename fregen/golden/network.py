@@ -3,7 +3,7 @@
 The reference that generated hardware is compared with, word for word.  ``docs/numerics.md`` specifies every bit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..design.initial import glorot
 from ..design.weights import checked_words
 from ..errors import DataError
+from ..learner import Learner
 from ..spec.dither import first_key, next_key
 from ..spec.network import NetworkSpec
 from .carrier import Carrier
@@ -52,6 +53,15 @@ class LearnResult:
     weight_saturations: int
     offset_saturations: int
 
+    def sums(self) -> dict[str, int]:
+        """Return steps and saturations of all samples together."""
+        return {
+            "free_steps": int(self.free_steps.sum()),
+            "nudged_steps": int(self.nudged_steps.sum()),
+            "weight_saturations": self.weight_saturations,
+            "offset_saturations": self.offset_saturations,
+        }
+
 
 @dataclass(frozen=True)
 class EpochResult:
@@ -74,7 +84,7 @@ class EpochResult:
     offset_saturations: int
 
 
-class NetworkModel:
+class NetworkModel(Learner[LearnResult, EpochResult]):
     """Infer and learn, bit for bit as the hardware does.
 
     Starts from the design's initial weights.
@@ -99,7 +109,10 @@ class NetworkModel:
         If the worst case of a sum fits no exact carrier.
     """
 
+    numbers = "words"
+
     def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__(spec.design, spec.graph)
         self.spec = spec
         self.carrier = Carrier(spec)
         self._relax = RelaxModel(spec, self.carrier)
@@ -155,7 +168,7 @@ class NetworkModel:
         DataError
             If the words do not fit the input layer.
         """
-        inputs = self._checked(inputs)
+        inputs = self._inputs(inputs)
         predictions = np.empty(len(inputs), dtype=np.int64)
         for start in range(0, len(inputs), _CHUNK):
             part = inputs[start : start + _CHUNK]
@@ -165,13 +178,6 @@ class NetworkModel:
             if trace is not None:
                 self._record_free(trace, part, phase, logits, predictions[start : start + len(part)].copy())
         return predictions
-
-    def accuracy(self, inputs: NDArray[Any], labels: NDArray[Any]) -> float:
-        """Return the part of the samples that is predicted right, 0 to 1."""
-        labels = self._checked_labels(labels, len(inputs))
-        if not len(labels):
-            raise DataError("an accuracy needs at least one sample")
-        return float(np.mean(self.infer(inputs) == labels))
 
     # Learning -------------------------------------------------------------------------------------------------------
 
@@ -198,61 +204,20 @@ class NetworkModel:
         FormatError
             If an update at this rate fits no exact carrier.
         """
-        inputs = self._checked(inputs)
-        batch = self.spec.design.learning.batch
-        if not 1 <= len(inputs) <= batch:
-            raise DataError(f"a batch holds 1 to {batch} samples (learning.batch), not {len(inputs)}")
-        return self._learn(inputs, self._checked_labels(labels, len(inputs)), rate, trace)
+        return self._learn(*self._batch(inputs, labels), rate, trace)
 
-    def train_epoch(
-        self,
-        inputs: NDArray[Any],
-        labels: NDArray[Any],
-        order: NDArray[Any],
-        rate: float,
-        progress: Callable[[int], object] | None = None,
-    ) -> EpochResult:
-        """Learn samples in a given order, B at a time; the last batch may hold fewer.
+    def _epoch(self, accuracy: float, samples: int, sums: Mapping[str, float]) -> EpochResult:
+        return EpochResult(
+            accuracy,
+            sums["free_steps"] / samples,
+            sums["nudged_steps"] / samples,
+            int(sums["weight_saturations"]),
+            int(sums["offset_saturations"]),
+        )
 
-        Parameters
-        ----------
-        inputs : (n, inputs) integer array
-            State words.
-        labels : (n,) integer array
-            Right classes.
-        order : (m,) integer array
-            Which samples, in which order.
-        rate : float
-            Learning rate, a power of two.
-        progress : callable, optional
-            Called after every batch with the number of samples learned so far.
-
-        Raises
-        ------
-        DataError, DesignError, FormatError
-            As :meth:`learn`.
-        """
-        inputs, order = self._checked(inputs), np.asarray(order)
-        labels = self._checked_labels(labels, len(inputs))
-        if order.ndim != 1 or not len(order) or order.min() < 0 or order.max() >= len(inputs):
-            raise DataError(f"order: expected indices of the {len(inputs)} samples, at least one")
-        batch = self.spec.design.learning.batch
-        right = free = nudged = weights = offsets = 0
-        for start in range(0, len(order), batch):
-            chosen = order[start : start + batch]
-            wanted = labels[chosen]
-            result = self._learn(inputs[chosen], wanted, rate, None)
-            right += int(np.count_nonzero(result.predictions == wanted))
-            free += int(result.free_steps.sum())
-            nudged += int(result.nudged_steps.sum())
-            weights += result.weight_saturations
-            offsets += result.offset_saturations
-            if progress is not None:
-                progress(start + len(chosen))
-        total = len(order)
-        return EpochResult(right / total, free / total, nudged / total, weights, offsets)
-
-    def _learn(self, inputs: NDArray[Any], labels: NDArray[Any], rate: float, trace: Trace | None) -> LearnResult:
+    def _learn(
+        self, inputs: NDArray[Any], labels: NDArray[Any], rate: float, trace: Trace | None = None
+    ) -> LearnResult:
         samples, relax, keep = len(inputs), self._relax, trace is not None
         free = relax.free(self._weights, inputs, keep)
         logits = relax.readout(self._weights, samples)
@@ -296,10 +261,8 @@ class NetworkModel:
 
     # Checks ---------------------------------------------------------------------------------------------------------
 
-    def _checked(self, inputs: NDArray[Any]) -> NDArray[Any]:
-        inputs, size, q = np.asarray(inputs), self.spec.graph.layers[0].size, self.spec.state
-        if inputs.ndim != 2 or inputs.shape[1] != size:
-            raise DataError(f"inputs: expected samples x {size} words, not shape {inputs.shape}")
+    def _inputs(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        inputs, q = super()._inputs(inputs), self.spec.state
         if not np.issubdtype(inputs.dtype, np.integer):
             raise DataError(f"inputs: expected integer state words ({q}), not {inputs.dtype}")
         if inputs.size and (inputs.min() < q.min_word or inputs.max() > q.max_word):
@@ -307,11 +270,3 @@ class NetworkModel:
                 f"inputs: words {inputs.min()} to {inputs.max()} lie outside {q} ({q.min_word} to {q.max_word})"
             )
         return inputs
-
-    def _checked_labels(self, labels: NDArray[Any], samples: int) -> NDArray[Any]:
-        labels, classes = np.asarray(labels), self.spec.graph.layers[-1].size
-        if labels.shape != (samples,) or not np.issubdtype(labels.dtype, np.integer):
-            raise DataError(f"labels: expected {samples} integers, not shape {labels.shape} of {labels.dtype}")
-        if samples and (labels.min() < 0 or labels.max() >= classes):
-            raise DataError(f"labels: expected 0 to {classes - 1}, not {labels.min()} to {labels.max()}")
-        return labels

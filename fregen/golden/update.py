@@ -23,7 +23,7 @@ class UpdateModel:
     Weights lie in memory as (source, target), the transpose of the logical shape: so a batch of rows multiplies from
     the left without a copy.
 
-    Whether a weight can have saturated is told by a bound that grows with every update; only when it passes the largest
+    That no weight can have saturated follows from a bound that grows with every update; only when it passes the largest
     word are the weights looked at.  What is counted and what is stored does not depend on it.
 
     Parameters

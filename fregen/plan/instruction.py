@@ -80,7 +80,7 @@ class Instruction:
     Parameters
     ----------
     op, feed, store, plane, start, drain : see the enumerations
-        For UPDATE, ``store`` and ``feed`` tell where the stored *columns'* words are; rows are in the other memory.
+        For UPDATE, ``store`` and ``feed`` say where the stored *columns'* words are; rows are in the other memory.
     vector : int
         Local address of the operand (UPDATE: of the columns' words).
     rows : int

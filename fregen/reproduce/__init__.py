@@ -1,4 +1,4 @@
-"""Run the paper's experiments again, and studies beside them; ``docs/reproduce.md`` tells of both."""
+"""Run the paper's experiments again, and studies beside them; ``docs/reproduce.md`` describes both."""
 
 from .choice import Choice
 from .runs import Experiment, Outcome, execute

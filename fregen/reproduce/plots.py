@@ -248,7 +248,7 @@ def error_curves(found: "Found") -> Figure:
 
 
 def _legend_below(figure: Figure, axes: Axes, columns: int) -> None:
-    """Tell once, under all panels, what the lines of one of them are."""
+    """Write once, under all panels, what the lines of one of them are."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)
 

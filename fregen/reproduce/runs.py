@@ -148,14 +148,14 @@ def execute(
         progress(done, total, "")
     if todo:
         with _one_thread(), get_context("spawn").Manager() as manager:
-            told = manager.Queue()
+            reports = manager.Queue()
             with ProcessPoolExecutor(max(processes, 1), mp_context=get_context("spawn")) as pool:
-                jobs = [pool.submit(_run, experiment, where, told) for experiment in todo]
+                jobs = [pool.submit(_run, experiment, where, reports) for experiment in todo]
                 waiting = set(jobs)
                 while waiting:
                     waiting = wait(waiting, timeout=0.5).not_done
-                    while not told.empty():
-                        done, text = done + 1, told.get()
+                    while not reports.empty():
+                        done, text = done + 1, reports.get()
                         if progress:
                             progress(done, total, text)
                 for job in jobs:
@@ -194,11 +194,11 @@ def _begun(where: Path, experiment: Experiment) -> int:
     return load_checkpoint(path).epoch if path.exists() else 0
 
 
-def _run(experiment: Experiment, where: Path, told: Any) -> None:
+def _run(experiment: Experiment, where: Path, reports: Any) -> None:
     """Train, in a process of its own, and write the record at once."""
 
-    def tell(record: Any) -> None:
-        told.put(f"{experiment.label}, seed {experiment.design.seed}: {100 * record.test_accuracy:.2f} %")
+    def report(record: Any) -> None:
+        reports.put(f"{experiment.label}, seed {experiment.design.seed}: {100 * record.test_accuracy:.2f} %")
 
     path = _record(where, experiment)  # named before the training, by the code that this process runs
     checkpoint = _checkpoint(where, experiment)
@@ -210,7 +210,7 @@ def _run(experiment: Experiment, where: Path, told: Any) -> None:
         experiment.epochs,
         checkpoint=checkpoint,
         resume=checkpoint if checkpoint.exists() else None,
-        on_epoch=tell,
+        on_epoch=report,
         precision=experiment.precision,
         tolerance=experiment.tolerance,
     )
@@ -243,7 +243,7 @@ def _read(where: Path, experiment: Experiment) -> Outcome:
         stored = json.loads(path.read_text(encoding="utf-8"))
         outcome = Outcome(**{**stored, "label": experiment.label})
         if outcome.digest != experiment.digest:
-            raise ValueError(f"it tells of the training {outcome.digest}")
+            raise ValueError(f"it is of the training {outcome.digest}")
         if len(outcome.history) != experiment.epochs:
             raise ValueError(f"it has {len(outcome.history)} epochs, not {experiment.epochs}")
     except (OSError, ValueError, TypeError) as error:

@@ -17,7 +17,7 @@ __all__ = ["code_hash", "module_hash", "modules"]
 _PACKAGE = Path(__file__).parents[1]
 
 _DATA = ("data/cifar.py", "data/datasets.py", "data/idx.py", "data/plain_pickle.py")
-_ALL = (*_DATA, "design", "training/loop.py", "training/samples.py")
+_ALL = (*_DATA, "design", "learner.py", "training/loop.py", "training/samples.py")
 _FIXED = ("fixed.py", "golden", "spec")
 _REAL = ("float_model",)
 _MEASURED = (*_REAL, "reproduce/settling.py")

@@ -111,7 +111,7 @@ class Sheet:
 
 
 def write_table(rows: Sequence[Row], folder: Path, name: str, left_out: str = "") -> None:
-    """Write ``name.csv`` and ``name.md``; the latter tells what is left out."""
+    """Write ``name.csv`` and ``name.md``; the latter says what is left out."""
     cells = [row.cells() for row in rows]
     _write_csv(folder / f"{name}.csv", COLUMNS, cells)
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]

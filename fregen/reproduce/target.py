@@ -127,7 +127,7 @@ _CONVOLUTIONS = {
     "idx": ({"channels": 1, "height": 28, "width": 28}, {"kernel": 5, "pool": 2}, (32, 64)),
     "cifar10": ({"channels": 3, "height": 32, "width": 32}, {"kernel": 3, "padding": 1, "pool": 2}, (32, 64, 128)),
 }
-"""Image, keys of every convolution, and its maps, by ``data.set``; the paper tells the maps, its code the rest."""
+"""Image, keys of every convolution, and its maps, by ``data.set``; the paper has the maps, its code the rest."""
 
 
 def convolutional(data_set: Literal["idx", "cifar10"], scale: Scale, seed: int, learning: dict[str, Any]) -> Design:

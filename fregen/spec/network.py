@@ -1,7 +1,7 @@
 """What a design means in integers: alignment of every product, width of every sum, shift of every update.
 
 A :class:`NetworkSpec` is derived once from a :class:`~fregen.design.document.Design`; the golden model computes
-with it and the hardware is built from it.  ``docs/numerics.md`` tells the same in prose.
+with it and the hardware is built from it.  ``docs/numerics.md`` says the same in prose.
 """
 
 from collections.abc import Iterator

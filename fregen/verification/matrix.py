@@ -70,7 +70,7 @@ class Choice:
 
     @property
     def name(self) -> str:
-        """Name of the design: tells the choice."""
+        """Name of the design, from which the choice can be read."""
         parts = [
             f"p{self.lanes}",
             self.order[:2],

@@ -89,12 +89,12 @@ def simulate(
     built = build(sources, simulator)
     count = scenario.samples
 
-    def tell(done: int) -> None:
+    def report(done: int) -> None:
         if progress:
             progress(min(done, count), count, f"simulating in {simulator}")
 
-    result = run(built, where, limit, progress=tell)
-    tell(count)
+    result = run(built, where, limit, progress=report)
+    report(count)
     wave = _wave(sources, where, simulator, limit, result) if result.mismatches else None
     return result, wave
 

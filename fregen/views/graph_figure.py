@@ -1,6 +1,6 @@
 """The picture of a network: layers as nodes, connections as arcs, and the adjacency matrix of layers (paper, Fig. 3).
 
-Colour tells where a connection leads (forward, feedback, output error), the line tells what it reads: a learned matrix
+Colour shows where a connection leads (forward, feedback, output error), the line what it reads: a learned matrix
 (solid), a learned matrix transposed (dashed: symmetric feedback), or fixed random weights (dotted).
 """
 

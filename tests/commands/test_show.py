@@ -163,7 +163,7 @@ layers = [
     4,
 ]
 """
-"""Maps of 2 x 4 x 4, of which 2 x 2 x 2 states lead on, and of 3 x 3 x 3, of which 3 do."""
+"""Maps of 2 x 4 x 4, of which 2 x 2 x 2 states are forwarded, and of 3 x 3 x 3, of which 3 do."""
 
 
 def test_feature_maps_and_biases_are_told_in_figures_worked_by_hand(tmp_path):
