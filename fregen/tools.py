@@ -41,9 +41,17 @@ __all__ = [
     "user_cache",
 ]
 
-LINT_WAIVERS = ("DECLFILENAME", "PROCASSINIT", "UNUSEDSIGNAL", "WIDTHEXPAND", "WIDTHTRUNC", "CASEINCOMPLETE")
-"""Verilator warnings that yosys's way of writing Verilog causes: many modules in a file, initial values of
-registers, carry bits cut off, operands extended by ``$signed``, arrays whose length is no power of two."""
+LINT_WAIVERS = {
+    "DECLFILENAME": "one file holds the core and its units",
+    "PROCASSINIT": "a register's value after configuration is also its reset value",
+    "INITIALDLY": "a nonblocking assignment is what runs combinational blocks at time 0",
+    "UNUSEDSIGNAL": "carry bits are made and cut off; not every design needs every field",
+    "WIDTHEXPAND": "operands are extended by their signs, as meant",
+    "WIDTHTRUNC": "sums are made without loss, and cut where they are kept, as meant",
+    "CASEINCOMPLETE": "the default is assigned before the case",
+}
+"""Verilator warnings that yosys's way of writing Verilog causes, and why each is none.  A generated file switches them
+off by itself (:func:`fregen.emit.verilog.with_waivers`)."""
 
 VERILATOR_ARGS = (
     "--timing",

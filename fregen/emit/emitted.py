@@ -20,7 +20,7 @@ from ..plan import CycleModel, Program
 from ..plan.counters import COUNTER_WIDTH, COUNTERS
 from ..plan.cycles import PHASES
 from ..spec.network import NetworkSpec
-from .verilog import write_verilog
+from .verilog import with_waivers, without_zeros, write_verilog
 
 __all__ = ["Emitted", "emit", "emit_rtlil"]
 
@@ -48,8 +48,8 @@ class Emitted:
 
     @property
     def verilog(self) -> str:
-        """Verilog-2005 of the core and all units."""
-        return self.core + "".join(self.units.values())
+        """Verilog-2005 of the core and all units, with the waivers of its lint."""
+        return _file(self.core, self.units)
 
     @property
     def name(self) -> str:
@@ -75,9 +75,14 @@ def emit(design: Design, known: dict[str, str] | None = None) -> Emitted:
     """
     core = Core(NetworkSpec(design))
     library = UnitLibrary(write_verilog, design.name if known is None else None, known)
-    text = write_verilog(_rtlil(core, design, library))
+    with without_zeros():
+        text = write_verilog(_rtlil(core, design, library))
     units = dict(sorted(library.modules.items()))
-    return Emitted(core.sizes, text, units, _manifest(design, core.sizes, text + "".join(units.values())))
+    return Emitted(core.sizes, text, units, _manifest(design, core.sizes, _file(text, units)))
+
+
+def _file(core: str, units: Mapping[str, str]) -> str:
+    return with_waivers(core + "".join(units.values()))
 
 
 def emit_rtlil(design: Design, counter_start: Mapping[str, int] | None = None) -> str:

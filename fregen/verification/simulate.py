@@ -159,8 +159,7 @@ def _interface() -> str:
 def _options(simulator: Simulator, waves: bool, optimise: str, shared: bool) -> list[str]:
     """Arguments of the simulator's compiler."""
     if simulator == "icarus":
-        # Icarus is kept to the standard's first evaluation of always @*, which SystemVerilog moved before time 0.
-        return ["-g2005"]
+        return []
     if shared:
         return [*VERILATOR_ARGS, str(folder("sim") / "units.vlt"), *_SHARED]
     return [*VERILATOR_ARGS, *(["--flatten"] if optimise == FAST and not waves else [])]  # runs 1.2 times as fast

@@ -1,0 +1,63 @@
+"""The generated Verilog gives the golden words whatever standard a simulator is set to, with a reset and without."""
+
+import runpy
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fregen.commands.generate import generate
+
+ROOT = Path(__file__).parents[2]
+TINY = ROOT / "rtl" / "tiny" / "design.toml"
+STANDARDS = ("2001", "2005", "2009", "2012")
+
+pytestmark = [pytest.mark.rtl, pytest.mark.tool]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    where = tmp_path_factory.mktemp("generated") / "tiny"
+    generate(TINY, where, samples=2)
+    return where
+
+
+def simulate(icarus, folder, core, bench, standard):
+    """Compile with Icarus as a user does, run the bench where its files are, compare what it logged."""
+    model, stop = folder.parent / f"{standard}.vvp", folder.parent / "stop.v"
+    stop.write_text("module stop; always @(posedge bench.finished) #1 $finish; endmodule\n")
+    command = [str(icarus.program), f"-g{standard}", "-s", "bench", "-s", "stop", "-o", str(model)]
+    compiled = subprocess.run([*command, str(core), str(bench), str(stop)], capture_output=True, text=True)
+    assert (compiled.returncode, compiled.stderr) == (0, "")
+    subprocess.run(
+        [str(icarus.program.parent / "vvp"), "-n", str(model), "+limit=60000"], cwd=folder, check=True, timeout=300
+    )
+    return runpy.run_path(str(ROOT / "sim" / "check.py"))["check"](folder)
+
+
+@pytest.mark.parametrize("standard", STANDARDS)
+@pytest.mark.parametrize("reset", [True, False], ids=["reset", "no-reset"])
+def test_icarus_gives_the_golden_words_under_every_standard(icarus, folder, standard, reset):
+    bench = folder / "bench.v"
+    if not reset:
+        text = bench.read_text()
+        assert text.count("reg rst = 1;") == 1
+        bench = folder.parent / "bench_without_reset.v"
+        bench.write_text(text.replace("reg rst = 1;", "reg rst = 0;"))
+    verdict = simulate(icarus, folder, folder / "tiny.v", bench, standard)
+    assert verdict.compared > 200
+    assert verdict.mismatches == 0, verdict.first
+
+
+def test_a_register_that_begins_by_declaration_is_seen(icarus, folder, tmp_path):
+    """As yosys writes it: SystemVerilog's order of events leaves the outputs of always blocks unknown."""
+    text = (folder / "tiny.v").read_text()
+    lines = text.splitlines(keepends=True)
+    starts = [number for number, line in enumerate(lines) if line.endswith("<= 0;\n")]
+    assert len(starts) > 5
+    for number in starts:
+        lines[number - 1] = lines[number - 1].replace(";", "= 0;")
+        lines[number] = "\n"
+    core = tmp_path / "tiny.v"
+    core.write_text("".join(lines))
+    assert simulate(icarus, folder, core, folder / "bench.v", "2012").mismatches != 0
