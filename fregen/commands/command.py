@@ -4,6 +4,8 @@ import io
 import json
 import os
 import sys
+import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import click
 
 from ..errors import EXIT_DEFECT, EXIT_INTERRUPTED, EXIT_MEMORY, EXIT_USAGE, FregenError, MismatchError, OutputError
+from ..tools import user_cache
 
 __all__ = [
     "DESIGN",
@@ -38,6 +41,8 @@ class CommandGroup(click.Group):
         """Run; in stand-alone mode this ends the process."""
         standalone = options.pop("standalone_mode", True)
         options["standalone_mode"] = False
+        # an error between a unit's construction and its use leaves Amaranth's remark on it behind
+        warnings.filterwarnings("ignore", message=".* created but never used")
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a terminal of another encoding shows "?", and no traceback
                 stream.reconfigure(errors="replace")
@@ -53,6 +58,11 @@ class CommandGroup(click.Group):
         if standalone:
             sys.exit(code)
         return code
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was chosen."""
+        _find_cache()
+        return super().invoke(ctx)
 
     @staticmethod
     def _fail(error: Exception) -> int:
@@ -81,6 +91,27 @@ class CommandGroup(click.Group):
             message, code = " ".join(message.split()), EXIT_DEFECT
         click.echo(f"error: {_cut(message)}", err=True)
         return code
+
+
+def _find_cache() -> None:
+    """Where the user's cache cannot be written, as in many containers, have all that keeps one use another place."""
+    try:
+        user_cache().mkdir(parents=True, exist_ok=True)
+        usable = os.access(user_cache(), os.W_OK | os.X_OK)
+    except (OSError, RuntimeError):  # no HOME, and no user that has one
+        usable = False
+    if usable:
+        return
+    place = Path(tempfile.gettempdir()) / f"fregen-{os.getuid()}"
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+        if place.is_symlink() or place.stat().st_uid != os.getuid():
+            place = Path(tempfile.mkdtemp(prefix="fregen-"))
+    except OSError as error:
+        raise OutputError(f"neither the user's cache nor {place} can be written: {error.strerror}") from None
+    os.environ["XDG_CACHE_HOME"] = str(place)
+    os.environ.setdefault("MPLCONFIGDIR", str(place))
+    click.echo(f"note: the user's cache cannot be written; {place} serves instead (or set XDG_CACHE_HOME)", err=True)
 
 
 def _cut(message: str) -> str:

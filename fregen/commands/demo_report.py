@@ -141,7 +141,7 @@ def report(
         phases=phases,
         resources=resource_rows,
         lanes=chip.hardware.lanes,
-        rtl_epochs=summary["epochs"]["rtl"],
+        rtl_epochs=_epochs(summary["epochs"]["rtl"]),
         samples=f"{summary['samples_learnt']:,}",
         tests=f"{summary['test_samples']:,}",
         words=f"{summary['words_compared']:,}",

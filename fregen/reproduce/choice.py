@@ -51,7 +51,8 @@ class Choice:
         if self.seeds is not None:
             most = 1 + max((e.design.seed for e in chosen), default=0)
             if not 1 <= self.seeds <= most:
-                raise DesignError(f"{target.name}: expected 1 to {most} seeds at the scale {scale!r}, not {self.seeds}")
+                has = "1 seed" if most == 1 else f"1 to {most} seeds"
+                raise DesignError(f"{target.name}: expected {has} at the scale {scale!r}, not {self.seeds}")
             chosen = [e for e in chosen if e.design.seed < self.seeds]
         return [self._as_chosen(experiment) for experiment in chosen]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..data.datasets import Dataset
 from ..design.document import Design
-from ..errors import DataError
+from ..errors import DataError, key_text, quoted
 from ..files import check_place
 from ..float_model import (
     BackpropNetwork,
@@ -263,8 +263,8 @@ def _resume(
 ) -> list[EpochRecord]:
     """Load weights, what else the network goes on from, and history of a checkpoint of the same training."""
     stored = checkpoints.load(path, design)
-    if stored.how != how:
-        raise DataError(f"{path}: the checkpoint belongs to another training: {_told(stored.how)}, not {_told(how)}")
+    if unlike := _unlike(stored.how, how):
+        raise DataError(f"{path}: the checkpoint belongs to another training: {unlike}")
     differing = _differing(stored.design, design)
     if differing:
         raise DataError(
@@ -287,9 +287,15 @@ def _resume(
     return history
 
 
-def _told(how: Mapping[str, Any]) -> str:
-    """Name what learns and how: ``model = float, precision = single``."""
-    return ", ".join(f"{key} = {value}" for key, value in how.items() if value is not None)
+def _unlike(stored: Mapping[str, Any], how: Mapping[str, Any]) -> str:
+    """Name what learns in another way: ``model = float, not fixed; precision = single, not none``."""
+    keys = [key for key in dict.fromkeys((*how, *stored)) if stored.get(key) != how.get(key)]
+    told = [f"{key_text(key)} = {_text_of(stored.get(key))}, not {_text_of(how.get(key))}" for key in keys[:8]]
+    return "; ".join(told)
+
+
+def _text_of(value: Any) -> str:
+    return "none" if value is None else key_text(value) if isinstance(value, str) else quoted(value)
 
 
 def _record(stored: Mapping[str, Any]) -> EpochRecord:

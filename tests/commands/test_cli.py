@@ -1,6 +1,7 @@
 """The command line: every error is one message and an exit code; summaries are JSON."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -281,7 +282,7 @@ def test_an_output_that_cannot_be_written_has_one_exit_code(command, tmp_path):
     chosen = [] if command in ("demo", "benchmark") else ["depth"] if command == "reproduce" else [TINY]
     option = "--checkpoint" if command == "train" else "-o"
     result = run(command, *chosen, option, place, code=6)
-    message = result.stderr.strip()
+    message = result.stderr.strip().splitlines()[-1]
     assert message.startswith(f"error: {tmp_path / 'file'}")
     assert message.endswith(": cannot be written: Not a directory")
 
@@ -319,3 +320,32 @@ def test_too_little_memory_is_one_line(monkeypatch):
     assert (
         run("doctor", code=7).stderr == "error: this machine has too little memory for it: unable to allocate 8 GiB\n"
     )
+
+
+FIND_CACHE = "from fregen.commands import command; command._find_cache()"
+
+
+@pytest.mark.parametrize(
+    ("program", "written"),
+    [
+        pytest.param(["-m", "fregen", "show", TINY, "-o", "out"], "out/graph.svg", id="show"),
+        pytest.param(
+            ["-c", f"{FIND_CACHE}; import wasmtime; wasmtime.Config().cache = True"], "", id="the cache of generate"
+        ),
+        pytest.param(
+            ["-m", "fregen", "generate", TINY, "-o", "out"], "out/tiny.v", marks=pytest.mark.long, id="generate"
+        ),
+    ],
+)
+def test_a_home_that_cannot_be_written_costs_one_line(program, written, tmp_path):
+    """As in a container."""
+    environment = {**os.environ, "HOME": os.devnull, "TMPDIR": str(tmp_path)}
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR"):
+        environment.pop(name, None)
+    command = [sys.executable, *map(str, program)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    place = tmp_path / f"fregen-{os.getuid()}"
+    notes = [line for line in done.stderr.splitlines() if not line.startswith("fregen: ")]
+    assert done.returncode == 0, done.stderr
+    assert notes == [f"note: the user's cache cannot be written; {place} serves instead (or set XDG_CACHE_HOME)"]
+    assert (tmp_path / written).exists()

@@ -33,6 +33,11 @@ def test_summary_in_figures_worked_by_hand():
     assert second.difference is None
 
 
+def test_per_cent_have_no_digits_of_the_binary_point():
+    (row,) = summarise([outcome("a", 0, 0.8865, 0.57, 6.0)], {"a": 88.6})
+    assert (row.best, row.last, row.difference) == (88.65, 57.0, 0.05)
+
+
 def test_summary_of_nothing():
     assert summarise([], {"a": 1.0}) == []
 

@@ -151,16 +151,24 @@ def test_what_was_remembered_matters(dataset, tmp_path):
             train(design, dataset, "float", resume=path)
 
 
+def test_a_checkpoint_that_names_no_model_is_refused(dataset, tmp_path):
+    path = tmp_path / "c.npz"
+    train(DESIGN, dataset, "float", epochs=1, checkpoint=path)
+    save_checkpoint(path, replace(load_checkpoint(path), how={"model": None, "precision": "double"}))
+    with pytest.raises(DataError, match=r"another training: model = none, not float$"):
+        train(DESIGN, dataset, "float", resume=path)
+
+
 def test_a_checkpoint_of_other_learning_is_refused(dataset, tmp_path):
     path = tmp_path / "c.npz"
     train(DESIGN, dataset, "float", epochs=1, checkpoint=path, precision="single")
-    for model, how, wanted in (
-        ("float", {}, "model = float, precision = double"),
-        ("float", {"precision": "single", "tolerance": 0.1}, "model = float, precision = single, tolerance = 0.1"),
-        ("backprop", {"precision": "single"}, "model = backprop, precision = single"),
-        ("fixed", {}, "model = fixed"),
+    for model, how, message in (
+        ("float", {}, "precision = single, not double"),
+        ("float", {"precision": "single", "tolerance": 0.1}, "tolerance = none, not 0.1"),
+        ("backprop", {"precision": "single"}, "model = float, not backprop"),
+        ("fixed", {}, "model = float, not fixed; precision = single, not none"),
     ):
-        with pytest.raises(DataError, match=f"another training: model = float, precision = single, not {wanted}$"):
+        with pytest.raises(DataError, match=f"another training: {message}$"):
             train(DESIGN, dataset, model, resume=path, **how)
 
 
