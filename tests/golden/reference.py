@@ -6,9 +6,7 @@ either: shifts and exponents are derived here a second time.
 
 import math
 
-from fregen.spec.dither import COLUMN_BASIS, MIX, ROW_BASIS, combine
-
-MASK = 0xFFFFFFFF
+from second_source import dither, drawn_pairs
 
 
 def log2_of(scale):
@@ -42,7 +40,8 @@ class Reference:
         for _ in lay:
             for source, target, _, _, k in self.links:
                 if source and target != self.output and source in self.g:
-                    self.g[target] = min(self.g.get(target, 99), self.g[source] + k)
+                    self.g[target] = min(self.g.get(target, 999), self.g[source] + k)
+        self.g |= {i: max(self.g.values()) for i in self.hidden if i not in self.g}
         self.offsets = learn.nudged == "offset"
         self.again = learn.error == "recomputed"
         self.sweep = learn.order == "sweep"
@@ -74,10 +73,11 @@ class Reference:
     def connect(self, network):
         """List matrices (target, source, learned) and links (source, target, matrix, transposed, k of the scale)."""
         count, symmetric = len(self.hidden), network.feedback == "symmetric"
+        drawn = drawn_pairs(count, network.probability, network.graph_seed) if network.topology == "random" else ()
         pairs = []
         for t in self.hidden:
             for s in self.hidden:
-                near = abs(s - t) == 1
+                near = abs(s - t) == 1 or (s, t) in drawn
                 if network.topology == "residual":
                     low = min(s, t) - network.start
                     near = near or (abs(s - t) == network.block and low >= 0 and low % network.block == 0)
@@ -232,13 +232,6 @@ class Reference:
             "saturated": saturated, "contrast": contrast, "free": free,
         }  # fmt: skip
 
-    def dither(self, key, column, row):
-        h = key ^ combine(COLUMN_BASIS, column)
-        for sign, k in MIX:
-            h = (h + (h << k)) & MASK if sign > 0 else h ^ (h >> k)
-        y = h ^ combine(ROW_BASIS, row)
-        return (y + (y >> 16)) & 0xFFFF
-
     def learn(self, W, inputs, labels, rate, key):
         """One batch; returns the samples' records, the new weights, saturated weights."""
         samples = [self.sample(W, x, label) for x, label in zip(inputs, labels, strict=True)]
@@ -269,7 +262,7 @@ class Reference:
                         column, at = (i, j) if transposed else (j, i)
                         cut = shift - 16
                         U = U >> cut if cut >= 0 else U << -cut
-                        change = (U + self.dither(key, first + column, at)) >> 16
+                        change = (U + dither(key, first + column, at)) >> 16
                     word = W[m][i][j] + change
                     count += word != self.num.weight.saturate(word)
                     row.append(self.num.weight.saturate(word))
