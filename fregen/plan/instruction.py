@@ -39,7 +39,9 @@ class Store(IntEnum):
     """The two vector memories."""
 
     STATES = 0
+    """States of the hidden layers."""
     OFFSETS = 1
+    """Offsets or contrasts of hidden layers, and output errors."""
 
 
 class Plane(IntEnum):
@@ -48,7 +50,9 @@ class Plane(IntEnum):
     SLOT = 0
     """That of the current sample."""
     SCRATCH = 1
+    """What only the nudged phase keeps: its states in the ``states`` form, and a recomputed error."""
     NEXT = 2
+    """What a synchronous step writes, until a COPY moves it to where it is read."""
 
 
 class Start(IntEnum):
@@ -57,6 +61,7 @@ class Start(IntEnum):
     KEEP = 0
     """The sum as it stands: a further product of the same tile."""
     CLEAR = 1
+    """Zero."""
     LOAD = 2
     """The stored static part (drive)."""
 
@@ -65,6 +70,7 @@ class Drain(IntEnum):
     """Where a finished tile goes."""
 
     NONE = 0
+    """Nowhere: the tile is not finished."""
     STATE = 1
     """Through the activation, into the state memory."""
     OFFSET = 2
@@ -79,8 +85,9 @@ class Instruction:
 
     Parameters
     ----------
-    op, feed, store, plane, start, drain : see the enumerations
-        For UPDATE, ``store`` and ``feed`` say where the stored *columns'* words are; rows are in the other memory.
+    op, feed, store, plane, start, drain : enumerations
+        See there.  For UPDATE, ``store`` and ``feed`` say where the stored *columns'* words are; rows are in the other
+        memory.
     vector : int
         Local address of the operand (UPDATE: of the columns' words).
     rows : int
