@@ -209,10 +209,25 @@ def check(path: Path, seconds: int, merge: bool) -> Outcome:
     merge : bool
         Merge equal registers first, which is for small graphs.
     """
-    answer = _abc(path, f"{'scorr; ' if merge else ''}pdr -T {seconds}", seconds)
-    if "Property proved" in answer:
-        return "proved"
-    return "refuted" if "was asserted in frame" in answer else "open"
+    merged = path.with_suffix(".merged")
+    first = f"scorr; write_aiger {merged}; " if merge else ""
+    try:
+        answer = _abc(path, f"{first}pdr -T {seconds}", seconds)
+        if "Property proved" in answer:
+            return "proved"
+        if "was asserted in frame" in answer:
+            return "refuted"
+        # What merging has made a constant is no question to pdr, which calls it undecided.
+        output = _output(merged) if merged.exists() else None
+    finally:
+        merged.unlink(missing_ok=True)
+    return "proved" if output == 0 else "refuted" if output == 1 else "open"
+
+
+def _output(path: Path) -> int:
+    """Return the literal of the only output of a binary AIGER file."""
+    lines = path.read_bytes().split(b"\n")
+    return int(lines[1 + int(lines[0].split()[3])])
 
 
 def decide(path: Path, seconds: int) -> Outcome:

@@ -8,8 +8,8 @@ The circuit comes as RTLIL, memories as registers.  Three kinds of answer, each 
     Not so many cycles after *any* state, reachable or not.  For pipelines without feedback, in which what came before
     is gone by then: what is left is a question about combinational logic.  Registers that are always the same may be
     named; that they are is proven first, by induction.
-:meth:`Circuit.ever`
-    Whether it can be 1 at all: a statement whose condition never comes true proves nothing.
+:meth:`Circuit.kept`
+    In no state that can be reached, by induction over one cycle.  For circuits with too many registers for the first.
 """
 
 import functools
@@ -75,9 +75,32 @@ class Circuit:
         graph.next.update(zip(latches, following, strict=True))
         return _decide(graph, graph.any(outputs[place] for place in self._places(output)), seconds)
 
-    def ever(self, output: str | None = None, seconds: int = 120) -> bool:
-        """Return whether a run from reset has been found in which it is 1."""
-        return self.never(output, seconds) == "refuted"
+    def kept(self, output: str | None = None, seconds: int = 120) -> Outcome:
+        """Prove it by induction over one cycle: not at reset, and if not in any state then not in the next one either.
+
+        Parameters
+        ----------
+        output : str, optional
+            The output, one bit; all of them unless given.
+        seconds : int
+            Limit of each attempt.
+
+        Returns
+        -------
+        str
+            ``refuted`` may also mean that more would have to be known of the states that can be reached.
+        """
+        graph = Graph()
+        begins = [init if init in (0, 1) else graph.leaf() for _, _, init in self.net.latches]
+        outputs, _ = self._cycle(graph, begins)
+        places = self._places(output)
+        if (base := _decide(graph, graph.any(outputs[place] for place in places), seconds)) != "proved":
+            return base
+        graph = Graph()
+        before, states = self._cycle(graph, [graph.leaf() for _ in self.net.latches])
+        after, _ = self._cycle(graph, states)
+        held = graph.any(before[place] for place in places) ^ 1
+        return _decide(graph, graph.both(held, graph.any(after[place] for place in places)), seconds)
 
     def never_after(
         self, cycles: int, output: str | None = None, seconds: int = 120, same: Mapping[str, str] | None = None

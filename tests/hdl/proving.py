@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, Module, Signal, Value
+from amaranth.hdl import ClockDomain, Module, Mux, Signal, Value
 
 from fregen.faults.properties import Circuit
 
@@ -40,3 +40,12 @@ def late(m: Module, value: Value, cycles: int, name: str = "late") -> Value:
         m.d.sync += kept.eq(value)
         value = kept
     return value
+
+
+def constant(m: Module, free: Value, name: str) -> Value:
+    """A value that may be any, but stays what it was in the first cycle: an input that is looked at once."""
+    is_first, kept = Signal(init=1, name=f"{name}_is_free"), Signal.like(free, name=name, init=0)
+    m.d.sync += is_first.eq(0)
+    with m.If(is_first):
+        m.d.sync += kept.eq(free)
+    return Mux(is_first, free, kept)
