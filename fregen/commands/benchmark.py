@@ -62,7 +62,7 @@ def benchmark(out: str | Path, progress: Progress | None = None) -> dict[str, An
     dict
         As written.
     """
-    tell: Progress = progress or (lambda *_: None)
+    notify: Progress = progress or (lambda *_: None)
     out = Path(out)
     check_place(out)
     figures: dict[str, Any] = dict.fromkeys((*WANTED, "float_model"))
@@ -79,12 +79,12 @@ def benchmark(out: str | Path, progress: Progress | None = None) -> dict[str, An
         figures.update({name: found.pop(name) for name in names})
         details.update(found)
 
-    measure(("generate_seconds",), lambda: _generation(tell))
-    measure(("golden_samples_per_s", "mnist_accuracy_10_epochs"), lambda: _golden(tell))
-    measure(("golden_states_samples_per_s",), lambda: _states(tell))
-    measure(("float_model",), lambda: _float_model(tell))
+    measure(("generate_seconds",), lambda: _generation(notify))
+    measure(("golden_samples_per_s", "mnist_accuracy_10_epochs"), lambda: _golden(notify))
+    measure(("golden_states_samples_per_s",), lambda: _states(notify))
+    measure(("float_model",), lambda: _float_model(notify))
     with tempfile.TemporaryDirectory(prefix="fregen-benchmark-") as scratch:
-        measure(("rtl_cycles_per_s", "demo_seconds"), lambda: _hardware(Path(scratch), tell))
+        measure(("rtl_cycles_per_s", "demo_seconds"), lambda: _hardware(Path(scratch), notify))
     result = {
         **figures,
         "ratios": {name: _ratio(name, figures[name]) for name in WANTED if figures[name] is not None},
@@ -123,12 +123,12 @@ def _ratio(name: str, value: float) -> float:
 # Generation ---------------------------------------------------------------------------------------------------------
 
 
-def _generation(tell: Progress) -> dict[str, Any]:
+def _generation(notify: Progress) -> dict[str, Any]:
     """Wall time of the second ``fregen generate`` of the demonstration's design, interpreter and all."""
     design = folder("rtl") / DESIGN
     seconds = []
     for number in range(2):
-        tell("generate", number, 2, "fregen generate")
+        notify("generate", number, 2, "fregen generate")
         with tempfile.TemporaryDirectory(prefix="fregen-benchmark-") as scratch:
             command = [sys.executable, "-m", "fregen", "generate", str(design), "-o", f"{scratch}/out"]
             begin = time.perf_counter()
@@ -136,7 +136,7 @@ def _generation(tell: Progress) -> dict[str, Any]:
             seconds.append(time.perf_counter() - begin)
         if done.returncode:
             raise FregenError(f"fregen generate failed: {done.stderr.strip()[-300:]}")
-    tell("generate", 2, 2, "fregen generate")
+    notify("generate", 2, 2, "fregen generate")
     return {"generate_seconds": seconds[1], "generate_seconds_first": seconds[0]}
 
 
@@ -160,8 +160,8 @@ def mnist_design(states: bool = False) -> Design:
     return design
 
 
-def _golden(tell: Progress) -> dict[str, Any]:
-    found = _training(mnist_design(), 10, partial(tell, "MNIST, offset"))
+def _golden(notify: Progress) -> dict[str, Any]:
+    found = _training(mnist_design(), 10, partial(notify, "MNIST, offset"))
     return {
         "golden_samples_per_s": found["samples_per_s"],
         "mnist_accuracy_10_epochs": found["accuracy"],
@@ -169,8 +169,8 @@ def _golden(tell: Progress) -> dict[str, Any]:
     }
 
 
-def _states(tell: Progress) -> dict[str, Any]:
-    found = _training(mnist_design(states=True), _STATES_EPOCHS, partial(tell, "MNIST, states"))
+def _states(notify: Progress) -> dict[str, Any]:
+    found = _training(mnist_design(states=True), _STATES_EPOCHS, partial(notify, "MNIST, states"))
     return {"golden_states_samples_per_s": found["samples_per_s"], "golden_states": found}
 
 
@@ -205,14 +205,14 @@ def _alone(
 
 
 def measure_training() -> None:
-    """Train what stdin asks for and tell stdout: the inner side of a measurement."""
+    """Train what stdin asks for, and write what came out to stdout: the inner side of a measurement."""
     asked = json.load(sys.stdin)
-    told = 0.0
+    reported = 0.0
 
     def progress(done: int, total: int, text: str) -> None:
-        nonlocal told
-        if done == total or time.monotonic() - told > 0.5:
-            told = time.monotonic()
+        nonlocal reported
+        if done == total or time.monotonic() - reported > 0.5:
+            reported = time.monotonic()
             print(json.dumps({"done": done, "total": total, "text": text}), flush=True)
 
     try:
@@ -248,21 +248,21 @@ def measure_training() -> None:
 # Float model --------------------------------------------------------------------------------------------------------
 
 
-def _float_model(tell: Progress) -> dict[str, Any]:
+def _float_model(notify: Progress) -> dict[str, Any]:
     try:
         path = mnist_design().data.path
     except DataError:
         path = None
     asked = float_benchmark.request(path)
-    return {"float_model": _alone(float_benchmark.measure_cases, asked, partial(tell, "float model"))}
+    return {"float_model": _alone(float_benchmark.measure_cases, asked, partial(notify, "float model"))}
 
 
 # Hardware -----------------------------------------------------------------------------------------------------------
 
 
-def _hardware(scratch: Path, tell: Progress) -> dict[str, Any]:
+def _hardware(scratch: Path, notify: Progress) -> dict[str, Any]:
     """Run the whole demonstration."""
-    found = demo(scratch / "demo", progress=tell).summary
+    found = demo(scratch / "demo", progress=notify).summary
     kept = ("passed", "accuracy", "words_compared", "mismatches", "cycles", "cycles_per_sample", "mac_utilisation")
     return {
         "rtl_cycles_per_s": found["rtl_cycles_per_s"],

@@ -160,7 +160,7 @@ def compare(
         turn), ``samples_per_s_by_turn``, ``ratio_to_float64`` (the best over the reference's best), and the mean number
         of steps a sample has taken, ``free_steps_taken`` and ``nudged_steps_taken``.
     """
-    tell: Progress = progress or (lambda *_: None)
+    notify: Progress = progress or (lambda *_: None)
     total = (repeats + 1) * len(cases)
     inputs = {dtype: samples.inputs.astype(dtype) for dtype in {case.dtype for case in cases}}
     models = {case: FloatNetwork(designs[case.network], case.dtype, tolerance=case.tolerance) for case in cases}
@@ -180,7 +180,7 @@ def compare(
 
     batches: dict[str, int] = {}
     for done, case in enumerate(cases):
-        tell(done, total, f"{case.name}, warming up")
+        notify(done, total, f"{case.name}, warming up")
         learn(case, 1)
         if case.is_reference:
             rate = max(learn(case, 1) for _ in range(_CALIBRATIONS))
@@ -188,9 +188,9 @@ def compare(
     turns: dict[Case, list[float]] = {case: [] for case in cases}
     for turn in range(repeats):
         for number, case in enumerate(cases):
-            tell((turn + 1) * len(cases) + number, total, case.name)
+            notify((turn + 1) * len(cases) + number, total, case.name)
             turns[case].append(learn(case, batches[case.network]))
-    tell(total, total, "")
+    notify(total, total, "")
     best = {case: max(rates) for case, rates in turns.items()}
     reference = {case.network: best[case] for case in cases if case.is_reference}
     found = {}
@@ -251,7 +251,7 @@ def request(path: str | None = None) -> dict[str, Any]:
 
 
 def measure_cases() -> None:
-    """Measure what stdin asks for and tell stdout: the inner side of a measurement."""
+    """Measure what stdin asks for, and write it to stdout: the inner side of a measurement."""
     asked = json.load(sys.stdin)
 
     def progress(done: int, total: int, text: str) -> None:
