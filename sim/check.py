@@ -1,229 +1,188 @@
 """Compare the log of a simulation with what the golden model expects: every word, and where it was written.
 
-Needs numpy and the files of one run, nothing else: ``expected.npz`` and the bench's logs.  Nothing is sampled and
-nothing may be left over on either side: a silent core fails.
+Needs numpy and the files of one run, nothing else: ``expected.npz`` and the bench's logs, whose layout comes with the
+expected words.  Nothing is sampled and nothing may be left over on either side: a silent core fails, and so do a log
+that was cut off, a log of another run and an expectation that nothing compared.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from records import Log
+from verdict import Expected, Verdict
 
-COUNTERS = [
-    "free_cycles",
-    "free_macs",
-    "readout_cycles",
-    "readout_macs",
-    "nudged_cycles",
-    "nudged_macs",
-    "update_cycles",
-    "update_macs",
-    "samples",
-    "free_steps",
-    "nudged_steps",
-    "updates",
-    "weight_saturations",
-    "offset_saturations",
-]
-COUNTER_BYTES = 6
-COUNTER_RECORD = (COUNTER_BYTES * len(COUNTERS) // 4 + 1) * 4
 PHASES = ("free", "readout", "nudged", "update")
-ANY_SLOT = 0xFFF
+ANY_SLOT = -1
+"""Stands for the plane of whichever slot the sample lies in."""
 
 
-@dataclass
-class Verdict:
-    """What a comparison found.
-
-    Attributes
-    ----------
-    compared : int
-        Words compared.
-    mismatches : int
-        Words that differ, stand at another place, are missing, or are too many.
-    first : list of str
-        The first mismatches in words.
-    sample : int or None
-        Sample of the first mismatch that belongs to one.
-    counters : dict
-        The core's counters.
-    """
-
-    compared: int = 0
-    mismatches: int = 0
-    first: list[str] = field(default_factory=list)
-    sample: int | None = None
-    counters: dict[str, int] = field(default_factory=dict)
-
-    def report(self, count: int, text: str, sample: int | None = None) -> None:
-        """Note mismatches, and tell the first few."""
-        self.mismatches += count
-        if len(self.first) < 8:
-            self.first.append(text)
-        if sample is not None and (self.sample is None or sample < self.sample):
-            self.sample = sample
-
-    def save(self, path: Path) -> None:
-        """Write the verdict as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-
-
-def read(path: Path, width: int) -> np.ndarray:
-    """Read the records of a log, (records, width) int32; an incomplete last record is cut."""
-    words = np.fromfile(path, dtype="<i4") if path.exists() else np.empty(0, dtype="<i4")
-    return words[: words.size // width * width].reshape(-1, width)
-
-
-def describe(word: int, form: np.ndarray) -> str:
+def describe(word: int, form: list[int]) -> str:
     """Value, format and digits of a word."""
-    width = int(form[0] + form[1])
+    width = form[0] + form[1]
     digits = f"{int(word) & ((1 << width) - 1):0{(width + 3) // 4}x}"
-    return f"{int(word) / 2 ** int(form[1]):+.{int(form[1])}f} (q{form[0]}.{form[1]} 0x{digits})"
+    return f"{int(word) / 2 ** form[1]:+.{form[1]}f} (q{form[0]}.{form[1]} 0x{digits})"
 
 
 def check(folder: Path) -> Verdict:
     """Compare the logs in a folder with its ``expected.npz``."""
-    folder = Path(folder)
-    verdict = Verdict()
-    with np.load(folder / "expected.npz") as file:
-        expected = {name: file[name] for name in file.files}
-    lanes = expected["weights"].shape[2]
-    events = read(folder / "words.bin", 2)
-    places = events[:, 0]
-    phases = (places >> 22) & 3
-    known = np.isin(phases, (0, 1, 2))
-    if not known.all():
-        verdict.report(
-            int((~known).sum()), f"{int((~known).sum())} words were written outside the phases that write words"
-        )
-    for number, phase in enumerate(PHASES[:3]):
-        chosen = phases == number
-        _stream(verdict, expected, phase, places[chosen], events[chosen, 1])
-    _lines(verdict, expected, read(folder / "lines.bin", 1 + lanes))
-    _weights(verdict, expected, read(folder / "weights.bin", 4 + lanes))
-    _rows(verdict, "prediction", expected["predictions"], read(folder / "predictions.bin", 1)[:, 0], True)
-    image = expected["weights"][-1].reshape(-1)
-    _rows(verdict, "read-back word", image, read(folder / "readback.bin", 1)[:, 0], False)
-    _counters(verdict, expected, folder / "counters.bin")
+    folder, verdict = Path(folder), Verdict()
+    expected = Expected(folder / "expected.npz")
+    about = json.loads(str(expected["about"]))
+    logs = {name: Log(folder / f"{name}.bin", layout) for name, layout in about["layout"].items()}
+    for name, log in logs.items():
+        if log.rest:
+            verdict.differ(1, f"log {name}: its last record is cut off after {log.rest} words of 32 bits")
+    _words(verdict, expected, about, logs.pop("words"))
+    _contrasts(verdict, expected, about, logs.pop("contrasts"))
+    _weights(verdict, expected, about, logs.pop("weights"))
+    _rows(verdict, "prediction", expected["predictions"], logs.pop("predictions")["label"], True)
+    _rows(verdict, "read-back word", expected["weights"][-1].reshape(-1), logs.pop("readback")["word"], False)
+    _counters(verdict, expected, about, logs.pop("counters"))
+    for name in logs:
+        verdict.differ(1, f"log {name}: nothing compares it")
+    for name in expected.unread():
+        verdict.differ(1, f"expected words: nothing compares {name}")
     return verdict
 
 
-def _stream(verdict: Verdict, expected: dict, phase: str, places: np.ndarray, words: np.ndarray) -> None:
-    """Words of one phase, in order."""
-    wanted, where, planes = (expected[f"{phase}_{kind}"] for kind in ("words", "places", "planes"))
-    size = int(expected["plane_size"])
-    plane = (places & 0xFFF) // size
-    local = places & ~0xFFF | (places & 0xFFF) % size
-    shared = min(len(words), len(wanted))
+def _words(verdict: Verdict, expected: Expected, about: dict, log: Log) -> None:
+    """Words that were written into the vector memories: a stream a phase."""
+    fields = {name: log[name] for name in log.fields}
+    phases = fields.pop("phase")
+    known = phases < 3
+    if not known.all():
+        verdict.extra += int((~known).sum())
+        verdict.differ(0, f"{int((~known).sum())} words were written outside the phases that write words")
+    for number, phase in enumerate(PHASES[:3]):
+        chosen = phases == number
+        _stream(verdict, expected, about, phase, {name: values[chosen] for name, values in fields.items()})
+
+
+def _stream(verdict: Verdict, expected: Expected, about: dict, phase: str, log: dict[str, np.ndarray]) -> None:
+    """Words of one phase, in order: each at its site (layer and neuron), in the plane of its sample or step."""
+    words, sites, planes, counts = (expected[f"{phase}_{kind}"] for kind in ("words", "sites", "planes", "counts"))
+    words_came, address = log.pop("word"), log.pop("address")
+    shared = min(len(words), len(words_came))
     verdict.compared += shared
-    slot = planes[:shared] == ANY_SLOT
-    wrong_plane = np.where(slot, plane[:shared] >= int(expected["slots"]), plane[:shared] != planes[:shared])
-    counts = expected[f"{phase}_counts"]
-    owner = np.repeat(np.arange(len(counts)), counts)[:shared]
-    if shared:
-        begins = np.searchsorted(owner[slot], np.arange(len(counts)))
-        inside = begins < slot.sum()
-        of_sample = np.zeros(len(counts), dtype=plane.dtype)
-        of_sample[inside] = plane[:shared][slot][begins[inside]]
-        told = expected["free_slots" if phase == "free" else "readout_slots"]
-        of_sample = np.where(told != -1, told, of_sample)
-        wrong_plane |= slot & (plane[:shared] != of_sample[owner])
-    wrong = (words[:shared] != wanted[:shared]) | (local[:shared] != where[:shared]) | wrong_plane
+    owner = np.repeat(np.arange(len(counts)), counts)
+    table = {name: expected[f"site_{name}"] for name in ("address", *log)}
+    valid = (sites[:shared] >= 0) & (sites[:shared] < len(table["address"]))
+    site = np.where(valid, sites[:shared], 0)
+    plane, local = np.divmod(address[:shared], about["plane_size"])
+    misplaced = ~valid | (local != table["address"][site])
+    for name, values in log.items():
+        misplaced |= values[:shared] != table[name][site]
+    slots = expected["free_slots" if phase == "free" else "readout_slots"]
+    misplaced |= _is_other_plane(plane, planes[:shared], owner[:shared], slots, about["slots"])
+    wrong = misplaced | (words_came[:shared] != words[:shared])
     if wrong.any():
         at = int(np.argmax(wrong))
-        verdict.report(int(wrong.sum()), _tell(expected, phase, at, places, words), int(owner[at]))
-    if len(words) != len(wanted):
-        text = f"{phase} phase: {len(wanted)} words expected, {len(words)} written"
-        sample = int(np.repeat(np.arange(len(counts)), counts)[shared]) if shared < len(wanted) else None
-        verdict.report(abs(len(words) - len(wanted)), text, sample)
+        place = {"address": int(address[at]), **{name: int(values[at]) for name, values in log.items()}}
+        text = _tell(expected, about, phase, at, int(owner[at]), words_came[at], place if misplaced[at] else None)
+        verdict.differ(int(wrong.sum()), text, int(owner[at]))
+    late = int(owner[shared]) if shared < len(words) else None
+    verdict.count(f"words of the {phase} phase", len(words), len(words_came), late)
 
 
-def _tell(expected: dict, phase: str, at: int, places: np.ndarray, words: np.ndarray) -> str:
-    """Name the word at a place of a stream."""
-    counts = expected[f"{phase}_counts"]
-    ends = np.cumsum(counts)
-    sample = int(np.searchsorted(ends, at, side="right"))
-    inside = at - int(ends[sample] - counts[sample])
-    wanted, where = expected[f"{phase}_words"][at], int(expected[f"{phase}_places"][at])
-    neurons = expected["neurons"]
-    order = expected["nudged_order" if phase == "nudged" else "free_order"]
-    hidden = int(sum(neurons[layer] for layer in order))
-    step, layer, neuron, form = 0, len(neurons) - 1, inside, expected["error_format"]
-    if phase != "readout":
-        skip = int(expected["nudged_skip"]) if phase == "nudged" else 0
-        step, inside = divmod(inside + skip, hidden + skip)
-        inside -= skip
-        neuron = inside + skip
-        if inside >= 0:
-            form = expected["offset_format" if phase == "nudged" and expected["has_offsets"] else "state_format"]
-            neuron = inside
-            for layer in order:
-                if neuron < neurons[layer]:
-                    break
-                neuron -= int(neurons[layer])
-    text = f"sample {sample}, {phase} phase, step {step + 1}, layer {layer}, neuron {neuron}: "
-    text += f"expected {describe(wanted, form)}, got {describe(words[at], form)}"
-    if int(places[at]) & ~0xFFF != where & ~0xFFF or (int(places[at]) - where) % int(expected["plane_size"]):
-        text += f"; place 0x{int(places[at]):x} instead of 0x{where:x}"
-    elif words[at] == wanted:
-        text += f"; in another plane (address 0x{int(places[at]) & 0xFFF:x})"
+def _is_other_plane(
+    plane: np.ndarray, wanted: np.ndarray, owner: np.ndarray, slots: np.ndarray, count: int
+) -> np.ndarray:
+    """Whether words lie in another plane: of the sample's slot, which is told or, if -1, one for all its words."""
+    in_slot = wanted == ANY_SLOT
+    wrong = np.where(in_slot, plane >= count, plane != wanted)
+    if len(plane):
+        begins = np.searchsorted(owner[in_slot], np.arange(len(slots)))
+        inside = begins < in_slot.sum()
+        of_sample = np.zeros(len(slots), dtype=plane.dtype)
+        of_sample[inside] = plane[in_slot][begins[inside]]
+        of_sample = np.where(slots != -1, slots, of_sample)
+        wrong |= in_slot & (plane != of_sample[owner])
+    return wrong
+
+
+def _tell(
+    expected: Expected, about: dict, phase: str, at: int, sample: int, came: int, place: dict[str, int] | None
+) -> str:
+    """Name a word of a stream: sample, step, layer, neuron, both words, and where it lies if that is wrong."""
+    words, sites, counts = (expected[f"{phase}_{kind}"] for kind in ("words", "sites", "counts"))
+    end = int(counts[: sample + 1].sum())
+    begin = end - int(counts[sample])
+    # The last site of a step has been written once in every step before.
+    step = 1 + int((sites[begin:at] == sites[end - 1]).sum()) if phase != "readout" else 1
+    site = int(sites[at])
+    if not 0 <= site < len(expected["site_address"]):
+        return f"sample {sample}, {phase} phase, step {step}: there is no site {site}"
+    layer, neuron = about["sites"][site]
+    kind = "error" if expected["site_error"][site] else "offset" if expected["site_offset"][site] else "state"
+    form = about["formats"][kind]
+    text = f"sample {sample}, {phase} phase, step {step}, layer {layer}, neuron {neuron}: "
+    text += f"expected {describe(words[at], form)}, got {describe(came, form)}"
+    if place is not None:
+        wanted = {name: int(expected[f"site_{name}"][site]) for name in place}
+        lies = ", ".join(f"{name} {value} (in its plane {wanted[name]} expected)" if name == "address"
+                         else f"{name} {value} ({wanted[name]} expected)" for name, value in place.items())  # fmt: skip
+        text += f"; it lies at {lies}, plane {place['address'] // about['plane_size']}"
     return text
 
 
-def _lines(verdict: Verdict, expected: dict, log: np.ndarray) -> None:
-    """Contrasts of the ``states`` form."""
-    wanted, groups = expected["lines"], int(expected["line_groups"])
+def _contrasts(verdict: Verdict, expected: Expected, about: dict, log: Log) -> None:
+    """Rows of contrasts of the ``states`` form."""
+    wanted, groups = expected["contrasts"], about["contrast_groups"]
     shared = min(len(log), len(wanted))
     verdict.compared += shared * wanted.shape[1]
-    local = log[:shared, 0] % int(expected["plane_size"])
-    wrong = (log[:shared, 1:] != wanted[:shared]).any(axis=1) | (local != np.arange(shared) % groups)
+    words = log["words"][:shared]
+    plane, local = np.divmod(log["address"][:shared], about["plane_size"])
+    sample, row = np.divmod(np.arange(shared), groups)
+    in_slot = np.full(shared, ANY_SLOT)
+    wrong = _is_other_plane(plane, in_slot, sample, expected["readout_slots"], about["slots"])
+    wrong |= (words != wanted[:shared]).any(axis=1) | (local != row)
     if wrong.any():
         at = int(np.argmax(wrong))
-        got = f"{log[at, 1:].tolist()} at address {int(log[at, 0])}"
-        text = f"sample {at // groups}, contrast, line {at % groups}: expected {wanted[at].tolist()}, got {got}"
-        verdict.report(int(wrong.sum()), text, at // groups)
-    if len(log) != len(wanted):
-        verdict.report(abs(len(log) - len(wanted)), f"contrast: {len(wanted)} lines expected, {len(log)} written")
+        got = f"{words[at].tolist()} at address {int(log['address'][at])}"
+        text = f"sample {at // groups}, contrast, row {at % groups}: expected {wanted[at].tolist()}, got {got}"
+        verdict.differ(int(wrong.sum()), text, at // groups)
+    verdict.count("rows of contrasts", len(wanted), len(log))
 
 
-def _weights(verdict: Verdict, expected: dict, log: np.ndarray) -> None:
+def _weights(verdict: Verdict, expected: Expected, about: dict, log: Log) -> None:
     """All weights after every update: the memory as the log of writes, and loads between updates, leave it."""
     images = expected["weights"]
     loads = dict(zip(expected["loads"].tolist(), expected["loaded"], strict=True)) if "loads" in expected else {}
     updates, depth, lanes = len(images) - 1, images.shape[1], images.shape[2]
     memory = images[0].copy()
-    masks = (log[:, 2].astype(np.int64) & 0xFFFFFFFF) | (log[:, 3].astype(np.int64) << 32)
-    enabled = (masks[:, None] >> np.arange(lanes)) & 1 != 0
-    if len(log) and (log[:, 0].max() >= updates or (np.diff(log[:, 0]) < 0).any()):
-        verdict.report(1, f"weights were written after the last of {updates} updates")
-    if len(log) and log[:, 1].max() >= depth:
-        verdict.report(1, f"weights were written beyond address {depth - 1}")
-        log, enabled = log[log[:, 1] < depth], enabled[log[:, 1] < depth]
-    bounds = np.searchsorted(log[:, 0], np.arange(updates + 1))
+    number, address, enabled, words = log["update"], log["address"], log.bits("lanes"), log["words"]
+    if (np.diff(number) < 0).any():
+        verdict.differ(1, "weights were written for an earlier update than the one before")
+    for bad, what in ((number >= updates, f"after the last of {updates} updates"),
+                      (address >= depth, f"beyond address {depth - 1}")):  # fmt: skip
+        if bad.any():
+            verdict.extra += int(bad.sum())
+            verdict.differ(0, f"{int(bad.sum())} times weights were written {what}")
+    inside = address < depth
+    number, address, enabled, words = number[inside], address[inside], enabled[inside], words[inside]
+    bounds = np.searchsorted(number, np.arange(updates + 1))
     for update in range(updates):
         if update in loads:
             memory = loads[update].copy()
         part = slice(bounds[update], bounds[update + 1])
         row, lane = np.nonzero(enabled[part])
-        memory[log[part, 1][row], lane] = log[part, 4:][row, lane]
-        verdict.compared += int(expected["real_weights"])
+        memory[address[part][row], lane] = words[part][row, lane]
+        verdict.compared += about["real_weights"]
         wrong = memory != images[update + 1]
         if wrong.any():
-            address, lane_at = (int(axis[0]) for axis in np.nonzero(wrong))
-            name = _weight_name(expected, address, lane_at)
-            form = expected["weight_format"]
-            wanted, got = describe(images[update + 1][address, lane_at], form), describe(memory[address, lane_at], form)
-            sample = int(expected["batch_ends"][update]) - 1
+            at, lane_at = (int(axis[0]) for axis in np.nonzero(wrong))
+            name, form = _weight_name(about, lanes, at, lane_at), about["formats"]["weight"]
+            wanted, got = describe(images[update + 1][at, lane_at], form), describe(memory[at, lane_at], form)
+            sample = about["batch_ends"][update] - 1
             text = f"update {update} (after sample {sample}), {name}: expected {wanted}, got {got}"
-            verdict.report(int(wrong.sum()), text, sample)
+            verdict.differ(int(wrong.sum()), text, sample)
             memory = images[update + 1].copy()
 
 
-def _weight_name(expected: dict, address: int, lane: int) -> str:
+def _weight_name(about: dict, lanes: int, address: int, lane: int) -> str:
     """Matrix, row and column of a weight."""
-    lanes = expected["weights"].shape[2]
-    for number, (base, stride, rows, columns, row_layer, column_layer) in enumerate(expected["matrices"].tolist()):
+    for number, (base, stride, rows, columns, row_layer, column_layer) in enumerate(about["matrices"]):
         row, column = (address - base) // stride * lanes + lane, (address - base) % stride
         if address >= base and row < -(-rows // lanes) * lanes:
             padding = "" if row < rows and column < columns else " (padding)"
@@ -239,24 +198,24 @@ def _rows(verdict: Verdict, name: str, wanted: np.ndarray, got: np.ndarray, is_s
     if wrong.any():
         at = int(np.argmax(wrong))
         text = f"{name} {at}: expected {wanted[at]}, got {got[at]}"
-        verdict.report(int(wrong.sum()), text, at if is_sample else None)
-    if len(wanted) != len(got):
-        verdict.report(abs(len(wanted) - len(got)), f"{len(wanted)} {name}s expected, {len(got)} came")
+        verdict.differ(int(wrong.sum()), text, at if is_sample else None)
+    verdict.count(f"{name}s", len(wanted), len(got), shared if is_sample and shared < len(wanted) else None)
 
 
-def _counters(verdict: Verdict, expected: dict, path: Path) -> None:
-    """Compare the core's counters: after reset, and at the end."""
-    raw = path.read_bytes() if path.exists() else b""
-    if len(raw) < 2 * COUNTER_RECORD:
-        verdict.report(len(COUNTERS), "the core's counters were never read: the run did not come to its end")
-        return
-    begins = expected["counter_start"].tolist()
-    for record, when in enumerate((" after reset", "")):
-        for number, name in enumerate(COUNTERS):
-            at = COUNTER_RECORD * record + COUNTER_BYTES * number
-            got = int.from_bytes(raw[at : at + COUNTER_BYTES], "little")
-            wanted = (begins[number] + record * int(expected["counters"][number])) % (1 << 8 * COUNTER_BYTES)
-            verdict.counters[name] = got
+def _counters(verdict: Verdict, expected: Expected, about: dict, log: Log) -> None:
+    """Compare the counters after reset and at the end, and the number of the run."""
+    names = [name for name in log.fields if name != "run"]
+    begins, counted = expected["counter_start"], expected["counters"]
+    verdict.run = about["run"]
+    verdict.count("readings of the counters", 2, len(log))
+    for came in log["run"].tolist():
+        if (run := f"{came & (1 << 64) - 1:016x}") != about["run"]:
+            verdict.differ(1, f"the logs belong to run {run}, the expected words to run {about['run']}")
+    for number, name in enumerate(names):
+        values = log[name].tolist()
+        for record, when in enumerate((" after reset", "")[: len(values)]):
+            wanted = (int(begins[number]) + record * int(counted[number])) % (1 << log.fields[name]["width"])
+            verdict.counters[name] = values[record]
             verdict.compared += 1
-            if got != wanted:
-                verdict.report(1, f"counter {name}{when}: expected {wanted}, got {got}")
+            if values[record] != wanted:
+                verdict.differ(1, f"counter {name}{when}: expected {wanted}, got {values[record]}")

@@ -22,16 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..claims import claimed_folder
 from ..data.datasets import Dataset, load
 from ..design.document import Design
 from ..emit.render import folder
 from ..emit.resources import Resource, resources
 from ..errors import DataError
-from ..files import make_folder, replacing, write
+from ..files import make_folder, write
 from ..golden import NetworkModel
 from ..golden.trace import Trace
 from ..plan import CycleModel, PhaseCycles, Schedule, unpack_weights
 from ..plan.cycles import PHASES
+from ..runs.prepare import Prepared, lay_out
 from ..runs.scenario import Scenario
 from ..spec.network import NetworkSpec
 from ..tools import survey
@@ -140,9 +142,13 @@ def demo(
     DesignError, DataError, ToolError, OutputError
         If the design, its data, a tool or the folder is at fault.
     """
-    tell: Progress = progress or (lambda *_: None)
-    clock, begin, out = _Clock(), time.perf_counter(), Path(out)
     chip = _chosen(design, quick)
+    with claimed_folder(Path(out)):
+        return _demo(chip, Path(out), quick, progress or (lambda *_: None))
+
+
+def _demo(chip: Design, out: Path, quick: bool, tell: Progress) -> DemoResult:
+    clock, begin = _Clock(), time.perf_counter()
     epochs = min(EPOCHS, chip.learning.epochs)
     run_folder, rtl_folder = (out / "run").resolve(), out / "rtl"
     make_folder(run_folder)
@@ -176,18 +182,16 @@ def demo(
                     trained[model] = train(chip, dataset, model, progress=partial(tell, step))
             with clock.step("golden trace"):
                 asked = _ask(chip, dataset, epochs, tell)
-                with replacing(run_folder / "expected.npz") as file:
-                    np.savez(file, allow_pickle=False, **asked.expected)
-                asked.scenario.write_stimulus(run_folder / "stimulus.bin")
+                prepared = lay_out(asked.scenario, asked.expected, run_folder)
             built = making.result()
             with clock.step("simulate"):
-                result, cpu_seconds = _simulate(built, run_folder, asked, tell)
+                result, cpu_seconds = _simulate(built, prepared, asked, tell)
             cells = counting.result()
         except BaseException:
             counting.cancel()
             raise
     wave = None
-    if result.mismatches:
+    if not result.passed:
         _, wave = simulate(asked.scenario, sources, run_folder / "again")
     with clock.step("report"):
         summary = _summary(chip, asked, trained, result, run_folder)
@@ -271,10 +275,9 @@ def _cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _simulate(built: Build, where: Path, asked: _Run, tell: Progress) -> tuple[Result, float]:
+def _simulate(built: Build, prepared: Prepared, asked: _Run, tell: Progress) -> tuple[Result, float]:
     """Run; return what was found and the CPU seconds of simulator, comparison and start."""
     total = asked.scenario.samples
-    limit = asked.scenario.cycle_limit(asked.expected)
     tell("simulate", 0, total, "the chip learns, every word is compared")
 
     def advance(samples: int) -> None:
@@ -282,7 +285,7 @@ def _simulate(built: Build, where: Path, asked: _Run, tell: Progress) -> tuple[R
         tell("simulate", min(samples, total - 1), total, text)
 
     before = _cpu_seconds()
-    result = run(built, where, limit, progress=advance)
+    result = run(built, prepared, progress=advance)
     used = _cpu_seconds() - before
     tell("simulate", total, total, "every word compared")
     return result, used
@@ -325,9 +328,9 @@ def _summary(
         for row in phases
     )
     curve_agrees = asked.curve == [record.test_accuracy for record in trained["fixed"].history[: asked.epochs]]
-    seconds = _hardware_seconds(run_folder, result)
+    seconds = result.simulation_seconds
     return {
-        "passed": result.mismatches == 0 and result.compared > 0 and right == golden_right and exact and curve_agrees,
+        "passed": result.passed and right == golden_right and exact and curve_agrees,
         "accuracy": {
             "float": trained["float"].last,
             "fixed": trained["fixed"].last,
@@ -391,14 +394,6 @@ def _clock_cycles(run_folder: Path) -> int:
         return round(float(found["sim_time_duration"]) / CLOCK_NS)
     except (OSError, ElementTree.ParseError, KeyError, ValueError):
         return 0
-
-
-def _hardware_seconds(run_folder: Path, result: Result) -> float:
-    """Seconds from the first logged word to the last: the simulation without start and comparison."""
-    try:
-        return (run_folder / "counters.bin").stat().st_mtime - (run_folder / "lines.bin").stat().st_mtime
-    except OSError:
-        return result.seconds
 
 
 def _figures(asked: _Run, trained: dict[Model, TrainResult], summary: dict[str, Any]) -> dict[str, str]:

@@ -169,14 +169,14 @@ def _fill(folder: Path, emitted: Emitted, spec: NetworkSpec, samples: int) -> No
     words, labels = random_samples(spec, samples + _inferred(samples))
     scenario.learn(words[:samples], labels[:samples], spec.design.learning.rate)
     scenario.infer(words[samples:], labels[samples:])
-    limit, _ = prepare(scenario, folder)
+    asked, _ = prepare(scenario, folder)
     copy_bench(folder)
     name = emitted.name
     texts = {
         f"{name}.v": emitted.verilog,
         f"{name}_example.v": render_example(emitted),
         "bench.v": render_bench(emitted),
-        "run.py": render("run.py.j2", name=name, limit=limit, samples=scenario.samples),
+        "run.py": render("run.py.j2", name=name, run=asked, samples=scenario.samples),
         "weights.hex": weight_image(spec, list(model.weights)),
     }
     for file, text in texts.items():

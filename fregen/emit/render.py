@@ -3,7 +3,6 @@
 Templates print; they compute nothing and hold no logic that changes a bit on a wire.
 """
 
-import re
 import shutil
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -15,9 +14,14 @@ import jinja2
 from .. import __version__
 from ..errors import ToolError
 from ..hdl.ports import core_ports
+from ..hdl.samples import sample_layout
+from ..plan.records import records
 from .emitted import Emitted
 
-__all__ = ["folder", "render", "render_bench", "render_example", "render_gang"]
+__all__ = ["BENCH", "copy_bench", "folder", "render", "render_bench", "render_example", "render_gang"]
+
+BENCH = ("bench.py", "check.py", "records.py", "verdict.py")
+"""Files of ``sim`` that a run needs."""
 
 
 def folder(name: str) -> Path:
@@ -52,31 +56,26 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(version=__version__, **values)
 
 
-def _values(emitted: Emitted) -> dict[str, Any]:
-    """Sizes that bench and example print, from the manifest's ports."""
-    sizes, manifest = emitted.sizes, emitted.manifest
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", emitted.name):
-        raise ToolError(f"a design's name must be a Verilog identifier in lower case, not {emitted.name!r}")
-    width = {port["name"]: port["width"] for port in manifest["ports"]}
-    counters = width["counters"]
+def _bench_values(emitted: Emitted) -> dict[str, Any]:
+    """Sizes and lists that the bench prints."""
+    sizes, payload = emitted.sizes, sample_layout(emitted.sizes)
+    ports = core_ports(sizes)
+    msb = {port.name: port.msb for port in ports}
+    inputs = sizes.memory.input_size
     return {
-        "name": emitted.name,
-        "ports": core_ports(sizes),
-        "payload_width": width["sample_payload"],
-        "label_width": width["prediction_payload"],
-        "weight_width": width["weight_in_payload"],
-        "rate_width": width["rate"],
-        "counters_width": counters,
-        "counters_pad": -counters % 32 or 32,
-        "phase_width": width["probe_phase"],
-        "vector_address_width": width["probe_word_address"],
-        "lane_width": width["probe_word_lane"],
-        "word_width": width["probe_word"],
-        "weight_address_width": width["probe_weight_address"],
-        "lanes": sizes.lanes,
-        "weight_words": manifest["weights"]["words"],
-        "state_width": sizes.state_width,
-        "input_size": manifest["sample"]["words"],
+        "ports": ports,
+        "ready": [port.name for port in ports if port.direction == "in" and port.name.endswith("_ready")],
+        "records": {
+            name: {"name": name, "size": record.size, "fields": record.fields, "parts": record.parts()}
+            for name, record in records(ports).items()
+        },
+        "weight_words": sizes.memory.weight_depth * sizes.lanes,
+        "weight_msb": msb["weight_in_payload"],
+        "rate_msb": msb["rate"],
+        "word_msb": payload["word"].width - 1,
+        "header_msb": msb["sample_payload"] - payload["word"].width,
+        "last_word": inputs - 1,
+        "one_word": inputs == 1,
     }
 
 
@@ -94,7 +93,8 @@ def render_bench(emitted: Emitted, faults: bool = False, module: str = "bench", 
     prefix : str
         Put before the names of all files that it reads and writes.
     """
-    return render("bench.v.j2", faults=faults, module=module, prefix=prefix, **_values(emitted))
+    values = _bench_values(emitted)
+    return render("bench.v.j2", name=emitted.name, faults=faults, module=module, prefix=prefix, **values)
 
 
 def render_gang(names: Sequence[str]) -> str:
@@ -104,10 +104,10 @@ def render_gang(names: Sequence[str]) -> str:
 
 def render_example(emitted: Emitted) -> str:
     """Instantiate a core, every port connected and explained."""
-    return render("example.v.j2", **_values(emitted))
+    return render("example.v.j2", name=emitted.name, ports=core_ports(emitted.sizes))
 
 
-def copy_bench(target: Path, names: Iterable[str] = ("bench.py", "check.py")) -> None:
-    """Put the cocotb bench and its checker into a folder."""
+def copy_bench(target: Path, names: Iterable[str] = BENCH) -> None:
+    """Put the cocotb bench and its check into a folder."""
     for name in names:
         shutil.copyfile(folder("sim") / name, target / name)

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -27,30 +27,26 @@ from ..errors import DesignError, ToolError
 from ..hdl.ports import Port, core_ports
 from ..plan import Schedule, pack_weights
 from ..plan.counters import COUNTERS
+from ..plan.records import RUN_WORDS
+from ..runs.prepare import EXPECTED, STIMULUS, Prepared, prepare
 from ..runs.scenario import Scenario
 from ..runs.stress import broad, powers, rounding
 from ..spec.network import NetworkSpec
 from ..verification.simulate import Build, build, run
-from ..verification.verify import prepare
 from .mutants import plant
 from .prove import Prover, Verdicts
 
-__all__ = ["GOLDEN", "MESSAGES", "InjectResult", "inject"]
+__all__ = ["GOLDEN", "InjectResult", "inject"]
 
 Progress = Callable[[int, int, str], None]
 Outcome = Literal["caught", "missed", "broken"]
 
 GOLDEN = (
-    *(f"{phase}_{what}" for phase in ("free", "readout", "nudged") for what in ("words", "places", "planes")),
-    *("lines", "weights", "predictions", "counters", "free_slots", "readout_slots"),
+    *(f"{phase}_{what}" for phase in ("free", "readout", "nudged") for what in ("words", "sites", "planes")),
+    *("site_address", "site_lane", "site_offset", "site_error"),
+    *("contrasts", "weights", "predictions", "counters", "free_slots", "readout_slots"),
 )
 """Arrays of ``expected.npz`` that the check compares word for word."""
-
-MESSAGES = (
-    *("neurons", "free_order", "nudged_order", "nudged_skip", "has_offsets", "matrices", "batch_ends", "real_weights"),
-    *("state_format", "weight_format", "offset_format", "error_format"),
-)
-"""Arrays of ``expected.npz`` that only tell what a mismatch is called."""
 
 _CARRY = 1 << 47
 """A counter that comes to this number has carried through all its bits."""
@@ -127,10 +123,14 @@ class _Plant:
 class _Stage:
     """A scenario, ready to run."""
 
-    folder: Path
-    limit: int
+    run: Prepared
     stall: int
     cycles: int
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie."""
+        return self.run.folder
 
 
 def inject(
@@ -184,12 +184,11 @@ def inject(
     hardware = max(faults - data - weights, 0)
     spec = NetworkSpec(design)
     count = samples or max(5 * design.learning.batch, 40)
-    runs = [(scenario, where / f"broad_{number}") for number, scenario in enumerate(broad(spec, count, seed))]
-    totals = np.array([_prepare(scenario, folder) for scenario, folder in runs])
+    scenarios = list(broad(spec, count, seed))
+    runs = [prepare(scenario, where / f"broad_{number}")[0] for number, scenario in enumerate(scenarios)]
+    totals = np.array([_counted(run) for run in runs])
     starts = _CARRY - np.maximum((totals.min(axis=0) + totals.max(axis=0) + 1) // 2, 1)
-    first = [
-        _stage(scenario, folder, stall, starts, result) for (scenario, folder), stall in zip(runs, _STALLS, strict=True)
-    ]
+    first = [_stage(*asked, starts, result) for asked in zip(scenarios, runs, _STALLS, strict=True)]
     begins = dict(zip(COUNTERS, starts.tolist(), strict=True))
     mutants = plant(emit_rtlil(design, begins), design.name, max(hardware, 1), seed, where / "rtl")
     bench = where / "bench.v"
@@ -230,38 +229,37 @@ def inject(
     return result
 
 
-def _prepare(scenario: Scenario, folder: Path) -> list[int]:
-    """Write a scenario's files; return how much it counts."""
-    prepare(scenario, folder)
-    with np.load(folder / "expected.npz") as file:
+def _counted(run: Prepared) -> list[int]:
+    """Return how much a run counts."""
+    with np.load(run.folder / EXPECTED) as file:
         counted: list[int] = file["counters"].tolist()
     return counted
 
 
-def _stage(scenario: Scenario, folder: Path, stall: int, starts: NDArray[np.int64], result: InjectResult) -> _Stage:
+def _stage(scenario: Scenario, run: Prepared, stall: int, starts: NDArray[np.int64], result: InjectResult) -> _Stage:
     """Make a scenario ready whose files are written: counters begin elsewhere, and the streams may falter."""
     result.samples += scenario.samples
-    with np.load(folder / "expected.npz") as file:
+    with np.load(run.folder / EXPECTED) as file:
         arrays = {name: file[name] for name in file.files}
     arrays["counter_start"] = starts
     if stall:  # which slot is free when a sample begins depends on how the streams falter
         arrays["free_slots"], arrays["readout_slots"] = (
             -np.ones_like(arrays[k]) for k in ("free_slots", "readout_slots")
         )
-    np.savez(folder / "expected.npz", allow_pickle=False, **arrays)
+    np.savez(run.folder / EXPECTED, allow_pickle=False, **arrays)
     cycles = sum(n for name, n in zip(COUNTERS, arrays["counters"].tolist(), strict=True) if name.endswith("_cycles"))
-    return _Stage(folder, scenario.cycle_limit(arrays) * (2 if stall else 1), stall, cycles)
+    return _Stage(replace(run, limit=run.limit * (2 if stall else 1)), stall, cycles)
 
 
 def _made(scenario: Scenario, folder: Path, starts: NDArray[np.int64], result: InjectResult) -> _Stage:
     """Write a scenario's files and make it ready."""
-    _prepare(scenario, folder)
-    return _stage(scenario, folder, 0, starts, result)
+    run, _ = prepare(scenario, folder)
+    return _stage(scenario, run, 0, starts, result)
 
 
 def _golden(stage: _Stage, count: int, rng: np.random.Generator) -> Iterator[_Plant]:
     """Pick bits of the golden data, arrays in turn."""
-    with np.load(stage.folder / "expected.npz") as file:
+    with np.load(stage.folder / EXPECTED) as file:
         arrays = {name: file[name] for name in GOLDEN if file[name].size}
     for number in range(count):
         name = list(arrays)[number % len(arrays)]
@@ -287,29 +285,29 @@ def _run(built: Build, stage: _Stage, plant: _Plant | None) -> tuple[Outcome, st
     folder = stage.folder.parent / f"run_{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for name in ("expected.npz", "stimulus.bin"):
+    for name in (EXPECTED, STIMULUS):
         shutil.copyfile(stage.folder / name, folder / name)
     plusargs = [f"+stall={stage.stall}"]
     if plant is not None and plant.kind == "golden":
-        with np.load(folder / "expected.npz") as file:
+        with np.load(folder / EXPECTED) as file:
             arrays = {name: file[name] for name in file.files}
         flat = np.ascontiguousarray(arrays[plant.array]).reshape(-1)
         flat.view(f"u{flat.itemsize}")[plant.word] ^= flat.view(f"u{flat.itemsize}").dtype.type(1 << plant.bit)
         arrays[plant.array] = flat.reshape(arrays[plant.array].shape)
-        np.savez(folder / "expected.npz", allow_pickle=False, **arrays)
+        np.savez(folder / EXPECTED, allow_pickle=False, **arrays)
     elif plant is not None and plant.kind == "weight":
-        words = np.fromfile(folder / "stimulus.bin", dtype=">u4")
-        words[plant.word] ^= np.uint32(1 << plant.bit)
-        words.tofile(folder / "stimulus.bin")
+        words = np.fromfile(folder / STIMULUS, dtype=">u4")
+        words[RUN_WORDS + plant.word] ^= np.uint32(1 << plant.bit)
+        words.tofile(folder / STIMULUS)
     elif plant is not None:
         plusargs.append(f"+fault={plant.number}")
     try:
-        result = run(built, folder, stage.limit, plusargs)
+        result = run(built, replace(stage.run, folder=folder), plusargs)
     except ToolError as error:
         return "broken", str(error), 0
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    found: Outcome = "caught" if result.mismatches or not result.compared else "missed"
+    found: Outcome = "missed" if result.passed else "caught"
     return found, "; ".join(result.first), result.compared
 
 

@@ -62,6 +62,11 @@ class Port:
     words: int = 1
 
     @property
+    def msb(self) -> int:
+        """Number of the highest bit."""
+        return self.width - 1
+
+    @property
     def is_probe(self) -> bool:
         """Whether it is an observation point."""
         return self.name.startswith(f"{PROBE}_")

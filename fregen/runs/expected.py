@@ -3,10 +3,12 @@
 The bench logs every word that the core writes; :func:`expectation` says which words these are, in the same order, as
 plain arrays (``expected.npz``).  ``sim/check.py`` compares the two and needs nothing but numpy.
 
-Places are packed into one number, as the bench logs them: ``address | lane << 12 | offset << 20 | error << 21 | phase
-<< 22``.
+A word lies at a *site* (a neuron's state, its offset, or a class's error: ``site_*`` has address within a plane, lane
+and memory of each, by the names of the log's fields) in a *plane* (of the sample's slot, or of a step).  ``about`` is a
+JSON text: the layout of the logs, what the sites, words and weights are called, and the number of the run.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,39 +16,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..golden.trace import Trace
+from ..hdl.beat import Sizes
+from ..hdl.ports import core_ports
 from ..plan import CycleModel, Schedule, pack_weights
 from ..plan.counters import COUNTERS
 from ..plan.cycles import PHASES
+from ..plan.records import layout_table, records
 
 __all__ = ["expectation"]
 
-_OFFSET, _ERROR, _PHASE = 1 << 20, 1 << 21, 22
-_ANY_SLOT = 0xFFF
+_ANY_SLOT = -1
 """Stands for the plane of whichever slot the sample lies in."""
 
 
-class _Places:
-    """Places of words, packed: plane (apart), local address, lane, memory, phase."""
+class _Sites:
+    """Sites of words: numbered, with address, lane and memory of each, and layer and neuron for people."""
 
     def __init__(self, schedule: Schedule) -> None:
-        self.memory = schedule.memory
-        self.spec = schedule.spec
+        self.memory, spec = schedule.memory, schedule.spec
+        self.sizes = {layer.index: layer.size for layer in spec.graph.layers}
+        self.output = spec.graph.output
+        self.names: list[tuple[int, int]] = []
+        self.columns: dict[str, list[NDArray[np.int64]]] = {"address": [], "lane": [], "offset": [], "error": []}
+        hidden = [layer.index for layer in spec.graph.hidden]
+        self.states = {layer: self._add(layer, False, False) for layer in hidden}
+        self.offsets = {layer: self._add(layer, True, False) for layer in hidden} if spec.has_offsets else self.states
+        self.error = self._add(self.output, True, True)
 
-    def _local(self, base: int, size: int) -> NDArray[np.int64]:
-        neuron = np.arange(size)
-        return base + neuron // self.memory.lanes + ((neuron % self.memory.lanes) << 12)
+    def _add(self, layer: int, offset: bool, error: bool) -> NDArray[np.int32]:
+        """Give numbers to the sites of a layer."""
+        neuron, lanes, first = np.arange(self.sizes[layer]), self.memory.lanes, len(self.names)
+        self.names += [(layer, int(k)) for k in neuron]
+        self.columns["address"].append(self.memory.vector_bases[layer] + neuron // lanes)
+        self.columns["lane"].append(neuron % lanes)
+        self.columns["offset"].append(np.full(neuron.size, int(offset)))
+        self.columns["error"].append(np.full(neuron.size, int(error)))
+        return np.arange(first, len(self.names), dtype=np.int32)
 
-    def hidden(self, order: Sequence[int], is_offset: bool, phase: str) -> NDArray[np.int64]:
-        """Places of all hidden neurons, layers in a given order."""
-        sizes = {layer.index: layer.size for layer in self.spec.graph.layers}
-        parts = [self._local(self.memory.vector_bases[layer], sizes[layer]) for layer in order]
-        return np.concatenate(parts) + is_offset * _OFFSET + (PHASES.index(phase) << _PHASE)
-
-    def error(self, phase: str) -> NDArray[np.int64]:
-        """Places of the error of all classes."""
-        size = self.spec.graph.layers[-1].size
-        base = self.memory.vector_bases[self.spec.graph.output]
-        return self._local(base, size) + _OFFSET + _ERROR + (PHASES.index(phase) << _PHASE)
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what the check looks up."""
+        return {f"site_{name}": np.concatenate(parts).astype(np.int32) for name, parts in self.columns.items()}
 
 
 def expectation(
@@ -71,76 +80,85 @@ def expectation(
     Returns
     -------
     dict of str to array
-        Streams ``free``, ``readout``, ``nudged`` (words, places, planes, and words of each sample), ``lines``,
-        ``weights``, ``predictions``, ``readback``, ``counters``, and sizes.
+        Streams ``free``, ``readout``, ``nudged`` (words, sites, planes, and words of each sample), ``contrasts``,
+        ``weights``, ``predictions``, ``counters``, ``site_*``, and ``about``.
     """
     spec, memory = schedule.spec, schedule.memory
-    places = _Places(schedule)
+    sites = _Sites(schedule)
     learns = [learn for _, learn in batches]
     home = memory.scratch_plane if not spec.has_offsets else _ANY_SLOT
     later_free = _ANY_SLOT if spec.is_sweep else memory.next_plane
     later_nudged = home if spec.is_sweep else memory.next_plane
-    result: dict[str, NDArray[Any]] = {}
+    result: dict[str, NDArray[Any]] = sites.arrays()
 
-    free = places.hidden(spec.free_order, False, "free")
+    free = np.concatenate([sites.states[layer] for layer in spec.free_order])
     _stream(result, "free", zip(trace.states, trace.free_steps, strict=True), free, _ANY_SLOT, later_free)
 
-    errors = np.concatenate([e.reshape(-1) for e in trace.errors]) if trace.errors else np.empty(0, np.int32)
-    samples = sum(len(e) for e in trace.errors)
     classes = spec.softmax.classes
-    result["readout_words"] = errors.astype(np.int32)
-    result["readout_places"] = np.tile(places.error("readout"), samples).astype(np.int32)
-    result["readout_planes"] = np.full(errors.size, _ANY_SLOT, dtype=np.int16)
-    result["readout_counts"] = np.full(samples, classes)
+    errors = [e.reshape(-1, 1, classes) for e in trace.errors]
+    ones = [np.ones(len(e), dtype=np.int64) for e in errors]
+    _stream(result, "readout", zip(errors, ones, strict=True), sites.error, _ANY_SLOT, _ANY_SLOT)
 
-    nudged = places.hidden(spec.nudged_order, spec.has_offsets, "nudged")
+    nudged = np.concatenate([sites.offsets[layer] for layer in spec.nudged_order])
     words = [
         np.concatenate([e, w], axis=2) if spec.recomputes_error else w
         for w, e in zip(trace.nudged, trace.nudged_errors if spec.recomputes_error else trace.nudged, strict=True)
     ]
     skip = classes if spec.recomputes_error else 0
     if skip:
-        nudged = np.concatenate([places.error("nudged"), nudged])
+        nudged = np.concatenate([sites.error, nudged])
     _stream(result, "nudged", zip(words, trace.nudged_steps, strict=True), nudged, home, later_nudged, skip)
     if skip:
-        is_error = (result["nudged_places"] & _ERROR) != 0
-        result["nudged_planes"][is_error] = memory.scratch_plane
+        result["nudged_planes"][np.isin(result["nudged_sites"], sites.error)] = memory.scratch_plane
 
     if spec.has_offsets or not trace.contrast:
-        result["lines"] = np.empty((0, memory.lanes), dtype=np.int32)
+        result["contrasts"] = np.empty((0, memory.lanes), dtype=np.int32)
     else:
-        result["lines"] = np.concatenate([_lines(schedule, contrast) for contrast in trace.contrast])
-    result["line_groups"] = np.array(memory.hidden_groups)
+        result["contrasts"] = np.concatenate([_rows(schedule, contrast) for contrast in trace.contrast])
 
     images = [pack_weights(memory, before)] + [pack_weights(memory, weights) for weights in trace.weights]
     result["weights"] = np.stack(images)
-    learnt = [len(part) for part, learn in batches if learn]
-    result["batch_ends"] = np.cumsum(learnt, dtype=np.int64)
-    result["real_weights"] = np.array(sum(w.size for w in before))
     result["predictions"] = np.concatenate([p.reshape(-1) for p in trace.predictions]).astype(np.int32)
     result["counters"] = _counters(schedule, trace, batches, learns)
     result["counter_start"] = np.zeros(len(COUNTERS), dtype=np.int64)
-    result["neurons"] = np.array([layer.size for layer in spec.graph.layers])
-    result["free_order"], result["nudged_order"] = np.array(spec.free_order), np.array(spec.nudged_order)
-    result["slots"], result["plane_size"] = np.array(memory.slots), np.array(memory.plane_size)
-    result["nudged_skip"] = np.array(skip)
-    for kind in ("state", "weight", "offset", "error"):
-        result[f"{kind}_format"] = np.array([getattr(spec, kind).int_bits, getattr(spec, kind).frac_bits])
-    result["has_offsets"] = np.array(spec.has_offsets)
-    result["matrices"] = np.array(
-        [
+    result["about"] = np.array(json.dumps(_about(schedule, sites, batches, before)))
+    return result
+
+
+def _about(
+    schedule: Schedule,
+    sites: _Sites,
+    batches: Sequence[tuple[NDArray[np.integer], bool]],
+    before: Sequence[NDArray[Any]],
+) -> dict[str, Any]:
+    """Sizes, names and formats; the run's number is put in when its files are written."""
+    spec, memory = schedule.spec, schedule.memory
+    learnt = [len(part) for part, learn in batches if learn]
+    return {
+        "run": "",
+        "layout": layout_table(records(core_ports(Sizes(schedule)))),
+        "formats": {
+            kind: [getattr(spec, kind).int_bits, getattr(spec, kind).frac_bits]
+            for kind in ("state", "weight", "offset", "error")
+        },
+        "sites": sites.names,
+        "slots": memory.slots,
+        "plane_size": memory.plane_size,
+        "contrast_groups": memory.hidden_groups,
+        "matrices": [
             (memory.weight_bases[m.index], memory.row_stride(m), *memory.stored_shape(m), *spec.stored(m))
             for m in spec.graph.matrices
-        ]
-    )
-    return result
+        ],
+        "batch_ends": np.cumsum(learnt, dtype=np.int64).tolist(),
+        "real_weights": sum(w.size for w in before),
+    }
 
 
 def _stream(
     result: dict[str, NDArray[Any]],
     name: str,
     batches: Iterable[tuple[NDArray[np.int32], NDArray[np.int64]]],
-    places: NDArray[np.int64],
+    sites: NDArray[np.int32],
     first_plane: int,
     later_plane: int,
     skip: int = 0,
@@ -154,26 +172,26 @@ def _stream(
         plane = np.full((1, most, 1), later_plane, dtype=np.int16)
         plane[:, 0] = first_plane
         words.append(batch[mask].astype(np.int32))
-        where.append(np.broadcast_to(places.astype(np.int32), batch.shape)[mask])
+        where.append(np.broadcast_to(sites, batch.shape)[mask])
         planes.append(np.broadcast_to(plane, batch.shape)[mask])
         counts.append(steps * width - skip)
     empty = np.empty(0, dtype=np.int32)
     result[f"{name}_words"] = np.concatenate(words) if words else empty
-    result[f"{name}_places"] = np.concatenate(where) if where else empty
+    result[f"{name}_sites"] = np.concatenate(where) if where else empty
     result[f"{name}_planes"] = np.concatenate(planes) if planes else empty.astype(np.int16)
     result[f"{name}_counts"] = np.concatenate(counts) if counts else empty
 
 
-def _lines(schedule: Schedule, contrast: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Contrasts of a batch as lines of P words, padding 0."""
+def _rows(schedule: Schedule, contrast: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Contrasts of a batch as rows of P words, padding 0."""
     memory, spec = schedule.memory, schedule.spec
-    lines = np.zeros((len(contrast), memory.hidden_groups * memory.lanes), dtype=np.int32)
+    rows = np.zeros((len(contrast), memory.hidden_groups * memory.lanes), dtype=np.int32)
     at = 0
     for layer in spec.graph.hidden:
         begin = memory.vector_bases[layer.index] * memory.lanes
-        lines[:, begin : begin + layer.size] = contrast[:, at : at + layer.size]
+        rows[:, begin : begin + layer.size] = contrast[:, at : at + layer.size]
         at += layer.size
-    return lines.reshape(-1, memory.lanes)
+    return rows.reshape(-1, memory.lanes)
 
 
 def _counters(

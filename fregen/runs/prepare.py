@@ -1,31 +1,83 @@
 """Lay a run out in a folder: what the bench sends, and every word that must come."""
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import make_folder, replacing
+from ..files import make_folder, replacing, write
 from ..golden import NetworkModel
+from ..plan.records import RUN_WORDS
 from ..spec.network import NetworkSpec
 from .scenario import Scenario
 
-__all__ = ["prepare", "random_samples"]
+__all__ = ["EXPECTED", "STIMULUS", "Prepared", "lay_out", "prepare", "random_samples"]
 
 Progress = Callable[[int, int, str], None]
 
+EXPECTED, STIMULUS = "expected.npz", "stimulus.bin"
+"""Files of a run: every word that must come, and what the bench sends."""
 
-def prepare(scenario: Scenario, where: Path, progress: Progress | None = None) -> tuple[int, NetworkModel]:
-    """Write stimulus and expectations of a scenario; return the cycle limit and the golden model as it ends."""
-    make_folder(where)
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run whose files are written.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they lie, and where the logs will.
+    number : str
+        Which run it is: 16 hexadecimal digits, drawn from the content of its files.  The bench logs the number that
+        the stimulus begins with, the check compares it with the one that the expected words carry, and writes it into
+        the verdict: so a verdict is about these words or refused.
+    limit : int
+        Cycles after which a simulation has surely hung.
+    """
+
+    folder: Path
+    number: str
+    limit: int
+
+
+def prepare(scenario: Scenario, where: Path, progress: Progress | None = None) -> tuple[Prepared, NetworkModel]:
+    """Write stimulus and expectations of a scenario; return the run and the golden model as it ends.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
     model, trace = scenario.trace(progress)
-    expected = scenario.expected(trace)
-    with replacing(where / "expected.npz") as file:
-        np.savez(file, allow_pickle=False, **expected)
-    scenario.write_stimulus(where / "stimulus.bin")
-    return scenario.cycle_limit(expected), model
+    return lay_out(scenario, scenario.expected(trace), where), model
+
+
+def lay_out(scenario: Scenario, expected: Mapping[str, NDArray[Any]], where: Path) -> Prepared:
+    """Write the files of a run whose expected words are known.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    make_folder(where)
+    stimulus = scenario.stimulus()
+    digest = hashlib.sha256(stimulus.astype(">u4").tobytes())
+    for name in sorted(expected):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(expected[name]).tobytes())
+    number = digest.hexdigest()[:16]
+    about = {**json.loads(str(expected["about"])), "run": number}
+    with replacing(where / EXPECTED) as file:
+        np.savez(file, allow_pickle=False, **{**expected, "about": np.array(json.dumps(about))})
+    head = [int(number, 16) >> (32 * k) & 0xFFFFFFFF for k in range(RUN_WORDS)]
+    write(where / STIMULUS, np.concatenate([np.array(head, dtype=np.uint32), stimulus]).astype(">u4").tobytes())
+    return Prepared(where, number, scenario.cycle_limit(expected))
 
 
 def random_samples(spec: NetworkSpec, samples: int, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:

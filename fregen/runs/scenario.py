@@ -1,17 +1,17 @@
 """A run to verify: weights, batches to learn and to infer; the golden model's trace of it, and the bench's stimulus."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..design.document import log2_scale
-from ..files import write
 from ..golden import NetworkModel
 from ..golden.trace import Trace
+from ..hdl.beat import Sizes
+from ..hdl.samples import sample_layout
 from ..plan import Schedule, pack_weights
 from ..plan.counters import COUNTERS
 from ..spec.network import NetworkSpec
@@ -218,29 +218,30 @@ class Scenario:
         ends = np.cumsum(expected["free_counts"])
         begins = ends - expected["free_counts"]
         words = np.concatenate([np.arange(begins[sample], ends[sample]) for sample in order])
-        sorted_ = {name: expected[name][words] for name in ("free_words", "free_places", "free_planes")}
+        sorted_ = {name: expected[name][words] for name in ("free_words", "free_sites", "free_planes")}
         sorted_ |= {name: expected[name][order] for name in ("free_counts", "predictions")}
         return {**expected, **sorted_}
 
-    def write_stimulus(self, path: Path) -> None:
-        """Write the bench's stimulus: 32-bit big-endian words, all weights first, then commands (see ``bench.v``)."""
-        memory = Schedule.of(self.spec).memory
-        classes = self.spec.graph.layers[-1].size
-        label_bits = max((classes - 1).bit_length(), 1)
-        parts: list[NDArray[Any]] = [pack_weights(memory, self.weights).reshape(-1)]
+    def stimulus(self) -> NDArray[np.uint32]:
+        """Words that the bench sends: all weights, then commands (see ``bench.v``)."""
+        schedule = Schedule.of(self.spec)
+        payload = sample_layout(Sizes(schedule))
+        above = {name: payload[name].offset - payload["word"].width for name in ("label", "learn", "close")}
+        parts: list[NDArray[Any]] = [pack_weights(schedule.memory, self.weights).reshape(-1)]
         inputs = np.concatenate([batch.inputs for batch in self.batches])
         given = np.concatenate([np.asarray(batch.labels) for batch in self.batches])
         for send in self._sends():
             if send.rate is not None:
                 parts.append(np.array([_RATE, log2_scale(send.rate)]))
             if send.weights is not None:
-                parts += [np.array([_LOAD]), pack_weights(memory, send.weights).reshape(-1)]
-            header = int(given[send.sample]) | int(send.learns) << label_bits | int(send.closes) << (label_bits + 1)
+                parts += [np.array([_LOAD]), pack_weights(schedule.memory, send.weights).reshape(-1)]
+            fields = {"label": int(given[send.sample]), "learn": int(send.learns), "close": int(send.closes)}
+            header = sum(value << above[name] for name, value in fields.items())
             parts.append(np.array([_SAMPLE, header, *inputs[send.sample]]))
         parts.append(np.array([_END]))
-        write(path, np.concatenate(parts).astype(">i4").tobytes())
+        return np.concatenate(parts).astype(np.int64).astype(np.uint32)
 
-    def cycle_limit(self, expected: dict[str, NDArray[Any]]) -> int:
+    def cycle_limit(self, expected: Mapping[str, NDArray[Any]]) -> int:
         """Cycles after which a simulation has surely hung: twice what the cycle model predicts, and loading."""
         counters = dict(zip(COUNTERS, expected["counters"].tolist(), strict=True))
         busy = sum(counters[name] for name in COUNTERS if name.endswith("_cycles"))

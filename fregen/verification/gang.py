@@ -12,7 +12,7 @@ from ..design.document import Design
 from ..emit.emitted import Emitted, emit
 from ..emit.render import render_bench, render_gang
 from ..golden import NetworkModel
-from ..runs.prepare import prepare, random_samples
+from ..runs.prepare import EXPECTED, STIMULUS, Prepared, prepare, random_samples
 from ..runs.scenario import Scenario
 from ..spec.network import NetworkSpec
 from .simulate import Result, build, run_gang
@@ -47,29 +47,29 @@ class Member:
         The design.
     emitted : Emitted
         The hardware.
-    limit : int
-        Cycles after which a simulation has surely hung.
+    run : Prepared
+        Its folder, number and limit.
     digest : str
         Of the hardware, the stimulus and the expected words.
     """
 
     design: Design
     emitted: Emitted
-    limit: int
+    run: Prepared
     digest: str
 
     @classmethod
     def prepare(cls, design: Design, where: Path, units: dict[str, str], plan: Planner = plain_run) -> "Member":
         """Write the folder of a design's run, and emit its hardware; units that are new join those that are known."""
         folder = where / design.name
-        limit = prepare(plan(design), folder)[0]
+        run, _ = prepare(plan(design), folder)
         emitted = emit(design, units)
         digest = hashlib.sha256(emitted.verilog.encode())
-        digest.update((folder / "stimulus.bin").read_bytes())
-        with np.load(folder / "expected.npz") as file:
+        digest.update((folder / STIMULUS).read_bytes())
+        with np.load(folder / EXPECTED) as file:
             for name in sorted(file.files):
                 digest.update(file[name].tobytes())
-        return cls(design, emitted, limit, digest.hexdigest()[:16])
+        return cls(design, emitted, run, digest.hexdigest()[:16])
 
 
 def verify_gang(
@@ -107,7 +107,7 @@ def verify_gang(
     top.write_text(render_gang(names), encoding="utf-8")
     built = build([*sources, top], optimise=optimise, shared=True)
     try:
-        results = run_gang(built, where, max(member.limit for member in members), names)
+        results = run_gang(built, where, [member.run for member in members])
     finally:
         built.discard()
     return list(zip(members, results, strict=True))

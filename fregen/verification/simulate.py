@@ -14,14 +14,16 @@ from typing import Any, Literal
 
 from ..emit.render import folder
 from ..errors import ToolError
+from ..plan.records import LOGS
+from ..runs.prepare import Prepared
 from ..tools import VERILATOR_ARGS, applied, find_icarus, find_verilator, user_cache
 
 __all__ = ["Build", "Result", "Simulator", "build", "run", "run_gang"]
 
 Simulator = Literal["verilator", "icarus"]
 
-LOGS = ("words", "lines", "weights", "predictions", "readback", "counters")
-"""Files that the bench writes."""
+_VERDICT = "verdict.json"
+"""File that the bench writes when it has compared."""
 
 FAST = "-O3"
 """Option of the C++ compiler for long runs."""
@@ -61,27 +63,58 @@ class Result:
 
     Parameters
     ----------
-    compared, mismatches : int
-        Words.
+    compared : int
+        Words compared.
+    different : int
+        Of these, words that differ or stand at another place.
+    missing, extra : int
+        Words that were expected and did not come, that came and were not expected.
     first : tuple of str
-        The first mismatches.
+        The first faults in words.
     sample : int or None
-        Sample of the first mismatch.
+        Sample of the first fault that belongs to one.
     counters : dict
         Counters of the core.
     seconds : float
-        Time of the run.
+        Wall time of the run: start of the simulator, simulation and comparison.
+    simulation_seconds : float
+        Wall time of the simulation alone.
     folder : Path
         Logs.
+    run : str
+        The run that the verdict names; the one that was asked for.
     """
 
     compared: int
-    mismatches: int
+    different: int
+    missing: int
+    extra: int
     first: tuple[str, ...]
     sample: int | None
     counters: dict[str, int]
     seconds: float
+    simulation_seconds: float
     folder: Path
+    run: str
+
+    @property
+    def mismatches(self) -> int:
+        """Faults in all: words that differ, are missing, or are too many."""
+        return self.different + self.missing + self.extra
+
+    @property
+    def passed(self) -> bool:
+        """Whether words were compared and all were equal."""
+        return self.compared > 0 and self.mismatches == 0
+
+    @property
+    def findings(self) -> str:
+        """What was found, in words."""
+        if self.passed:
+            return f"{self.compared:,} words compared, 0 mismatches"
+        parts = [f"{self.different:,} of {self.compared:,} compared words differ"]
+        parts += [f"{count:,} {what}" for count, what in ((self.missing, "missing"), (self.extra, "too many")) if count]
+        return ", ".join(parts)
 
     @property
     def cycles(self) -> int:
@@ -183,20 +216,18 @@ def _compile(
 
 def run(
     built: Build,
-    where: Path,
-    limit: int,
+    asked: Prepared,
     plusargs: Sequence[str] = (),
     progress: Callable[[int], None] | None = None,
 ) -> Result:
-    """Run a compiled bench in a folder that holds ``stimulus.bin`` and ``expected.npz``; see :func:`run_gang`."""
-    return run_gang(built, where, limit, (), plusargs, progress)[0]
+    """Run a compiled bench in the folder of a prepared run; see :func:`run_gang`."""
+    return run_gang(built, asked.folder, [asked], plusargs, progress)[0]
 
 
 def run_gang(
     built: Build,
     where: Path,
-    limit: int,
-    members: Sequence[str] = (),
+    asked: Sequence[Prepared],
     plusargs: Sequence[str] = (),
     progress: Callable[[int], None] | None = None,
 ) -> list[Result]:
@@ -207,11 +238,9 @@ def run_gang(
     built : Build
         The bench.
     where : Path
-        Folder of the run; logs are written there.
-    limit : int
-        Cycles after which a bench is ended.
-    members : sequence of str
-        Folders of the benches, below ``where``; none for a single bench in ``where`` itself.
+        Folder in which the simulator runs: that of the only bench, or the one that holds the benches' folders.
+    asked : sequence of Prepared
+        A run a bench; all end after the greatest of their limits.
     plusargs : sequence of str
         Further ``+name=value``.
     progress : callable, optional
@@ -220,15 +249,16 @@ def run_gang(
     Raises
     ------
     ToolError
-        If the simulator fails, or ends without a verdict.
+        If the simulator fails, ends without a verdict, or with one about another run.
     """
     from cocotb_tools.runner import get_runner
 
-    for folder_of_bench in [where / member for member in members] or [where]:
-        for name in ("verdict.json", *(f"{log}.bin" for log in LOGS)):
-            (folder_of_bench / name).unlink(missing_ok=True)
+    for member in asked:
+        for name in (_VERDICT, *(f"{log}.bin" for log in LOGS)):
+            (member.folder / name).unlink(missing_ok=True)
     (where / "results.xml").unlink(missing_ok=True)
     failure: list[BaseException] = []
+    limit = max(member.limit for member in asked)
 
     def simulate() -> None:
         try:
@@ -261,24 +291,31 @@ def run_gang(
                 done = where / "predictions.bin"
                 progress(done.stat().st_size // 4 if done.exists() else 0)
     seconds = time.monotonic() - begin
-    if members:
-        return [_verdict(where / member, where / "run.log", failure, seconds) for member in members]
-    return [_verdict(where, where / "run.log", failure, seconds)]
+    return [_verdict(member, where / "run.log", failure, seconds) for member in asked]
 
 
-def _verdict(where: Path, log: Path, failure: list[BaseException], seconds: float) -> Result:
-    """Read the verdict that the bench has written."""
-    verdict = where / "verdict.json"
+def _verdict(asked: Prepared, log: Path, failure: list[BaseException], seconds: float) -> Result:
+    """Read the verdict that the bench has written, and make sure that it is about this run."""
+    verdict = asked.folder / _VERDICT
     if not verdict.exists():
         text = log.read_text(errors="replace")[-1500:] if log.exists() else "".join(map(str, failure))
         raise ToolError(f"the simulation ended without a verdict; its log is {log}:\n{text}")
-    found: dict[str, Any] = json.loads(verdict.read_text())
+    found: dict[str, Any] = json.loads(verdict.read_text(encoding="utf-8"))
+    if found["run"] != asked.number:
+        raise ToolError(
+            f"{verdict} is about run {found['run']}, not {asked.number}: another run writes into {asked.folder}; "
+            "run again, in a folder of its own"
+        )
     return Result(
         found["compared"],
-        found["mismatches"],
+        found["different"],
+        found["missing"],
+        found["extra"],
         tuple(found["first"]),
         found["sample"],
         found["counters"],
         seconds,
-        where,
+        found["seconds"]["simulation"],
+        asked.folder,
+        found["run"],
     )

@@ -1,19 +1,25 @@
 """Verify a design: learn and infer on the hardware, compare every word with the golden model, say where they differ."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..claims import claimed_folder
 from ..design.document import Design
 from ..emit.emitted import Emitted, emit
 from ..emit.render import copy_bench, render_bench
 from ..errors import DesignError
 from ..files import make_folder, write
 from ..golden import NetworkModel
-from ..runs.prepare import prepare, random_samples
+from ..hdl.beat import Sizes
+from ..hdl.ports import core_ports
+from ..plan import Schedule
+from ..plan.records import layout_table, records
+from ..runs.prepare import EXPECTED, STIMULUS, Prepared, prepare, random_samples
 from ..runs.scenario import Scenario
 from ..spec.network import NetworkSpec
 from .simulate import Build, Result, Simulator, build, run
@@ -39,6 +45,8 @@ class Verdict:
         What the bench found.
     wave : Path or None
         Waveform of the first mismatch.
+    changed : tuple of str
+        Files of a generated folder that are not as ``fregen generate`` wrote them.
     """
 
     name: str
@@ -46,17 +54,23 @@ class Verdict:
     samples: int
     result: Result
     wave: Path | None = None
+    changed: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
         """Whether every word was compared and equal."""
-        return self.result.compared > 0 and self.result.mismatches == 0
+        return self.result.passed
 
     def table(self) -> dict[str, Any]:
         """Plain data for ``--json``."""
         table = asdict(self)
-        table["result"] = {**table["result"], "folder": str(self.result.folder), "first": list(self.result.first)}
-        return {**table, "wave": str(self.wave) if self.wave else None, "passed": self.passed}
+        result = {
+            "folder": str(self.result.folder),
+            "first": list(self.result.first),
+            "mismatches": self.result.mismatches,
+        }
+        table |= {"result": table["result"] | result, "changed": list(self.changed), "passed": self.passed}
+        return {**table, "wave": str(self.wave) if self.wave else None}
 
 
 def write_sources(emitted: Emitted, where: Path) -> list[Path]:
@@ -83,7 +97,7 @@ def simulate(
     (Result, Path or None)
         What was found, and the waveform.
     """
-    limit, _ = prepare(scenario, where, progress)
+    asked, _ = prepare(scenario, where, progress)
     if progress:
         progress(0, 0, f"building the {simulator} model")
     built = build(sources, simulator)
@@ -93,22 +107,22 @@ def simulate(
         if progress:
             progress(min(done, count), count, f"simulating in {simulator}")
 
-    result = run(built, where, limit, progress=report)
+    result = run(built, asked, progress=report)
     report(count)
-    wave = _wave(sources, where, simulator, limit, result) if result.mismatches else None
+    wave = None if result.passed else _wave(sources, asked, simulator, result)
     return result, wave
 
 
-def _wave(sources: list[Path], where: Path, simulator: Simulator, limit: int, result: Result) -> Path | None:
+def _wave(sources: list[Path], asked: Prepared, simulator: Simulator, result: Result) -> Path | None:
     """Waveform from the first sample that differs to the one after it."""
-    folder = where / "wave"
-    folder.mkdir(exist_ok=True)
-    for name in ("expected.npz", "stimulus.bin"):
-        shutil.copyfile(where / name, folder / name)
+    folder = make_folder(asked.folder / "wave")
+    for name in (EXPECTED, STIMULUS):
+        shutil.copyfile(asked.folder / name, folder / name)
     begin = max(result.sample or 0, 0)
     built: Build = build(sources, simulator, waves=True)
     name = "wave.vcd" if simulator == "verilator" else "wave.fst"
-    run(built, folder, limit, [f"+wave={name}", f"+wave_from={begin}", f"+wave_to={begin + 2}"])
+    again = replace(asked, folder=folder)
+    run(built, again, [f"+wave={name}", f"+wave_from={begin}", f"+wave_to={begin + 2}"])
     wave = folder / name
     return wave if wave.exists() else None
 
@@ -124,7 +138,7 @@ def verify(
     """Verify a design file, a generated folder (its Verilog as it stands), or a design.
 
     Learns ``samples`` training samples from the initial weights (the last batch may be a partial one), then infers a
-    quarter as many test samples.
+    quarter as many test samples.  The folder of the run is claimed: another run in it is refused until this one ends.
 
     Parameters
     ----------
@@ -145,18 +159,33 @@ def verify(
     ------
     DesignError, DataError, ToolError
         If the design, its data or a tool is at fault.
+    OutputError
+        If the folder cannot be written, or another run writes into it.
     """
     if samples < 1:
         raise DesignError(f"samples must be at least 1, not {samples}")
-    where = where.resolve()
-    make_folder(where)
     sources: list[Path] | None = None
+    changed: tuple[str, ...] = ()
     if isinstance(source, Design):
         design = source
     elif source.is_dir():
-        design, sources = _generated(source)
+        design, sources, changed = _generated(source)
     else:
         design = Design.load(source)
+    scenario = _scenario(design, samples, random)
+    where = where.resolve()
+    with claimed_folder(where):
+        if sources is None:
+            if progress:
+                progress(0, 0, "generating Verilog")
+            sources = write_sources(emit(design), where)
+        copy_bench(where)
+        result, wave = simulate(scenario, sources, where, simulator, progress)
+    return Verdict(design.name, simulator, scenario.samples, result, wave, changed)
+
+
+def _scenario(design: Design, samples: int, random: bool) -> Scenario:
+    """Make the run: samples to learn from the initial weights, and a quarter as many to infer."""
     spec = NetworkSpec(design)
     model = NetworkModel(spec)
     model.initial()
@@ -173,22 +202,18 @@ def verify(
         data = load(design)
         scenario.learn(as_words(data.train_inputs[:samples], spec), data.train_labels[:samples], design.learning.rate)
         scenario.infer(as_words(data.test_inputs[:tests], spec), data.test_labels[:tests])
-    if sources is None:
-        if progress:
-            progress(0, 0, "generating Verilog")
-        sources = write_sources(emit(design), where)
-    copy_bench(where)
-    result, wave = simulate(scenario, sources, where, simulator, progress)
-    return Verdict(design.name, simulator, scenario.samples, result, wave)
+    return scenario
 
 
-def _generated(folder: Path) -> tuple[Design, list[Path]]:
-    """Design and sources of a generated folder."""
+def _generated(folder: Path) -> tuple[Design, list[Path], tuple[str, ...]]:
+    """Design and sources of a generated folder, and which of these are no longer as they were written."""
     path = folder / "manifest.json"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         design = Design.parse(manifest["design"], where=str(path))
         sources = [folder / f"{manifest['name']}.v", folder / "bench.v"]
+        written = {source.name: manifest["files"][source.name] for source in sources}
+        layout = manifest.get("records")
     except (OSError, ValueError, KeyError, TypeError):
         raise DesignError(
             f"{folder} is no folder that fregen generate wrote: {path} is missing or unreadable"
@@ -196,4 +221,9 @@ def _generated(folder: Path) -> tuple[Design, list[Path]]:
     for source in sources:
         if not source.exists():
             raise DesignError(f"{folder} lacks {source.name}; generate it anew")
-    return design, sources
+    if layout != layout_table(records(core_ports(Sizes(Schedule.of(NetworkSpec(design)))))):
+        raise DesignError(
+            f"{folder} was written by another version of fregen, whose bench logs otherwise; generate it anew"
+        )
+    digests = {source.name: hashlib.sha256(source.read_bytes()).hexdigest() for source in sources}
+    return design, sources, tuple(name for name in written if digests[name] != written[name])

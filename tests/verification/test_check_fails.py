@@ -1,5 +1,6 @@
 """A bench that cannot fail is a defect: every array that the check compares is corrupted, every log is cut."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fregen.faults.prove import Prover
 from fregen.hdl.beat import Sizes
 from fregen.hdl.ports import core_ports
 from fregen.plan import Schedule
+from fregen.plan.records import Field, records
 from fregen.spec.network import NetworkSpec
 from fregen.verification.verify import verify
 
@@ -22,15 +24,16 @@ import check
 pytestmark = pytest.mark.rtl
 
 ROOT = Path(__file__).parents[2]
-LOGS = ("words", "weights", "predictions", "readback", "counters")
+TINY = Design.load(ROOT / "rtl/tiny/design.toml").replace(learning={"nudged": "states"})
+LAYOUT = records(core_ports(Sizes(Schedule.of(NetworkSpec(TINY)))))
+FIELDS = [(log, field) for log, record in LAYOUT.items() for field in record.fields]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     """Return the folder of a run that has passed; states form, so that contrast lines are logged too."""
     where = tmp_path_factory.mktemp("run")
-    design = Design.load(ROOT / "rtl/tiny/design.toml").replace(learning={"nudged": "states"})
-    verdict = verify(design, where, samples=12, random=True)
+    verdict = verify(TINY, where, samples=12, random=True)
     assert verdict.passed, verdict.result.first
     return where
 
@@ -61,28 +64,71 @@ def test_one_wrong_bit_is_found(run: Path, tmp_path: Path, name: str, place: int
     assert verdict_with(run, tmp_path, **{name: array}).mismatches > 0
 
 
-@pytest.mark.parametrize("name", ["free_words", "readout_words", "nudged_words", "lines", "predictions"])
+@pytest.mark.parametrize("name", ["free_words", "readout_words", "nudged_words", "contrasts", "predictions"])
 def test_a_missing_expectation_is_found(run: Path, tmp_path: Path, name: str) -> None:
     with np.load(run / "expected.npz") as file:
         array = file[name][:-1]
     assert verdict_with(run, tmp_path, **{name: array}).mismatches > 0
 
 
-@pytest.mark.parametrize("log", [*LOGS, "lines"])
+@pytest.mark.parametrize("log", LAYOUT)
 def test_a_silent_core_is_found(run: Path, tmp_path: Path, log: str) -> None:
     verdict_with(run, tmp_path)
     (tmp_path / f"{log}.bin").write_bytes(b"")
-    assert check.check(tmp_path).mismatches > 0
+    assert not check.check(tmp_path).passed
 
 
-@pytest.mark.parametrize("log", [*LOGS, "lines"])
-def test_a_wrong_log_is_found(run: Path, tmp_path: Path, log: str) -> None:
+@pytest.mark.parametrize("log", LAYOUT)
+def test_a_log_that_was_cut_off_is_found(run: Path, tmp_path: Path, log: str) -> None:
     verdict_with(run, tmp_path)
-    path = tmp_path / f"{log}.bin"
-    words = np.fromfile(path, dtype="<u4")
-    words[-1 if log != "counters" else 0] ^= 1
+    path, size = tmp_path / f"{log}.bin", LAYOUT[log].size
+    path.write_bytes(path.read_bytes()[: -4 * size])
+    assert check.check(tmp_path).missing + check.check(tmp_path).different > 0
+    path.write_bytes((run / f"{log}.bin").read_bytes() + b"\0" * 4 * size)
+    assert check.check(tmp_path).extra + check.check(tmp_path).different > 0
+    if size > 1:
+        path.write_bytes((run / f"{log}.bin").read_bytes() + b"\0" * 4)
+        assert check.check(tmp_path).first[0] == f"log {log}: its last record is cut off after 1 words of 32 bits"
+
+
+@pytest.mark.parametrize(("log", "field"), FIELDS, ids=[f"{log}-{field.name}" for log, field in FIELDS])
+@pytest.mark.parametrize("bit", [0, -1], ids=["lowest bit", "highest bit"])
+def test_a_wrong_bit_of_any_field_of_a_log_is_found(
+    run: Path, tmp_path: Path, log: str, field: Field, bit: int
+) -> None:
+    verdict_with(run, tmp_path)
+    path, place = tmp_path / f"{log}.bin", field.bit + bit % field.width
+    words = np.fromfile(path, dtype="<u4").reshape(-1, LAYOUT[log].size)
+    words[:, field.word + place // 32] ^= np.uint32(1 << place % 32)
     words.tofile(path)
-    assert check.check(tmp_path).mismatches > 0
+    assert not check.check(tmp_path).passed
+
+
+def test_logs_of_another_run_are_refused(run: Path, tmp_path: Path) -> None:
+    """A second verification in one folder, with other samples, as the first one's logs are compared."""
+    with np.load(run / "expected.npz") as file:
+        about = json.loads(str(file["about"]))
+    other = np.array(json.dumps({**about, "run": "0123456789abcdef"}))
+    verdict = verdict_with(run, tmp_path, about=other)
+    assert not verdict.passed
+    assert verdict.first[-1] == f"the logs belong to run {about['run']}, the expected words to run 0123456789abcdef"
+
+
+def test_an_expectation_that_nothing_compares_is_found(run: Path, tmp_path: Path) -> None:
+    verdict = verdict_with(run, tmp_path, free_colour=np.zeros(3))
+    assert verdict.first == ["expected words: nothing compares free_colour"]
+
+
+def test_words_that_differ_are_told_apart_from_words_that_never_came(run: Path, tmp_path: Path) -> None:
+    verdict_with(run, tmp_path)
+    path = tmp_path / "words.bin"
+    words = np.fromfile(path, dtype="<u4").reshape(-1, LAYOUT["words"].size)
+    whole = check.check(tmp_path).compared
+    words[0, -1] ^= 1
+    words[:-100].tofile(path)
+    verdict = check.check(tmp_path)
+    assert (verdict.different, verdict.missing, verdict.extra) == (1, 100, 0)
+    assert verdict.compared == whole - 100
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +147,7 @@ def test_every_fault_is_caught(injected: tuple[InjectResult, Path]) -> None:
 def test_no_caught_fault_is_proven_equivalent(injected: tuple[InjectResult, Path], tmp_path: Path) -> None:
     """All of them were caught; the number that selects none is proven at once."""
     _, where = injected
-    sizes = Sizes(Schedule.of(NetworkSpec(Design.load(ROOT / "rtl/tiny/design.toml"))))
-    prover = Prover(where / "rtl" / "faults.aag", core_ports(sizes))
+    prover = Prover(where / "rtl" / "faults.aag", core_ports(Sizes(Schedule.of(NetworkSpec(TINY)))))
     assert prover.prove(999, tmp_path, 5, False)[0] == "registers"
     found = [prover.prove(number, tmp_path, 1, False) for number in range(1, 9)]
     assert {method for method, _ in found} == {None}

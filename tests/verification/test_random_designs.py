@@ -95,8 +95,8 @@ def test_a_gang_that_cannot_be_built_is_halved_until_the_culprit_stands_alone(mo
         tried.append(len(members))
         if designs[5] in members:
             raise ToolError("verilator could not build the bench")
-        result = gang.Result(10, 0, (), None, {}, 0.0, Path())
-        return [(gang.Member(design, None, 0, "digest"), result) for design in members]
+        result = gang.Result(10, 0, 0, 0, (), None, {}, 0.0, 0.0, Path(), "")
+        return [(gang.Member(design, None, None, "digest"), result) for design in members]
 
     monkeypatch.setattr(gang, "verify_gang", verify)
     outcomes = verify_apart(designs)
