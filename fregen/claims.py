@@ -1,4 +1,4 @@
-"""Claims: one process at a time writes at a place; another one is refused, and told who is there.
+"""Claims: one process at a time writes at a place; another one is refused, with the name of the one that is there.
 
 A claim is an advisory lock (``flock``) on a file beside what is claimed.  The file goes when the claim ends; a process
 that is killed leaves the file but no lock, so nothing has to be cleaned up.

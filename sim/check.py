@@ -88,7 +88,7 @@ def _stream(verdict: Verdict, expected: Expected, about: dict, phase: str, log: 
 def _is_other_plane(
     plane: np.ndarray, wanted: np.ndarray, owner: np.ndarray, slots: np.ndarray, count: int
 ) -> np.ndarray:
-    """Whether words lie in another plane: of the sample's slot, which is told or, if -1, one for all its words."""
+    """Whether words lie in another plane: of the sample's slot, which is known or, if -1, one for all its words."""
     in_slot = wanted == ANY_SLOT
     wrong = np.where(in_slot, plane >= count, plane != wanted)
     if len(plane):

@@ -164,8 +164,8 @@ def _check_shape(design: Design, shape: tuple[int, ...], where: str, train: _Par
 
 def _check_count(shape: tuple[int, ...], where: str) -> None:
     if math.prod(shape) > _MOST_VALUES:
-        told = " x ".join(map(str, shape))
-        raise DataError(f"{where}: expected at most {_MOST_VALUES:,} values, not {told}; take fewer samples")
+        sizes = " x ".join(map(str, shape))
+        raise DataError(f"{where}: expected at most {_MOST_VALUES:,} values, not {sizes}; take fewer samples")
 
 
 def _check_labels(shape: tuple[int, ...], kind: np.dtype[Any], samples: int, where: str) -> None:

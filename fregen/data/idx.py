@@ -86,10 +86,10 @@ def _values(
             "images and labels may be swapped"
         )
     shape = tuple(int.from_bytes(header[4 + 4 * k : 8 + 4 * k], "big") for k in range(dimensions))
-    size, told = math.prod(shape), " x ".join(map(str, shape))
+    size, sizes = math.prod(shape), " x ".join(map(str, shape))
     if size == 0:
-        raise DataError(f"{path}: the header announces an empty set, {told}")
-    damaged = f"{path}: expected {size:,} bytes of data ({told}), but there are"
+        raise DataError(f"{path}: the header announces an empty set, {sizes}")
+    damaged = f"{path}: expected {size:,} bytes of data ({sizes}), but there are"
     if size > room:
         raise DataError(f"{damaged} fewer; the file is truncated or damaged")
     check(shape, str(path))

@@ -48,7 +48,7 @@ class ByteArray:
     Parameters
     ----------
     values : uint8 array
-        Its content, of any shape; None until the pickle tells its state.
+        Its content, of any shape; None until the pickle has set its state.
     """
 
     def __init__(self) -> None:

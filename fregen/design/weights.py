@@ -82,6 +82,6 @@ def _matched(graph: Graph, weights: Sequence[ArrayLike], where: str, what: str) 
     for matrix, given in zip(graph.matrices, weights, strict=True):
         array, shape = np.asarray(given), graph.shape(matrix)
         if array.shape != shape:
-            told = " x ".join(map(str, shape))
-            raise DataError(f"{begin}matrix {matrix.name}: expected {told} {what}, not shape {array.shape}")
+            sizes = " x ".join(map(str, shape))
+            raise DataError(f"{begin}matrix {matrix.name}: expected {sizes} {what}, not shape {array.shape}")
         yield f"{begin}matrix {matrix.name}", array

@@ -19,7 +19,7 @@ __all__ = ["manifest"]
 
 
 def manifest(design: Design, sizes: Sizes, text: str) -> dict[str, Any]:
-    """Tell all that one needs to know to use a core.
+    """Return all that one needs to know to use a core.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ class Fault:
     wire: str
 
     def __str__(self) -> str:
-        """Tell where and what."""
+        """Return where and what."""
         wire = f" ({self.wire})" if self.wire else ""
         return f"{self.operator} {self.cell}, port {self.port} bit {self.bit}{wire}: {self.mode}"
 
@@ -164,7 +164,7 @@ def _faults(script: str, kinds: dict[str, str]) -> Iterator[Fault]:
 
 
 def _without_memories(text: str) -> Iterator[str]:
-    """Replace every memory by ports: what it is asked and told are outputs, what it answers is an input."""
+    """Replace every memory by ports: what it is asked and given are outputs, what it answers is an input."""
     cells = text.split("\n  cell $mem_v2 ")
     yield cells[0]
     for number, cell in enumerate(cells[1:]):

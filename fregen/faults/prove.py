@@ -1,7 +1,7 @@
 """Prove that a planted fault changes nothing that can be observed, whatever the inputs and whatever the memories hold.
 
 The instrumented core is an and-inverter graph, its memories cut at their ports: what they answer is free, as long as
-they are asked and told the same.  Good and faulty core are that graph with ``fault`` 0 and k, built into one graph in
+they are asked and given the same.  Good and faulty core are that graph with ``fault`` 0 and k, built into one graph in
 which equal logic is shared, so that only what the fault reaches is there twice.  A SAT-based model checker (ABC, which
 comes with yosys: ``pdr``, which finds the invariants of reachable states by itself) then looks at one output that
 must never be 1:

@@ -1,7 +1,7 @@
 """Runs that leave a fault little room: extreme words and weights, every rate, and the hard cases of rounding.
 
 What is random is drawn from a seed.  Every run is checked against the golden model as any other
-(:class:`~fregen.runs.scenario.Scenario`); :mod:`fregen.faults.inject` tells which faults they find.
+(:class:`~fregen.runs.scenario.Scenario`); :mod:`fregen.faults.inject` reports which faults they find.
 """
 
 from collections.abc import Iterator, Sequence

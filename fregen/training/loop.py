@@ -290,8 +290,8 @@ def _resume(
 def _unlike(stored: Mapping[str, Any], how: Mapping[str, Any]) -> str:
     """Name what learns in another way: ``model = float, not fixed; precision = single, not none``."""
     keys = [key for key in dict.fromkeys((*how, *stored)) if stored.get(key) != how.get(key)]
-    told = [f"{key_text(key)} = {_text_of(stored.get(key))}, not {_text_of(how.get(key))}" for key in keys[:8]]
-    return "; ".join(told)
+    differences = [f"{key_text(key)} = {_text_of(stored.get(key))}, not {_text_of(how.get(key))}" for key in keys[:8]]
+    return "; ".join(differences)
 
 
 def _text_of(value: Any) -> str:

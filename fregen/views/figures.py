@@ -1,6 +1,6 @@
 """The figures of the report: data in, SVG text out.
 
-Colours are those of Okabe and Ito, which people with any colour vision tell apart; every line has a mark of its own.
+Colours are those of Okabe and Ito: people with any colour vision can distinguish them.  Every line has its own mark.
 """
 
 import io
