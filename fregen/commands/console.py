@@ -77,8 +77,13 @@ class Bars:
             print("fregen:", ", ".join(part for part in parts if part), file=sys.stderr, flush=True)
 
     def by_text(self, done: int, total: int, text: str) -> None:
-        """Show a step whose name is its text."""
-        self.step(text.split(":")[0], done, total, "")
+        """Show a step whose name is its text; what was shown before it and has no length has ended."""
+        step = text.split(":")[0]
+        for name, task in self._tasks.items():
+            if name != step and self._progress.tasks[task].total is None:
+                self._progress.update(task, completed=1, total=1)
+                self._progress.stop_task(task)
+        self.step(step, done, total, "")
 
     def only(self, step: str) -> "_Only":
         """Return a callback ``(done, total, text)`` of one step."""

@@ -70,3 +70,12 @@ def test_time_left_counts_only_what_this_run_has_done(capsys):
         bars.step("fixed", 91, 100, "")
         time.sleep(0.15)
     assert re.match(r"fregen: fixed, 91/100, 0:00:0[12] left", capsys.readouterr().err)
+
+
+def test_step_without_a_length_ends_when_the_next_one_begins(terminal):
+    with Bars() as bars:
+        bars.by_text(0, 0, "generating Verilog")
+        bars.by_text(0, 0, "building the model")
+        first, second = bars._progress.tasks
+        assert (first.finished, second.finished) == (True, False)
+    assert "?" not in terminal()

@@ -140,7 +140,7 @@ def test_first_commands_of_the_readme_run(checkout, monkeypatch):
         result = CliRunner().invoke(cli, shlex.split(command)[1:])
         assert result.exit_code == 0, result.output
         out += result.stdout
-    assert out.count("mismatches") == 2
+    assert out.count("words compared") == 2
     assert "test accuracy" in out
     assert (checkout / "build" / "tiny" / "manifest.json").exists()
     assert (checkout / "build" / "show" / "residual" / "graph.png").exists()
@@ -170,7 +170,7 @@ def python(program, folder):
 @pytest.mark.long
 def test_blocks_of_the_readme_run_as_printed(checkout):
     (activate, first, *_), _ = blocks("On the command line")
-    assert shell(activate + first, checkout).count("mismatches") == 2
+    assert shell(activate + first, checkout).count("words compared") == 2
     _, (program,) = blocks("In Python")
     accuracy, verdict = python(program, checkout).splitlines()
     assert float(accuracy) > 0.9
