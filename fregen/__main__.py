@@ -1,5 +1,22 @@
-"""``python -m fregen``: the command line."""
+"""The ``fregen`` command, and ``python -m fregen``: signals are handled before anything large is imported."""
 
-from .commands.cli import main
+from .commands import interruption
 
-main()
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    try:
+        interruption.watch()
+        from .commands.cli import cli
+
+        cli()
+    except KeyboardInterrupt:
+        interruption.report()
+    finally:
+        interruption.leave()
+
+
+if __name__ == "__main__":
+    main()

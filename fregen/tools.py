@@ -8,7 +8,6 @@ Verilator compiles its own run-time library into every model, which takes three 
 :func:`runtime_library` compiles it once per machine and :func:`environment` links it in instead.
 """
 
-import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -18,18 +17,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .cache import user_cache
 from .errors import ToolError
+from .processes import captured
 
 __all__ = [
     "LINT_WAIVERS",
     "VERILATOR_ARGS",
     "Tool",
-    "applied",
     "environment",
     "find_compiler",
     "find_icarus",
@@ -38,7 +37,6 @@ __all__ = [
     "find_yosys",
     "runtime_library",
     "survey",
-    "user_cache",
 ]
 
 LINT_WAIVERS = {
@@ -229,11 +227,6 @@ def survey() -> list[Tool]:
     ]
 
 
-def user_cache() -> Path:
-    """Folder of what is compiled once per machine: Verilator's run-time library and simulation models."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fregen"
-
-
 def runtime_library(folder: Path | None = None) -> Path:
     """Return Verilator's run-time library as an archive, compiled on the first call.
 
@@ -280,11 +273,11 @@ def runtime_library(folder: Path | None = None) -> Path:
 def _checked(command: list[str], folder: str) -> str:
     """Run a command and return its last argument."""
     try:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done = captured(command, cwd=folder)
     except OSError as error:
         raise ToolError(f"cannot run {command[0]}: {error.strerror}") from error
-    except subprocess.CalledProcessError as error:
-        raise ToolError(f"{' '.join(command)} failed: {error.stderr.strip()[-800:]}") from error
+    if done.returncode:
+        raise ToolError(f"{' '.join(command)} failed: {done.stderr.strip()[-800:]}")
     return command[-1]
 
 
@@ -340,17 +333,3 @@ def environment(simulator: str, cache: Path | None = None, optimise: str = "-O3"
         ]
     )
     return variables
-
-
-@contextlib.contextmanager
-def applied(simulator: str, cache: Path | None = None, optimise: str = "-O3") -> Iterator[None]:
-    """Put :func:`environment` into this process for as long as the block runs: cocotb's runner reads it there."""
-    before = dict(os.environ)
-    wanted = environment(simulator, cache, optimise)
-    try:
-        os.environ.clear()
-        os.environ.update(wanted)
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

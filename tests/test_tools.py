@@ -102,23 +102,6 @@ def test_refuses_a_path_that_make_would_split(monkeypatch):
 
 
 @pytest.mark.unit
-@pytest.mark.usefixtures("library")
-def test_applied_restores_the_environment_after_an_error():
-    before = dict(os.environ)
-    inside = {}
-
-    def fail():
-        with tools.applied("verilator"):
-            inside.update(os.environ)
-            raise KeyError("from within")
-
-    with pytest.raises(KeyError, match="from within"):
-        fail()
-    assert inside["MAKEFLAGS"].startswith("CXX=")
-    assert dict(os.environ) == before
-
-
-@pytest.mark.unit
 def test_failing_compiler_is_quoted(monkeypatch, tmp_path):
     compiler = tmp_path / "c++"
     compiler.write_text("#!/bin/sh\necho 'no such flag' >&2\nexit 1\n")

@@ -359,9 +359,12 @@ def reproduce(
 @json_option
 def doctor(as_json: bool) -> int:
     """Say which tools are there, in which version, and what to install."""
+    from ..cache import Limits, Models
     from ..tools import survey
 
     tools = survey()
+    models, limits = Models(), Limits.asked()
+    count, size = models.usage()
     missing = [tool for tool in tools if not tool.is_found and "optional" not in tool.hint]
     if as_json:
         rows = [
@@ -375,7 +378,9 @@ def doctor(as_json: bool) -> int:
             }
             for tool in tools
         ]
-        print_json({"fregen": __version__, "python": sys.version.split()[0], "ready": not missing, "tools": rows})
+        cache = {"folder": models.folder, "models": count, "bytes": size, **vars(limits)}
+        head = {"fregen": __version__, "python": sys.version.split()[0], "ready": not missing}
+        print_json({**head, "tools": rows, "cache": cache})
     else:
         lines = [
             (
@@ -390,6 +395,10 @@ def doctor(as_json: bool) -> int:
             lines,
             ("tool", "there", "version", "where, or what to install"),
             f"fregen {__version__}, Python {sys.version.split()[0]}",
+        )
+        click.echo(
+            f"compiled models: {count}, {size / 1e9:.2f} GB of {limits.gigabytes:g} GB (FREGEN_CACHE_GB), kept for "
+            f"{limits.days:g} days after their last use (FREGEN_CACHE_DAYS), in {models.folder}"
         )
     if missing:
         raise ToolError("; ".join(f"{tool.name} is not on this machine: {tool.hint}" for tool in missing))

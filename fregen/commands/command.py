@@ -12,8 +12,9 @@ from typing import Any
 
 import click
 
+from ..cache import user_cache
 from ..errors import EXIT_DEFECT, EXIT_INTERRUPTED, EXIT_MEMORY, EXIT_USAGE, FregenError, MismatchError, OutputError
-from ..tools import user_cache
+from . import interruption
 
 __all__ = [
     "DESIGN",
@@ -49,11 +50,11 @@ class CommandGroup(click.Group):
         try:
             code: Any = super().main(*args, **options)
             sys.stdout.flush()
+        except (interruption.InterruptionError, KeyboardInterrupt):
+            interruption.report()
+            code = interruption.code()
         except Exception as error:
             code = self._fail(error)
-        except KeyboardInterrupt:
-            click.echo("error: interrupted", err=True)
-            code = EXIT_INTERRUPTED
         code = code if isinstance(code, int) else 0
         if standalone:
             sys.exit(code)
@@ -61,8 +62,11 @@ class CommandGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was chosen."""
-        _find_cache()
-        return super().invoke(ctx)
+        try:
+            _find_cache()
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise interruption.InterruptionError from None
 
     @staticmethod
     def _fail(error: Exception) -> int:

@@ -39,7 +39,8 @@ from ..spec.network import NetworkSpec
 from ..tools import survey
 from ..training.loop import Model, TrainResult, train
 from ..training.samples import as_words, epoch_order
-from ..verification.simulate import Build, Result, build, run
+from ..verification.models import Build, build
+from ..verification.simulate import Result, run
 from ..verification.verify import simulate
 from ..views.figures import budget_figure, curves_figure, evolution_figure, svg
 from .demo_report import evolution, report

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,11 +27,13 @@ from ..hdl.ports import Port, core_ports
 from ..plan import Schedule, pack_weights
 from ..plan.counters import COUNTERS
 from ..plan.records import RUN_WORDS
+from ..processes import workers
 from ..runs.prepare import EXPECTED, STIMULUS, Prepared, prepare
 from ..runs.scenario import Scenario
 from ..runs.stress import broad, powers, rounding
 from ..spec.network import NetworkSpec
-from ..verification.simulate import Build, build, run
+from ..verification.models import Build, build
+from ..verification.simulate import run
 from .mutants import plant
 from .prove import Prover, Verdicts
 
@@ -209,7 +210,7 @@ def inject(
     ]
     result.planted = dict(Counter(plant.kind for plant in plants))
     result.caught = dict.fromkeys(result.planted, 0)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with workers(processes) as pool:
         proofs = _Proofs(pool, mutants.netlist, core_ports(emitted.sizes), where)
         # What is not caught soon is mostly equivalent; the long runs are for what cannot be proven at once.
         missed = _simulate(pool, built, first, plants, result, tell)

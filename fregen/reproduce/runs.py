@@ -7,10 +7,8 @@ in its place: a training that was cut off goes on after its last whole epoch.
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,6 +19,7 @@ from ..design.document import Design
 from ..errors import DataError
 from ..files import make_folder, write
 from ..float_model import FloatNetwork
+from ..processes import workers
 from ..training.checkpoint import load as load_checkpoint
 from ..training.loop import Model, Precision, train
 from .settling import Settling, settle
@@ -29,8 +28,6 @@ from .sources import code_hash
 __all__ = ["Experiment", "Outcome", "Progress", "execute"]
 
 Progress = Callable[[int, int, str], object]
-
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -147,37 +144,35 @@ def execute(
     if progress:
         progress(done, total, "")
     if todo:
-        with _one_thread(), get_context("spawn").Manager() as manager:
-            reports = manager.Queue()
-            with ProcessPoolExecutor(max(processes, 1), mp_context=get_context("spawn")) as pool:
-                jobs = [pool.submit(_run, experiment, where, reports) for experiment in todo]
-                waiting = set(jobs)
-                while waiting:
-                    waiting = wait(waiting, timeout=0.5).not_done
-                    while not reports.empty():
-                        done, text = done + 1, reports.get()
-                        if progress:
-                            progress(done, total, text)
-                for job in jobs:
-                    job.result()
+        reports = get_context("spawn").SimpleQueue()
+        with workers(min(processes, len(todo)), _report_to, (reports,)) as pool:
+            jobs = [pool.submit(_run_here, experiment, where) for experiment in todo]
+            waiting = set(jobs)
+            while waiting:
+                waiting = wait(waiting, timeout=0.5).not_done
+                while not reports.empty():
+                    done, text = done + 1, reports.get()
+                    if progress:
+                        progress(done, total, text)
+            for job in jobs:
+                job.result()
     if progress:
         progress(total, total, "")
     return [_read(where, experiment) for experiment in experiments]
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One BLAS thread for every process that is started inside: trainings run side by side instead."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+_reports: list[Any] = []
+"""Of a worker: the queue that its trainings report to."""
+
+
+def _report_to(queue: Any) -> None:
+    """Begin a worker."""
+    _reports.append(queue)
+
+
+def _run_here(experiment: Experiment, where: Path) -> None:
+    """Run in a worker."""
+    _run(experiment, where, _reports[0])
 
 
 def _record(where: Path, experiment: Experiment) -> Path:

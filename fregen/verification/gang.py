@@ -15,7 +15,8 @@ from ..golden import NetworkModel
 from ..runs.prepare import EXPECTED, STIMULUS, Prepared, prepare, random_samples
 from ..runs.scenario import Scenario
 from ..spec.network import NetworkSpec
-from .simulate import Result, build, run_gang
+from .models import build
+from .simulate import Result, run_gang
 
 __all__ = ["Member", "Outcome", "plain_run", "verify_apart", "verify_gang"]
 

@@ -1,60 +1,23 @@
-"""Build a bench with a simulator, and run it through cocotb.  A build is kept by the content of its sources."""
+"""Run a compiled bench through cocotb, and read what it found."""
 
-import hashlib
 import json
 import os
-import shutil
-import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..emit.render import folder
 from ..errors import ToolError
 from ..plan.records import LOGS
 from ..runs.prepare import Prepared
-from ..tools import VERILATOR_ARGS, applied, find_icarus, find_verilator, user_cache
+from .models import Build, runner
 
-__all__ = ["Build", "Result", "Simulator", "build", "run", "run_gang"]
-
-Simulator = Literal["verilator", "icarus"]
+__all__ = ["Result", "run", "run_gang"]
 
 _VERDICT = "verdict.json"
 """File that the bench writes when it has compared."""
-
-FAST = "-O3"
-"""Option of the C++ compiler for long runs."""
-
-_SHARED = ("-fno-dfg", "-fno-gate", "--output-groups", "2")
-"""Verilator's arguments that leave a module's instances alike, and write few files."""
-
-_LOCK = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Build:
-    """A compiled bench.
-
-    Parameters
-    ----------
-    simulator : str
-        ``verilator`` or ``icarus``.
-    path : Path
-        Folder of the compiled model.
-    waves : bool
-        Whether it can write waveforms.
-    """
-
-    simulator: Simulator
-    path: Path
-    waves: bool = False
-
-    def discard(self) -> None:
-        """Remove the compiled model."""
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -122,98 +85,6 @@ class Result:
         return sum(value for name, value in self.counters.items() if name.endswith("_cycles"))
 
 
-def build(
-    sources: Sequence[Path],
-    simulator: Simulator = "verilator",
-    waves: bool = False,
-    optimise: str = FAST,
-    shared: bool = False,
-) -> Build:
-    """Compile ``bench`` from Verilog sources, or find it compiled.
-
-    Parameters
-    ----------
-    sources : sequence of Path
-        Verilog files.
-    simulator : {"verilator", "icarus"}
-        Which one.
-    waves : bool
-        Whether it can write waveforms.
-    optimise : str
-        The C++ compiler's option; less builds faster, for short runs.
-    shared : bool
-        Compile units that several designs share once (``units.vlt``): builds faster, runs slower.
-
-    Raises
-    ------
-    ToolError
-        If the simulator is missing or refuses the sources.
-    """
-    tool = find_verilator() if simulator == "verilator" else find_icarus()
-    if tool is None:
-        raise ToolError("Icarus Verilog is not installed: apt-get install iverilog, or use --simulator verilator")
-    digest = hashlib.sha256(
-        f"{simulator} {tool.version} {waves} {optimise} {shared} {_SHARED} {VERILATOR_ARGS} {_interface()}".encode()
-    )
-    for source in sources:
-        digest.update(source.read_bytes())
-    path = user_cache() / "models" / digest.hexdigest()[:24]
-    stamp = path / "built"
-    if stamp.exists():
-        return Build(simulator, path, waves)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    log = partial / "build.log"
-    try:
-        with _LOCK, applied(simulator, optimise=optimise):
-            _compile(list(sources), simulator, _options(simulator, waves, optimise, shared), waves, partial, log)
-    except (Exception, SystemExit) as error:
-        text = log.read_text(errors="replace")[-2000:] if log.exists() else str(error)
-        kept = partial.with_suffix(".failed")
-        shutil.rmtree(kept, ignore_errors=True)
-        partial.rename(kept)
-        raise ToolError(f"{simulator} could not build the bench; its log is {kept / 'build.log'}:\n{text}") from error
-    (partial / "built").touch()
-    try:
-        partial.rename(path)
-    except OSError:  # another process was first
-        shutil.rmtree(partial, ignore_errors=True)
-    return Build(simulator, path, waves)
-
-
-def _interface() -> str:
-    """Where cocotb's libraries are: a model that Verilator made finds them there and nowhere else."""
-    from cocotb_tools.config import libs_dir
-
-    return str(libs_dir)
-
-
-def _options(simulator: Simulator, waves: bool, optimise: str, shared: bool) -> list[str]:
-    """Arguments of the simulator's compiler."""
-    if simulator == "icarus":
-        return []
-    if shared:
-        return [*VERILATOR_ARGS, str(folder("sim") / "units.vlt"), *_SHARED]
-    return [*VERILATOR_ARGS, *(["--flatten"] if optimise == FAST and not waves else [])]  # runs 1.2 times as fast
-
-
-def _compile(
-    sources: list[Path], simulator: Simulator, arguments: list[str], waves: bool, target: Path, log: Path
-) -> None:
-    from cocotb_tools.runner import get_runner
-
-    get_runner(simulator).build(
-        sources=[str(source) for source in sources],
-        hdl_toplevel="bench",
-        build_dir=str(target),
-        build_args=arguments,
-        timescale=("1ns", "1ps"),
-        waves=waves and simulator == "verilator",  # Icarus needs none, and cocotb's dump module is no Verilog-2005
-        log_file=str(log),
-    )
-
-
 def run(
     built: Build,
     asked: Prepared,
@@ -251,54 +122,43 @@ def run_gang(
     ToolError
         If the simulator fails, ends without a verdict, or with one about another run.
     """
-    from cocotb_tools.runner import get_runner
-
     for member in asked:
         for name in (_VERDICT, *(f"{log}.bin" for log in LOGS)):
             (member.folder / name).unlink(missing_ok=True)
     (where / "results.xml").unlink(missing_ok=True)
-    failure: list[BaseException] = []
     limit = max(member.limit for member in asked)
+    predictions = where / "predictions.bin"
 
-    def simulate() -> None:
-        try:
-            get_runner(built.simulator).test(
-                hdl_toplevel="bench",
-                hdl_toplevel_lang="verilog",
-                test_module="bench",
-                build_dir=str(built.path),
-                test_dir=str(where),
-                plusargs=[f"+limit={limit}", *plusargs],
-                results_xml=str(where / "results.xml"),
-                log_file=str(where / "run.log"),
-                waves=built.waves and built.simulator == "icarus",
-            )
-        except BaseException as error:
-            failure.append(error)
+    def tick() -> None:
+        if progress:
+            progress(predictions.stat().st_size // 4 if predictions.exists() else 0)
 
     begin = time.monotonic()
-    bench = str(where if (where / "bench.py").exists() else folder("sim"))
-    with _LOCK:
-        if bench in sys.path:
-            sys.path.remove(bench)
-        sys.path.insert(0, bench)
-    with applied(built.simulator):
-        thread = threading.Thread(target=simulate)
-        thread.start()
-        while thread.is_alive():
-            thread.join(0.25)
-            if progress:
-                done = where / "predictions.bin"
-                progress(done.stat().st_size // 4 if done.exists() else 0)
+    bench = where if (where / "bench.py").exists() else folder("sim")
+    failure = ""
+    try:
+        runner(built.simulator, dict(os.environ), [str(bench)], tick).test(
+            hdl_toplevel="bench",
+            hdl_toplevel_lang="verilog",
+            test_module="bench",
+            build_dir=str(built.path),
+            test_dir=str(where),
+            plusargs=[f"+limit={limit}", *plusargs],
+            results_xml=str(where / "results.xml"),
+            log_file=str(where / "run.log"),
+            waves=built.waves and built.simulator == "icarus",
+        )
+    except (Exception, SystemExit) as error:
+        failure = str(error)
     seconds = time.monotonic() - begin
     return [_verdict(member, where / "run.log", failure, seconds) for member in asked]
 
 
-def _verdict(asked: Prepared, log: Path, failure: list[BaseException], seconds: float) -> Result:
+def _verdict(asked: Prepared, log: Path, failure: str, seconds: float) -> Result:
     """Read the verdict that the bench has written, and make sure that it is about this run."""
     verdict = asked.folder / _VERDICT
     if not verdict.exists():
-        text = log.read_text(errors="replace")[-1500:] if log.exists() else "".join(map(str, failure))
+        text = log.read_text(errors="replace")[-1500:] if log.exists() else failure
         raise ToolError(f"the simulation ended without a verdict; its log is {log}:\n{text}")
     found: dict[str, Any] = json.loads(verdict.read_text(encoding="utf-8"))
     if found["run"] != asked.number:

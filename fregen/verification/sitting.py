@@ -11,15 +11,15 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import files
+from ..processes import workers
 from .gang import Outcome
 
 __all__ = ["VERDICT", "VerdictTable", "verdict_cells", "work_off"]
@@ -149,11 +149,9 @@ def work_off(
     before = done = len(table.rows())
     begin = shown = time.monotonic()
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    # Forked, a process would wait for threads of the WebAssembly yosys that it does not have.
-    context = get_context("spawn")
     with (
         Progress(*columns, console=console, disable=not console.is_terminal) as progress,
-        ProcessPoolExecutor(processes, mp_context=context) as pool,
+        workers(processes) as pool,
     ):
         task = progress.add_task(title, total=total, completed=done)
         for future in as_completed([pool.submit(work, job) for job in jobs]):

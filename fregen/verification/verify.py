@@ -22,7 +22,8 @@ from ..plan.records import layout_table, records
 from ..runs.prepare import EXPECTED, STIMULUS, Prepared, prepare, random_samples
 from ..runs.scenario import Scenario
 from ..spec.network import NetworkSpec
-from .simulate import Build, Result, Simulator, build, run
+from .models import Build, Simulator, build
+from .simulate import Result, run
 
 __all__ = ["Verdict", "simulate", "verify"]
 

@@ -13,6 +13,7 @@ from fregen.data.datasets import load
 from fregen.design.document import Design
 from fregen.errors import DataError
 from fregen.float_model import FloatNetwork
+from fregen.processes import ONE_THREAD
 from fregen.reproduce import Experiment, Settling, execute, runs, settle, sources
 from fregen.training.checkpoint import load as load_checkpoint
 from fregen.training.loop import train
@@ -151,7 +152,7 @@ class Told:
 
     def __call__(self, *call):
         self.calls.append(call)
-        self.threads.append(tuple(os.environ.get(name) for name in runs._THREADS))
+        self.threads.append(tuple(os.environ.get(name) for name in ONE_THREAD))
 
 
 def record(where, experiment):
@@ -163,10 +164,10 @@ def made(tmp_path_factory):
     """Three trainings, made once in processes of their own."""
     where, told = tmp_path_factory.mktemp("made") / "new" / "runs", Told()
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in zip(runs._THREADS, ("7", None, "3"), strict=True):
+        for name, value in zip(ONE_THREAD, ("7", None, "3"), strict=True):
             patch.setenv(name, value) if value else patch.delenv(name, raising=False)
         outcomes = execute(EXPERIMENTS, where, progress=told)
-        after = tuple(os.environ.get(name) for name in runs._THREADS)
+        after = tuple(os.environ.get(name) for name in ONE_THREAD)
     return where, outcomes, told, after
 
 
@@ -239,23 +240,6 @@ def test_trainings_have_one_thread_and_the_environment_comes_back(made):
     assert after == mine
 
 
-def test_environment_comes_back_after_an_error(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setenv("MKL_NUM_THREADS", "5")
-    seen = []
-
-    def fail():
-        with runs._one_thread():
-            seen.extend(os.environ[name] for name in runs._THREADS)
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert seen == ["1", "1", "1"]
-    assert "OMP_NUM_THREADS" not in os.environ
-    assert os.environ["MKL_NUM_THREADS"] == "5"
-
-
 def test_what_has_a_record_is_not_run_again(where, monkeypatch):
     path = record(where, SECOND)
     stored = json.loads(path.read_text())
@@ -265,7 +249,7 @@ def test_what_has_a_record_is_not_run_again(where, monkeypatch):
     def never(*_, **__):
         raise AssertionError("nothing is left to train")
 
-    monkeypatch.setattr(runs, "ProcessPoolExecutor", never)
+    monkeypatch.setattr(runs, "workers", never)
     outcomes = execute([THIRD, SECOND, FIRST], where, progress=lambda *call: told.append(call))
     assert [outcome.digest for outcome in outcomes] == [THIRD.digest, SECOND.digest, FIRST.digest]
     assert (outcomes[1].best, outcomes[1].label) == (0.125, "fixed")
@@ -330,7 +314,7 @@ def test_other_code_trains_again(where, monkeypatch):
         asked.append(1)
         raise RuntimeError("it would train")
 
-    monkeypatch.setattr(runs, "ProcessPoolExecutor", stop)
+    monkeypatch.setattr(runs, "workers", stop)
     with pytest.raises(RuntimeError, match="it would train"):
         execute(EXPERIMENTS, where)
     assert asked == [1]
@@ -351,7 +335,7 @@ def without(name):
             lambda stored: json.dumps({**stored, "more": 1}),
             "Outcome.__init__() got an unexpected keyword argument 'more'",
         ),
-        (lambda stored: json.dumps({**stored, "digest": "0" * 16}), "it tells of the training 0000000000000000"),
+        (lambda stored: json.dumps({**stored, "digest": "0" * 16}), "it is of the training 0000000000000000"),
         (lambda stored: json.dumps({**stored, "history": [0.5]}), "it has 1 epochs, not 2"),
         (lambda stored: json.dumps({**stored, "history": [0.5] * 3}), "it has 3 epochs, not 2"),
     ],
@@ -367,7 +351,7 @@ def test_a_record_that_is_not_the_trainings_own_is_refused(where, damage, why):
 
 def test_a_record_of_another_training_is_refused(where):
     shutil.copy(record(where, THIRD), record(where, SECOND))
-    with pytest.raises(DataError, match=rf"\(it tells of the training {THIRD.digest}\); remove it$"):
+    with pytest.raises(DataError, match=rf"\(it is of the training {THIRD.digest}\); remove it$"):
         execute([SECOND], where)
 
 

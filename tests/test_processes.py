@@ -1,0 +1,140 @@
+"""No process that this one has started outlives it, however it ends."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from fregen import processes
+
+pytestmark = [pytest.mark.unit, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
+
+SLEEPERS = ["sh", "-c", "sleep 600 & sleep 600"]
+
+
+def marked(mark):
+    """Process ids whose environment holds a mark, but those of processes that have ended."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and mark.encode() in (folder / "environ").read_bytes():
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+                found |= {int(folder.name)} if state != "Z" else set()
+        except OSError:
+            continue
+    return found
+
+
+def wait_for(condition):
+    """Wait until something is so; half a minute is a fault."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def mark(monkeypatch):
+    text = uuid.uuid4().hex
+    yield text
+    for pid in marked(text):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_command_has_the_environment_and_the_folder_that_were_asked_for(tmp_path):
+    before = dict(os.environ)
+    variables = {"PATH": os.environ["PATH"], "ONLY": "this"}
+    with (tmp_path / "log").open("w") as log:
+        assert processes.run(["sh", "-c", "pwd; env; exit 7"], tmp_path, variables, log) == 7
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[0] == str(tmp_path)
+    assert "ONLY=this" in lines
+    assert not any(line.startswith("HOME=") for line in lines)
+    assert dict(os.environ) == before
+
+
+def test_captured_returns_what_a_command_said():
+    done = processes.captured(["sh", "-c", "cat; echo bad >&2; exit 3"], "asked")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "asked", "bad\n")
+    with pytest.raises(subprocess.TimeoutExpired):
+        processes.captured(["sleep", "600"], timeout=0.1)
+
+
+def test_an_interruption_ends_a_command_and_what_it_has_started(mark):
+    def tick():
+        if len(marked(mark)) >= 3:  # the shell and both sleepers
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        processes.run(SLEEPERS, env={**os.environ, "MARK": mark}, tick=tick)
+    wait_for(lambda: not marked(mark))
+
+
+PARENT = """
+import sys, time
+from fregen import processes
+
+def job():
+    processes.run(["sleep", "600"])
+
+if __name__ == "__main__":
+    try:
+        with processes.workers(2) as pool:
+            jobs = [pool.submit(job) for _ in range(2)]
+            for one in jobs:
+                one.result()
+    except KeyboardInterrupt:
+        sys.exit(9)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_workers_and_their_commands_end_with_their_parent(mark, tmp_path, number):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen(
+        [sys.executable, script], env={**os.environ, "MARK": mark}, stderr=subprocess.PIPE, start_new_session=True
+    )
+
+    def sleepers():
+        return sum(b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in marked(mark))
+
+    wait_for(lambda: sleepers() == 2)
+    if number == signal.SIGINT:
+        os.killpg(parent.pid, number)  # as a terminal does it, to the workers too
+    else:
+        parent.send_signal(number)
+    _, said = parent.communicate(timeout=30)
+    assert parent.returncode == (9 if number == signal.SIGINT else -number)
+    assert said == b"" or number != signal.SIGINT
+    wait_for(lambda: not marked(mark))
+
+
+def test_workers_do_their_jobs_with_one_thread_for_matrices():
+    before = dict(os.environ)
+    with processes.workers(2) as pool:
+        assert pool.submit(os.getenv, "OPENBLAS_NUM_THREADS").result() == "1"
+        assert [job.result() for job in [pool.submit(abs, -number) for number in range(5)]] == list(range(5))
+        with pytest.raises(ValueError, match="invalid literal"):
+            pool.submit(int, "x").result()
+    assert dict(os.environ) == before
+
+
+def test_an_error_in_the_block_ends_workers_at_once(mark, monkeypatch):
+    monkeypatch.setenv("MARK", mark)
+
+    def fail():
+        with processes.workers(1) as pool:
+            pool.submit(time.sleep, 600)
+            wait_for(lambda: len(marked(mark) - {os.getpid()}) >= 1)
+            raise io.UnsupportedOperation("from within")
+
+    with pytest.raises(io.UnsupportedOperation):
+        fail()
+    monkeypatch.delenv("MARK")
