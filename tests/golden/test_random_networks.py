@@ -2,11 +2,16 @@
 
 import itertools
 import secrets
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from against_reference import compare
 
+from fregen.design.document import Design
+from fregen.spec.network import NetworkSpec
 from fregen.verification.draw import draw_design
+from fregen.verification.minimise import design_file, minimise
 
 pytestmark = pytest.mark.golden
 
@@ -34,3 +39,36 @@ def test_random_designs_learn_as_the_plain_reference() -> None:
         except AssertionError as error:
             raise AssertionError(f"seed {seed}, number {number - 1}: {draw.table}") from error
         compared += 1
+
+
+def test_a_planted_fault_ends_in_a_design_file_of_a_few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: the golden model shifts updates by one bit too few where batches hold four samples and more."""
+    right = NetworkSpec.update_shift
+    monkeypatch.setattr(
+        NetworkSpec, "update_shift", lambda spec, matrix, rate: right(spec, matrix, rate) - (spec.batch_log2 >= 2)
+    )
+
+    def failing(tables: Sequence[dict[str, Any]]) -> list[bool]:
+        found = []
+        for table in tables:
+            try:
+                compare(Design.parse(table), 1, updates=1, rate=1.0, scale=4)
+                found.append(False)
+            except AssertionError:
+                found.append(True)
+        return found
+
+    draws = (draw_design(8, number) for number in itertools.count())
+    table = next(
+        draw.table
+        for draw in draws
+        if 3 < len(draw.design.network.sizes) < 8 and len(draw.table["learning"]) > 9 and failing([draw.table])[0]
+    )
+    small = minimise(table, failing)
+    text = design_file(small)
+    assert failing([small]) == [True]
+    assert len(text.splitlines()) <= 12 < len(design_file(table).splitlines()), text
+    assert Design.parse(small).learning.batch >= 4
+    assert sum(small["network"]["layers"]) <= 6, text
+    monkeypatch.undo()
+    assert failing([small]) == [False]
