@@ -6,6 +6,7 @@ No pickle is loaded, no array that was not asked for, and sizes are checked from
 import contextlib
 import io
 import math
+import sys
 import zipfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -120,6 +121,10 @@ class Archive:
                 filled += len(piece)
             file.read(1)  # at the end of a file its checksum is compared
         flat: NDArray[Any] = np.frombuffer(content, dtype=header.dtype)
+        if header.dtype.kind == "U" and np.any(
+            flat.view(header.dtype.str.replace("U", "u")[:2] + "4") > sys.maxunicode
+        ):
+            raise DataError(f"{self._path}: {key_text(name)}: damaged: its text holds what is no character")
         return flat.reshape(header.shape, order="F" if header.is_fortran else "C")
 
     def _header(self, name: str, begin: bytes, info: zipfile.ZipInfo) -> tuple[Header, int]:
