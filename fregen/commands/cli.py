@@ -146,13 +146,21 @@ def train(
 @cli.command()
 @DESIGN
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint: its weights instead of the initial ones.")
+@click.option(
+    "--memories",
+    type=click.Choice(["inline", "readmemh", "case"]),
+    default="inline",
+    show_default=True,
+    help="Contents of tables: in the Verilog, in files beside it, or as logic.",
+)
 @json_option
-def generate(design: Path, out: Path, as_json: bool) -> int:
+def generate(design: Path, out: Path, weights: Path | None, memories: str, as_json: bool) -> int:
     """Write the Verilog, memory images, bench and manifest of DESIGN."""
     from .generate import generate as run
 
     with Bars() as bars:
-        summary = run(design, out, progress=bars.only("generate"))
+        summary = run(design, out, progress=bars.only("generate"), weights=weights, memories=memories)
     if as_json:
         print_json(summary)
     else:

@@ -9,23 +9,25 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..design.document import Design
-from ..emit.emitted import Emitted, emit
+from ..design.weights import checked_words
+from ..emit.emitted import Emitted, Memories, emit
 from ..emit.render import copy_bench, render, render_bench, render_example
-from ..errors import DesignError, OutputError
+from ..errors import DataError, DesignError, OutputError
 from ..files import writing
 from ..golden import NetworkModel
 from ..plan import Schedule, pack_weights
 from ..runs.prepare import prepare, random_samples
 from ..runs.scenario import Scenario
 from ..spec.network import NetworkSpec
+from ..training.checkpoint import load
 
 __all__ = ["generate", "manifest_text", "weight_image"]
 
@@ -34,10 +36,17 @@ Progress = Callable[[int, int, str], None]
 _STEPS = 3
 
 
-def generate(design: Design | Path, out: Path, samples: int = 16, progress: Progress | None = None) -> dict[str, Any]:
+def generate(
+    design: Design | Path,
+    out: Path,
+    samples: int = 16,
+    progress: Progress | None = None,
+    weights: Path | Sequence[ArrayLike] | None = None,
+    memories: str = "inline",
+) -> dict[str, Any]:
     """Generate an accelerator's folder.
 
-    ``<name>.v`` is the core, ``<name>_example.v`` an instantiation, ``weights.hex`` the initial weights as the lanes'
+    ``<name>.v`` is the core, ``<name>_example.v`` an instantiation, ``weights.hex`` the weights as the lanes'
     memories hold them, ``manifest.json`` tells the rest.  ``run.py`` simulates the core with the bench (``bench.v``,
     ``bench.py``, ``check.py``) on random samples (``stimulus.bin``) and compares every word with ``expected.npz``.
 
@@ -51,6 +60,11 @@ def generate(design: Design | Path, out: Path, samples: int = 16, progress: Prog
         Random samples that the bench learns; a quarter as many more are inferred.
     progress : callable, optional
         Called with (done, total, what).
+    weights : Path or sequence of arrays, optional
+        What ``weights.hex`` holds and the bench loads: a checkpoint of a training in fixed point, or words by matrix
+        index, shape (target, source).  The design's initial weights unless given.
+    memories : {"inline", "readmemh", "case"}
+        Where the contents of tables stand; see :class:`fregen.emit.emitted.Memories`.
 
     Returns
     -------
@@ -62,12 +76,16 @@ def generate(design: Design | Path, out: Path, samples: int = 16, progress: Prog
     ------
     DesignError
         If the design is wrong.
+    DataError
+        If the weights are not this design's.
     OutputError
         If the folder cannot be written, or holds files that are not fregen's.
     """
     begin = time.monotonic()
     if samples < 1:
         raise DesignError(f"samples must be at least 1, not {samples}")
+    if memories not in list(Memories):
+        raise DesignError(f"memories must be one of {', '.join(Memories)}, not {memories!r}")
 
     def tell(done: int, what: str) -> None:
         if progress:
@@ -77,17 +95,19 @@ def generate(design: Design | Path, out: Path, samples: int = 16, progress: Prog
     tell(0, "reading the design")
     chosen = design if isinstance(design, Design) else Design.load(design)
     spec = NetworkSpec(chosen)
+    words = _weights(spec, weights)
     with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fregen-", dir=out.parent) as scratch:
             folder = Path(scratch)
             tell(1, "generating Verilog")
-            emitted = emit(chosen)
+            emitted = emit(chosen, memories=Memories(memories))
             tell(2, "computing what it must do")
-            _fill(folder, emitted, spec, samples)
+            _fill(folder, emitted, spec, words, samples)
             files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
-            text = manifest_text(emitted, files=files, samples=samples)
+            text = manifest_text(emitted, files, samples, "initial" if weights is None else "given")
             (folder / "manifest.json").write_text(text, encoding="utf-8")
+            out.mkdir(exist_ok=True)
             changed = _move(folder, out)
             for stale in before - set(files):
                 (out / stale).unlink(missing_ok=True)
@@ -99,6 +119,23 @@ def generate(design: Design | Path, out: Path, samples: int = 16, progress: Prog
         "changed": changed,
         "seconds": round(time.monotonic() - begin, 3),
     }
+
+
+def _weights(spec: NetworkSpec, weights: Path | Sequence[ArrayLike] | None) -> list[NDArray[Any]]:
+    """Words by matrix index: those of a checkpoint, those given, or the initial ones."""
+    if weights is None:
+        model = NetworkModel(spec)
+        model.initial()
+        return list(model.weights)
+    if isinstance(weights, str | Path):
+        checkpoint = load(weights, spec.design)
+        if checkpoint.how["model"] != "fixed":
+            raise DataError(
+                f"{weights} holds real numbers (model = {checkpoint.how['model']}): the hardware needs the words of a "
+                "training in fixed point (fregen train DESIGN --model fixed)"
+            )
+        weights = checkpoint.weights
+    return [np.asarray(array, dtype=np.int64) for array in checked_words(spec.graph, weights, spec.weight)]
 
 
 def weight_image(spec: NetworkSpec, weights: list[NDArray[Any]]) -> str:
@@ -113,19 +150,22 @@ def weight_image(spec: NetworkSpec, weights: list[NDArray[Any]]) -> str:
     return "".join(lines)
 
 
-def manifest_text(emitted: Emitted, files: dict[str, str] | None = None, samples: int | None = None) -> str:
+def manifest_text(
+    emitted: Emitted, files: dict[str, str] | None = None, samples: int | None = None, weights: str = "initial"
+) -> str:
     """Write the manifest as JSON, with what else lies in the folder if anything does."""
     manifest = dict(emitted.manifest)
     if files is not None:
         width, lanes = emitted.sizes.spec.weight.width, emitted.sizes.lanes
         manifest["images"] = {
             "weights.hex": {
-                "holds": "initial weights; see weights for the addresses",
+                "holds": f"{weights} weights; see weights for the addresses",
                 "format": "$readmemh of reg [width-1:0] image [0:lines-1], a line per address",
                 "width": width * lanes,
                 "lines": emitted.sizes.memory.weight_depth,
                 "lanes": f"lane k in bits {width}*k to {width}*k+{width - 1}, two's complement; padding 0",
-            }
+            },
+            **{name: {"holds": "a table that the Verilog reads by $readmemh"} for name in sorted(emitted.images)},
         }
         manifest["bench"] = {
             "command": "python run.py [--simulator verilator|icarus]",
@@ -161,11 +201,9 @@ def _claim(out: Path) -> set[str]:
     return {name for name in written if isinstance(name, str) and Path(name).name == name}
 
 
-def _fill(folder: Path, emitted: Emitted, spec: NetworkSpec, samples: int) -> None:
+def _fill(folder: Path, emitted: Emitted, spec: NetworkSpec, weights: list[NDArray[Any]], samples: int) -> None:
     """Write all files but the manifest."""
-    model = NetworkModel(spec)
-    model.initial()
-    scenario = Scenario(spec, model.weights)
+    scenario = Scenario(spec, weights)
     words, labels = random_samples(spec, samples + _inferred(samples))
     scenario.learn(words[:samples], labels[:samples], spec.design.learning.rate)
     scenario.infer(words[samples:], labels[samples:])
@@ -177,7 +215,8 @@ def _fill(folder: Path, emitted: Emitted, spec: NetworkSpec, samples: int) -> No
         f"{name}_example.v": render_example(emitted),
         "bench.v": render_bench(emitted),
         "run.py": render("run.py.j2", name=name, run=asked, samples=scenario.samples),
-        "weights.hex": weight_image(spec, list(model.weights)),
+        "weights.hex": weight_image(spec, weights),
+        **emitted.images,
     }
     for file, text in texts.items():
         (folder / file).write_text(text, encoding="utf-8")

@@ -1,7 +1,9 @@
 """From a design to Verilog, and to a manifest of all that one needs to know to use it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from amaranth.back import rtlil
@@ -15,7 +17,18 @@ from ..spec.network import NetworkSpec
 from .manifest import manifest
 from .verilog import with_waivers, without_zeros, write_verilog
 
-__all__ = ["Emitted", "emit", "emit_rtlil"]
+__all__ = ["Emitted", "Memories", "emit", "emit_rtlil"]
+
+
+class Memories(StrEnum):
+    """Where the contents of tables stand: the schedule, and those of activation and softmax."""
+
+    INLINE = "inline"
+    """In the Verilog, a line a word, assigned in ``initial`` blocks."""
+    READMEMH = "readmemh"
+    """In files beside it, read by ``$readmemh``."""
+    CASE = "case"
+    """In the Verilog, as logic: for synthesis tools that ignore what memories begin with."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +45,15 @@ class Emitted:
         Verilog-2005 of every unit, by module.
     manifest : dict
         Formats, memory map, ports, handshakes, latencies; plain data.
+    images : dict of str to str
+        Files that the Verilog reads, by name; only with :attr:`Memories.READMEMH`.
     """
 
     sizes: Sizes
     core: str
     units: dict[str, str]
     manifest: dict[str, Any]
+    images: dict[str, str] = field(default_factory=dict)
 
     @property
     def verilog(self) -> str:
@@ -50,7 +66,7 @@ class Emitted:
         return str(self.manifest["name"])
 
 
-def emit(design: Design, known: dict[str, str] | None = None) -> Emitted:
+def emit(design: Design, known: dict[str, str] | None = None, memories: Memories = Memories.INLINE) -> Emitted:
     """Generate the Verilog of a design; the same design gives the same bytes.
 
     Parameters
@@ -60,18 +76,23 @@ def emit(design: Design, known: dict[str, str] | None = None) -> Emitted:
     known : dict, optional
         Units are named by their content and kept here, for designs that are to share what they have in common; see
         :class:`fregen.hdl.library.UnitLibrary`.  Unless given, the units' names begin with the design's.
+    memories : Memories
+        Where the contents of tables stand.  With ``known``, always in the Verilog.
 
     Raises
     ------
     FormatError
         If formats cannot be aligned.
     """
+    images: dict[str, str] = {}
+    writer = partial(write_verilog, images=images if memories is Memories.READMEMH else None)
     core = Core(NetworkSpec(design))
-    library = UnitLibrary(write_verilog, design.name if known is None else None, known)
+    prefix = design.name if known is None else None
+    library = UnitLibrary(writer, prefix, known, roms_as_logic=memories is Memories.CASE)
     with without_zeros():
-        text = write_verilog(_rtlil(core, design, library))
+        text = writer(_rtlil(core, design, library))
     units = dict(sorted(library.modules.items()))
-    return Emitted(core.sizes, text, units, manifest(design, core.sizes, _file(text, units)))
+    return Emitted(core.sizes, text, units, manifest(design, core.sizes, _file(text, units)), images)
 
 
 def _file(core: str, units: Mapping[str, str]) -> str:

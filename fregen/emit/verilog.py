@@ -147,7 +147,7 @@ def _finished(text: str, folder: Path, images: dict[str, str] | None) -> Iterato
                 file = re.sub(r"\W+", "_", file) + ".hex"
                 words = (folder / Path(contents["file"]).name).read_text(encoding="utf-8").split()
                 images[file] = "".join(f"{int(word, 2):0{-(-width // 4)}x}\n" for word in words)
-                line = f'  initial $readmemh("{file}", {name});\n'
+                line = f'  initial $readmemh("{file}", {name}, 0, {rows - 1});\n'
             elif not line.startswith("  initial begin"):
                 yield _zeros(loops, name, width, rows)
                 loops += 1

@@ -26,6 +26,8 @@ class UnitLibrary:
         have equal units share them.
     known : dict, optional
         Text by name from content, of this design and of earlier ones; grows.  Only without ``prefix``.
+    roms_as_logic : bool
+        Make tables of logic (:func:`fregen.hdl.rom.rom`).
 
     Attributes
     ----------
@@ -34,10 +36,15 @@ class UnitLibrary:
     """
 
     def __init__(
-        self, write: Callable[[str], str], prefix: str | None = None, known: dict[str, str] | None = None
+        self,
+        write: Callable[[str], str],
+        prefix: str | None = None,
+        known: dict[str, str] | None = None,
+        roms_as_logic: bool = False,
     ) -> None:
         self.write = write
         self.prefix = prefix
+        self.roms_as_logic = roms_as_logic
         self.known: dict[str, str] = {} if known is None else known
         self.modules: dict[str, str] = {}
         self._names: dict[int, tuple[wiring.Component, str]] = {}

@@ -117,7 +117,7 @@ def simulate(
 def _wave(sources: list[Path], asked: Prepared, simulator: Simulator, result: Result) -> Path | None:
     """Waveform from the first sample that differs to the one after it."""
     folder = make_folder(asked.folder / "wave")
-    for name in (EXPECTED, STIMULUS):
+    for name in (EXPECTED, STIMULUS, *(image.name for image in asked.folder.glob("*.hex"))):
         shutil.copyfile(asked.folder / name, folder / name)
     begin = max(result.sample or 0, 0)
     built: Build = build(sources, simulator, waves=True)
@@ -181,6 +181,9 @@ def verify(
                 progress(0, 0, "generating Verilog")
             sources = write_sources(emit(design), where)
         copy_bench(where)
+        if isinstance(source, Path) and source.is_dir() and source.resolve() != where:
+            for table in source.glob(f"{design.name}_*.hex"):  # the Verilog reads them where the simulator runs
+                shutil.copyfile(table, where / table.name)
         result, wave = simulate(scenario, sources, where, simulator, progress)
     return Verdict(design.name, simulator, scenario.samples, result, wave, changed)
 

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fregen.commands.generate import generate
+from fregen.commands.generate import generate, weight_image
 from fregen.design.document import Design
-from fregen.errors import DesignError, OutputError
+from fregen.emit.emitted import emit
+from fregen.errors import DataError, DesignError, OutputError
 from fregen.golden import NetworkModel
 from fregen.plan import Schedule, pack_weights
 from fregen.spec.network import NetworkSpec
+from fregen.training.checkpoint import Checkpoint, save
 
 TINY = Path(__file__).parents[2] / "rtl" / "tiny" / "design.toml"
 
@@ -108,6 +110,59 @@ def test_refuses_a_file_and_too_few_samples(tmp_path):
         generate(TINY, tmp_path / "file")
     with pytest.raises(DesignError, match="samples must be at least 1, not 0"):
         generate(TINY, tmp_path / "new", samples=0)
+
+
+def test_weights_of_a_checkpoint_are_in_the_image(tmp_path):
+    design = Design.load(TINY)
+    spec = NetworkSpec(design)
+    model = NetworkModel(spec)
+    model.initial()
+    trained = [array[::-1].copy() for array in model.weights]
+    save(tmp_path / "trained.npz", Checkpoint(design, trained, 3, 1, []))
+    generate(TINY, tmp_path / "out", samples=1, weights=tmp_path / "trained.npz")
+    assert (tmp_path / "out" / "weights.hex").read_text() == weight_image(spec, trained)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["images"]["weights.hex"]["holds"].startswith("given weights")
+
+
+def test_weights_that_are_not_the_designs_are_refused_and_nothing_is_written(tmp_path):
+    design = Design.load(TINY)
+    model = NetworkModel(NetworkSpec(design))
+    model.initial()
+    words = list(model.weights)
+    out = tmp_path / "out"
+    for wrong, match in (
+        (words[:-1], "matri"),
+        ([array.T for array in words], "shape"),
+        ([array * 1.0 for array in words], "integer words"),
+        ([array + (1 << 20) for array in words], "lie outside"),
+        (tmp_path / "absent.npz", "absent.npz"),
+    ):
+        with pytest.raises(DataError, match=match):
+            generate(TINY, out, samples=1, weights=wrong)
+    real = [array / 8192 for array in words]
+    save(tmp_path / "real.npz", Checkpoint(design, real, 1, 0, [], {"model": "float"}))
+    with pytest.raises(DataError, match="holds real numbers"):
+        generate(TINY, out, samples=1, weights=tmp_path / "real.npz")
+    with pytest.raises(DesignError, match="memories must be one of inline, readmemh, case, not 'rom'"):
+        generate(TINY, out, samples=1, memories="rom")
+    assert not out.exists()
+
+
+def test_a_run_that_is_cut_off_leaves_no_folder(tmp_path):
+    def stop(done, total, what):
+        if what.startswith("computing"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(TINY, tmp_path / "out", progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_net_of_4096_by_4096_is_generated_in_a_moment_of_memory():
+    """Amaranth would make an object of each of 17 million bits that are 0."""
+    design = Design.parse({"name": "big", "network": {"layers": [4096, 4096, 10]}, "hardware": {"lanes": 16}})
+    assert len(emit(design).verilog) < 1_000_000
 
 
 @pytest.mark.rtl

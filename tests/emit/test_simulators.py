@@ -1,15 +1,23 @@
 """The generated Verilog gives the golden words whatever standard a simulator is set to, with a reset and without."""
 
-import runpy
+import re
 import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fregen.commands.generate import generate
+from fregen.design.document import Design
+from fregen.design.graph import Graph
+from fregen.emit.render import folder as place
+from fregen.training.checkpoint import Checkpoint, save
 
-ROOT = Path(__file__).parents[2]
-TINY = ROOT / "rtl" / "tiny" / "design.toml"
+sys.path.insert(0, str(place("sim")))
+import check
+
+TINY = Path(__file__).parents[2] / "rtl" / "tiny" / "design.toml"
 STANDARDS = ("2001", "2005", "2009", "2012")
 
 pytestmark = [pytest.mark.rtl, pytest.mark.tool]
@@ -32,7 +40,7 @@ def simulate(icarus, folder, core, bench, standard):
     subprocess.run(
         [str(icarus.program.parent / "vvp"), "-n", str(model), "+limit=60000"], cwd=folder, check=True, timeout=300
     )
-    return runpy.run_path(str(ROOT / "sim" / "check.py"))["check"](folder)
+    return check.check(folder)
 
 
 @pytest.mark.parametrize("standard", STANDARDS)
@@ -47,6 +55,32 @@ def test_icarus_gives_the_golden_words_under_every_standard(icarus, folder, stan
     verdict = simulate(icarus, folder, folder / "tiny.v", bench, standard)
     assert verdict.compared > 200
     assert verdict.mismatches == 0, verdict.first
+
+
+@pytest.mark.parametrize("memories", ["readmemh", "case"])
+def test_trained_weights_and_tables_elsewhere_give_the_golden_words(icarus, tmp_path, memories):
+    """From a checkpoint; tables in files that the Verilog reads, or as logic."""
+    design = Design.load(TINY)
+    rng = np.random.default_rng(1)
+    graph = Graph.build(design.network)
+    weights = [rng.integers(-3000, 3000, graph.shape(matrix)) for matrix in graph.matrices]
+    save(tmp_path / "trained.npz", Checkpoint(design, weights, 1, 1, []))
+    where = tmp_path / "tiny"
+    generate(TINY, where, samples=2, weights=tmp_path / "trained.npz", memories=memories)
+    text = (where / "tiny.v").read_text()
+    read = re.findall(r'\$readmemh\("(\S+)"', text)
+    assert not re.search(r" (schedule|knots|slopes_of_segments|exponentials|reciprocals)\[\d+\] = ", text)
+    tables = {"sequencer_schedule", "neuron_knots", "neuron_slopes_of_segments"}
+    tables |= {"softmax_exponentials", "softmax_reciprocals"}
+    assert set(read) == ({f"tiny_{name}.hex" for name in tables} if memories == "readmemh" else set())
+    assert set(read) <= {path.name for path in where.iterdir()}
+    verdict = simulate(icarus, where, where / "tiny.v", where / "bench.v", "2012")
+    assert verdict.compared > 200
+    assert verdict.mismatches == 0, verdict.first
+    if read:
+        path = where / "tiny_neuron_slopes_of_segments.hex"
+        path.write_text("\n".join(reversed(path.read_text().split())))
+        assert simulate(icarus, where, where / "tiny.v", where / "bench.v", "2012").mismatches > 0
 
 
 def test_a_register_that_begins_by_declaration_is_seen(icarus, folder, tmp_path):

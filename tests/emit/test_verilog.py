@@ -64,7 +64,7 @@ def test_words_in_files_are_read_by_readmemh():
     images = {}
     text = write_verilog(rtlil_of_memories(), images)
     assert images == {"memories_table_words.hex": "03\n00\n3f\n01\n"}
-    assert '$readmemh("memories_table_words.hex", table_words);' in text
+    assert '$readmemh("memories_table_words.hex", table_words, 0, 3);' in text
     assert "table_words[2] = " not in text
     assert "zero_words[row] = 6'd0;" in text
 
