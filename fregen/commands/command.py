@@ -89,7 +89,7 @@ class CommandGroup(click.Group):
             if os.environ.get("FREGEN_TRACEBACK") == "1":
                 raise error
             message = (
-                f"fregen has a defect ({type(error).__name__}: {error}); please tell {ISSUES} with what "
+                f"fregen has a defect ({type(error).__name__}: {error}); please report it to {ISSUES} with what "
                 "FREGEN_TRACEBACK=1 prints when it is set before the same command"
             )
             message, code = " ".join(message.split()), EXIT_DEFECT

@@ -134,7 +134,7 @@ def demo(
     quick : bool
         One epoch of 200 samples instead of ten whole ones, for tests.
     progress : callable, optional
-        Told about every step.
+        Called with step, done, total and a text.
     design : path or Design, optional
         Another design than ``rtl/digits/design.toml``.
 
@@ -148,7 +148,7 @@ def demo(
         return _demo(chip, Path(out), quick, progress or (lambda *_: None))
 
 
-def _demo(chip: Design, out: Path, quick: bool, tell: Progress) -> DemoResult:
+def _demo(chip: Design, out: Path, quick: bool, notify: Progress) -> DemoResult:
     clock, begin = _Clock(), time.perf_counter()
     epochs = min(EPOCHS, chip.learning.epochs)
     run_folder, rtl_folder = (out / "run").resolve(), out / "rtl"
@@ -159,13 +159,13 @@ def _demo(chip: Design, out: Path, quick: bool, tell: Progress) -> DemoResult:
 
     def make() -> Build:
         with clock.step("generate"):
-            tell("generate", 0, 0, "Verilog")
+            notify("generate", 0, 0, "Verilog")
             generate(chip, rtl_folder)
-            tell("generate", 1, 1, "Verilog")
+            notify("generate", 1, 1, "Verilog")
         with clock.step("build"):
-            tell("build", 0, 0, "Verilator model")
+            notify("build", 0, 0, "Verilator model")
             built = build(sources, optimise=optimise)
-            tell("build", 1, 1, "Verilator model")
+            notify("build", 1, 1, "Verilator model")
         return built
 
     def count() -> tuple[Resource, ...]:
@@ -180,13 +180,13 @@ def _demo(chip: Design, out: Path, quick: bool, tell: Progress) -> DemoResult:
             for model in _MODELS:
                 step = f"train {model}"
                 with clock.step(step):
-                    trained[model] = train(chip, dataset, model, progress=partial(tell, step))
+                    trained[model] = train(chip, dataset, model, progress=partial(notify, step))
             with clock.step("golden trace"):
-                asked = _ask(chip, dataset, epochs, tell)
+                asked = _ask(chip, dataset, epochs, notify)
                 prepared = lay_out(asked.scenario, asked.expected, run_folder)
             built = making.result()
             with clock.step("simulate"):
-                result, cpu_seconds = _simulate(built, prepared, asked, tell)
+                result, cpu_seconds = _simulate(built, prepared, asked, notify)
             cells = counting.result()
         except BaseException:
             counting.cancel()
@@ -200,11 +200,11 @@ def _demo(chip: Design, out: Path, quick: bool, tell: Progress) -> DemoResult:
         summary["rtl_cycles_per_cpu_s"] = _ratio(summary["cycles"]["clock"], cpu_seconds)
         summary["resources"] = [{"name": row.name, "cells": row.cells, "bits": row.bits} for row in cells]
         figures = _figures(asked, trained, summary)
-        tell("report", 0, 1, "figures")
+        notify("report", 0, 1, "figures")
         clock.seconds["total"] = time.perf_counter() - begin
         summary["seconds"] = {name: round(value, 3) for name, value in clock.seconds.items()}
         write(out / "report.html", report(chip, summary, figures, cells, result))
-        tell("report", 1, 1, "figures")
+        notify("report", 1, 1, "figures")
     clock.seconds["total"] = time.perf_counter() - begin
     summary["seconds"] = {name: round(value, 3) for name, value in clock.seconds.items()}
     write(out / "summary.json", json.dumps(summary, indent=1) + "\n")
@@ -221,7 +221,7 @@ def _chosen(design: str | Path | Design | None, quick: bool) -> Design:
 # The run ------------------------------------------------------------------------------------------------------------
 
 
-def _ask(chip: Design, dataset: Dataset, epochs: int, tell: Progress) -> _Run:
+def _ask(chip: Design, dataset: Dataset, epochs: int, notify: Progress) -> _Run:
     """Lay out the chip's run; let the golden model do it first."""
     spec = NetworkSpec(chip)
     inputs, tests = as_words(dataset.train_inputs, spec), as_words(dataset.test_inputs, spec)
@@ -236,7 +236,7 @@ def _ask(chip: Design, dataset: Dataset, epochs: int, tell: Progress) -> _Run:
     scenario.infer(tests, dataset.test_labels)
 
     def advance(done: int, total: int, _: str) -> None:
-        tell("golden trace", done, total, "every word of the chip's run")
+        notify("golden trace", done, total, "every word of the chip's run")
 
     _, trace = scenario.trace(advance)
     expected = scenario.expected(trace)
@@ -276,19 +276,19 @@ def _cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _simulate(built: Build, prepared: Prepared, asked: _Run, tell: Progress) -> tuple[Result, float]:
+def _simulate(built: Build, prepared: Prepared, asked: _Run, notify: Progress) -> tuple[Result, float]:
     """Run; return what was found and the CPU seconds of simulator, comparison and start."""
     total = asked.scenario.samples
-    tell("simulate", 0, total, "the chip learns, every word is compared")
+    notify("simulate", 0, total, "the chip learns, every word is compared")
 
     def advance(samples: int) -> None:
         text = "the chip learns" if samples < total else "comparing every word"
-        tell("simulate", min(samples, total - 1), total, text)
+        notify("simulate", min(samples, total - 1), total, text)
 
     before = _cpu_seconds()
     result = run(built, prepared, progress=advance)
     used = _cpu_seconds() - before
-    tell("simulate", total, total, "every word compared")
+    notify("simulate", total, total, "every word compared")
     return result, used
 
 

@@ -175,12 +175,12 @@ def inject(
     where.mkdir(parents=True, exist_ok=True)
     result = InjectResult(design.name)
 
-    def tell(done: int, total: int, what: str) -> None:
+    def notify(done: int, total: int, what: str) -> None:
         if progress:
             progress(done, total, what)
 
     begin = time.monotonic()
-    tell(0, 0, "planting faults")
+    notify(0, 0, "planting faults")
     data, weights = max(round(faults * 0.15), 1), max(round(faults * 0.15), 1)
     hardware = max(faults - data - weights, 0)
     spec = NetworkSpec(design)
@@ -195,7 +195,7 @@ def inject(
     bench = where / "bench.v"
     emitted = emit(design)
     bench.write_text(render_bench(emitted, faults=True), encoding="utf-8")
-    tell(0, 0, "building the instrumented model")
+    notify(0, 0, "building the instrumented model")
     with ThreadPoolExecutor(1) as helper:
         building = helper.submit(build, [mutants.verilog, bench], optimise="-O1")
         aimed = [_made(rounding(spec, seed), where / "rounding_0", starts, result)]
@@ -213,16 +213,16 @@ def inject(
     with workers(processes) as pool:
         proofs = _Proofs(pool, mutants.netlist, core_ports(emitted.sizes), where)
         # What is not caught soon is mostly equivalent; the long runs are for what cannot be proven at once.
-        missed = _simulate(pool, built, first, plants, result, tell)
-        missed = _simulate(pool, built, aimed, missed, result, tell)
-        missed = proofs.run(missed, False, result, tell)
+        missed = _simulate(pool, built, first, plants, result, notify)
+        missed = _simulate(pool, built, aimed, missed, result, notify)
+        missed = proofs.run(missed, False, result, notify)
         if missed:
             again = [_made(rounding(spec, seed + 1), where / "rounding_1", starts, result)]
-            missed = _simulate(pool, built, again, missed, result, tell)
+            missed = _simulate(pool, built, again, missed, result, notify)
         for number, scenario in enumerate(powers(spec, count, seed) if missed else ()):
             stage = _made(scenario, where / f"powers_{number}", starts, result)
-            missed = _simulate(pool, built, [stage], missed, result, tell)
-        missed = proofs.run(missed, True, result, tell)
+            missed = _simulate(pool, built, [stage], missed, result, notify)
+        missed = proofs.run(missed, True, result, notify)
     result.survived += [f"fault {plant.number}: {plant.text}" for plant in missed]
     result.survived.sort()
     result.seconds["prove"] = round(proofs.seconds, 1)
@@ -328,7 +328,7 @@ def _simulate(
     stages: Sequence[_Stage],
     plants: Sequence[_Plant],
     result: InjectResult,
-    tell: Callable[[int, int, str], None],
+    notify: Callable[[int, int, str], None],
 ) -> list[_Plant]:
     """Run all faults, those that were missed in the next scenario too; return what no scenario has caught."""
     todo = list(plants)
@@ -350,7 +350,7 @@ def _simulate(
                 missed.append(plant)
             else:
                 result.survived.append(plant.text)
-            tell(done, len(jobs), f"simulating faults, {stage.folder.name.replace('_', ' ')}")
+            notify(done, len(jobs), f"simulating faults, {stage.folder.name.replace('_', ' ')}")
         todo = sorted(missed, key=lambda plant: plant.number)
     return todo
 
@@ -379,7 +379,7 @@ class _Proofs:
         missed: Sequence[_Plant],
         thorough: bool,
         result: InjectResult,
-        tell: Callable[[int, int, str], None],
+        notify: Callable[[int, int, str], None],
     ) -> list[_Plant]:
         """Count what is proven equivalent; return the others."""
         begin = time.monotonic()
@@ -396,7 +396,7 @@ class _Proofs:
             else:
                 result.equivalent[method] = result.equivalent.get(method, 0) + 1
                 result.proven.append(f"fault {plant.number}: {plant.text} ({method})")
-            tell(done, len(jobs), "proving faults equivalent")
+            notify(done, len(jobs), "proving faults equivalent")
         result.proven.sort()
         self.seconds += time.monotonic() - begin
         return sorted(left, key=lambda plant: plant.number)
