@@ -69,7 +69,10 @@ def check(command):
         arguments = ["1" if re.fullmatch(r"N|S|SEED|COUNT", word) else word for word in arguments]
         name = arguments[0]
         assert name in cli.commands or name.startswith("--"), f"fregen has no command {name}"
-        if len(arguments) > 1:
+        if name in cli.commands and is_mention(arguments):
+            known = {option for parameter in cli.commands[name].params for option in parameter.opts}
+            assert {word for word in arguments if word.startswith("--")} <= known
+        elif len(arguments) > 1:
             found = cli.commands[name].make_context(name, arguments[1:])
             if name == "reproduce" and found.params["target"].islower():
                 assert reproduce.target(found.params["target"])
@@ -78,11 +81,17 @@ def check(command):
                     assert (ROOT / word).exists(), f"{word} is not there"
 
 
+def is_mention(arguments):
+    """Whether only a command and its last option are named, as prose does: ``fregen verify --inject``."""
+    return arguments[-1].startswith("--") or (len(arguments) > 1 and arguments[1].startswith("--"))
+
+
 @pytest.mark.parametrize(
     ("command", "error"),
     [
         ("fregen verify rtl/digits/design.toml --sample 64", click.UsageError),
         ("fregen bench", AssertionError),
+        ("fregen generate --memory", AssertionError),
         ("make everything", AssertionError),
         ("fregen show rtl/none/design.toml", AssertionError),
         ("python examples/none.py", AssertionError),
