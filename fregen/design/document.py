@@ -11,11 +11,20 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from ..errors import DesignError, FormatError, key_text, quoted
 from ..fixed import Q, Rounding
 from .layers import KINDS, Convolution, Entry, Image, Section, map_shapes, sizes
+from .reserved import reason
 from .toml_file import read_toml
 
 __all__ = [
@@ -280,7 +289,8 @@ class Design(Section):
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")
-    """Name of the generated module and files: letters, digits and underscores."""
+    """Name of the generated module and files: letters, digits and underscores; no reserved word of an HDL, and nothing
+    that fregen calls its own modules (:mod:`fregen.design.reserved`)."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Draws the initial weights, the order of the samples and the dither."""
     network: Network
@@ -288,6 +298,13 @@ class Design(Section):
     learning: Learning = Learning()
     hardware: Hardware = Hardware()
     data: Data = Data()
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if (found := reason(name)) is not None:
+            raise ValueError(f"{found}: choose another name")
+        return name
 
     @classmethod
     def load(cls, path: str | Path) -> "Design":

@@ -119,11 +119,13 @@ def test_report_is_one_whole_page(shown):
 
 
 def test_a_wrong_chip_ends_with_2(shown, summary, monkeypatch, tmp_path):
-    def wrong(built, where, limit, **_):
-        for name in ("predictions.bin", "counters.bin", "lines.bin", "results.xml"):
-            shutil.copy(shown[0] / "run" / name, where / name)
+    def wrong(built, asked, **_):
+        for name in ("predictions.bin", "results.xml"):
+            shutil.copy(shown[0] / "run" / name, asked.folder / name)
         first = ("sample 3, free phase, step 1, layer 1, neuron 0: expected +0.5, got +0.25",)
-        return Result(summary["words_compared"], 1, first, 3, summary["counters"], 1.0, where)
+        return Result(
+            summary["words_compared"], 1, 0, 0, first, 3, summary["counters"], 1.0, 0.5, asked.folder, asked.number
+        )
 
     monkeypatch.setattr(module, "run", wrong)
     monkeypatch.setattr(module, "simulate", lambda *_: (None, Path("wave.vcd")))

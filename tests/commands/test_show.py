@@ -275,7 +275,7 @@ def test_errors_are_one_line_and_draw_nothing(tmp_path, text, code, message):
 
 def large(tmp_path, layers):
     path = tmp_path / "large.toml"
-    path.write_text(f'name = "large"\n[network]\nlayers = {layers}\n')
+    path.write_text(f'name = "wide"\n[network]\nlayers = {layers}\n')
     return path
 
 

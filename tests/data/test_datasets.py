@@ -25,7 +25,7 @@ NAMES = {
 
 
 def design(layers=(6, 3, 3, 4), **data):
-    return Design.parse({"name": "small", "network": {"layers": list(layers)}, "data": data})
+    return Design.parse({"name": "little", "network": {"layers": list(layers)}, "data": data})
 
 
 def idx(array):

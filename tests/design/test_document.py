@@ -12,7 +12,7 @@ from fregen.spec.network import NetworkSpec
 pytestmark = pytest.mark.unit
 
 FILES = sorted((Path(__file__).parents[2] / "rtl").glob("*/design.toml"))
-SMALL = {"name": "small", "network": {"layers": [4, 3, 2]}}
+SMALL = {"name": "little", "network": {"layers": [4, 3, 2]}}
 
 
 def table(key=None, value=None):

@@ -25,7 +25,7 @@ NETS = {
 
 def design(network, nudged, batch):
     learning = {"free_steps": 3, "nudged_steps": 1, "nudged": nudged, "batch": batch, "rate": 1.0}
-    return Design.parse({"name": "small", "network": network, "learning": learning})
+    return Design.parse({"name": "little", "network": network, "learning": learning})
 
 
 @pytest.mark.parametrize("nudged", ["offset", "states"])

@@ -130,7 +130,7 @@ def test_digest_depends_on_model_epochs_measurement_and_code(monkeypatch):
 
 SMALL = Design.parse(
     {
-        "name": "small",
+        "name": "little",
         "network": {"layers": [64, 5, 4, 10]},
         "data": {"train": 128, "test": 50},
         "learning": {"free_steps": 3, "nudged_steps": 2, "batch": 8, "rate": 1.0},

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 
 DESIGN = Design.parse(
     {
-        "name": "small",
+        "name": "little",
         "network": {"layers": [64, 6, 5, 10], "alpha": 0.5, "beta": 0.5},
         "learning": {"order": "synchronous"},
         "data": {"train": 8, "test": 12},

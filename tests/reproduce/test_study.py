@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 
 DESIGN = Design.parse(
     {
-        "name": "small",
+        "name": "little",
         "network": {"layers": [64, 5, 4, 10]},
         "data": {"train": 64, "test": 40},
         "learning": {"free_steps": 2, "nudged_steps": 1, "batch": 8},

@@ -12,7 +12,7 @@ from fregen.training.checkpoint import Checkpoint, _content_hash, load, save
 
 pytestmark = pytest.mark.unit
 
-DESIGN = Design.parse({"name": "small", "network": {"layers": [4, 3, 2]}})
+DESIGN = Design.parse({"name": "little", "network": {"layers": [4, 3, 2]}})
 HISTORY = [{"epoch": 0, "test_accuracy": 0.5}, {"epoch": 1, "test_accuracy": 0.75}]
 
 

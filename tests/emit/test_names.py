@@ -1,0 +1,53 @@
+"""Names in the generated Verilog: no module of one design is called like another design, no instance like a wire."""
+
+import re
+import subprocess
+
+import pytest
+
+from fregen import tools
+from fregen.design.document import Design
+from fregen.design.reserved import UNITS
+from fregen.emit.emitted import emit
+from fregen.emit.render import render_bench, render_gang
+
+pytestmark = pytest.mark.rtl
+
+LEARNING = {"free_steps": 2, "nudged_steps": 1, "batch": 1}
+
+
+def design(name):
+    numerics = {"rounding": "stochastic"}
+    return Design.parse(
+        {
+            "name": name,
+            "network": {"layers": (3, 2, 2)},
+            "numerics": numerics,
+            "learning": LEARNING,
+            "hardware": {"lanes": 1},
+        }
+    )
+
+
+def test_every_unit_has_its_name_kept_free():
+    found = re.findall(r"^module names_(\w+)", emit(design("names")).verilog, re.MULTILINE)
+    assert set(found) == UNITS
+
+
+@pytest.mark.tool
+def test_designs_that_are_called_like_a_wire_of_the_bench_compile(tmp_path):
+    names, files = ("finished", "clk", "rate", "dut"), []
+    for name in names:
+        emitted = emit(design(name))
+        files += [tmp_path / f"{name}.v", tmp_path / f"bench_{name}.v"]
+        files[-2].write_text(emitted.verilog)
+        files[-1].write_text(render_bench(emitted, module=f"bench_{name}", prefix=f"{name}/"))
+    (tmp_path / "bench.v").write_text(render_gang(names))
+    command = [str(tools.find_verilator().program), "--lint-only", "--timing", "-Wno-fatal", "--top-module", "bench"]
+    done = subprocess.run(
+        [*command, *map(str, files), str(tmp_path / "bench.v")],
+        capture_output=True,
+        text=True,
+        env=tools.environment("verilator"),
+    )
+    assert done.returncode == 0, done.stderr
