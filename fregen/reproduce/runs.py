@@ -23,7 +23,7 @@ from ..processes import workers
 from ..training.checkpoint import load as load_checkpoint
 from ..training.loop import Model, Precision, train
 from .settling import Settling, settle
-from .sources import code_hash
+from .sources import code_identity
 
 __all__ = ["Experiment", "Outcome", "Progress", "execute"]
 
@@ -70,7 +70,7 @@ class Experiment:
             del table[key]
         measured = None if self.settling is None else asdict(self.settling)
         how = [self.model, self.epochs, self.precision, self.tolerance, measured]
-        text = json.dumps([table, how, code_hash(self.model, measured is not None)], sort_keys=True)
+        text = json.dumps([table, how, code_identity(self.model, measured is not None)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

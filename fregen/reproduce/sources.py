@@ -1,18 +1,34 @@
 """The code that decides what a training gives, as a hash: a record made by other code is no record of it.
 
 Hashed is the syntax tree of each module without docstrings, comments, line numbers and layout: what changes none of the
-numbers by definition changes no hash.  Any other change does, a renamed variable included.
+numbers by definition changes no hash, nor does it where a module lies or what it is called.  Any other change does, a
+renamed variable included.
+
+Code that was changed and gives the same numbers is entered in ``equal_code.json``, with the code whose hash the stored
+records bear first; ``tests/reproduce/equal_code.py`` compares the numbers and enters it.
 """
 
 import ast
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..training.loop import Model
 
-__all__ = ["code_hash", "module_hash", "modules"]
+__all__ = ["EQUAL", "KINDS", "code_hash", "code_identity", "module_hash", "modules"]
+
+EQUAL = Path(__file__).with_name("equal_code.json")
+"""Hashes of code that gives the same numbers, by kind of training; the first is the one in the digests of records."""
+
+KINDS: dict[str, tuple[Model, bool]] = {
+    "words": ("fixed", False),
+    "words, settling measured": ("fixed", True),
+    "real numbers": ("float", False),
+    "real numbers, settling measured": ("float", True),
+}
+"""Kinds of trainings: a model that stands for all of its kind, and whether settling is measured."""
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -47,8 +63,16 @@ def code_hash(model: Model, measured: bool = False) -> str:
     The files are read at the first call of a process; what is edited later neither runs in it nor counts.
     """
     hashes = _hashes()
-    text = "".join(f"{name} {hashes[name]}\n" for name in modules(model, measured))
+    text = "\n".join(sorted(line for name in modules(model, measured) for line in hashes[name]))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def code_identity(model: Model, measured: bool = False) -> str:
+    """Return the :func:`code_hash` of the first code that gave the numbers of today's; today's own if none is known."""
+    digest = code_hash(model, measured)
+    kind = next(kind for kind, one in KINDS.items() if one == ("fixed" if model == "fixed" else "float", measured))
+    equal: list[str] = json.loads(EQUAL.read_text(encoding="utf-8"))[kind]
+    return equal[0] if digest in equal else digest
 
 
 def module_hash(source: str) -> str:
@@ -57,13 +81,13 @@ def module_hash(source: str) -> str:
 
 
 @cache
-def _hashes() -> dict[str, str]:
+def _hashes() -> dict[str, list[str]]:
+    """Hashes of the modules that each name of :func:`modules` stands for."""
     hashes = {}
     for name in {*_ALL, *_FIXED, *_MEASURED}:
         path = _PACKAGE / name
-        files = sorted(path.glob("**/*.py")) if path.is_dir() else [path]
-        parts = [f"{file.relative_to(path)} {module_hash(file.read_text(encoding='utf-8'))}" for file in files]
-        hashes[name] = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        files = path.glob("**/*.py") if path.is_dir() else [path]
+        hashes[name] = [module_hash(file.read_text(encoding="utf-8")) for file in files]
     return hashes
 
 
@@ -71,10 +95,12 @@ def _plain(node: Any) -> Any:
     """Turn a syntax tree into nested lists.
 
     Fields that are empty are left out, and so are texts that stand alone (docstrings).  ``ast.dump`` would write the
-    same tree in other words under another version of Python.
+    same tree in other words under another version of Python.  From where in the package something is imported is left
+    out, too.
     """
     if isinstance(node, ast.AST):
-        fields = [(name, _plain(value)) for name, value in ast.iter_fields(node)]
+        place = ("module", "level") if isinstance(node, ast.ImportFrom) and node.level else ()
+        fields = [(name, _plain(value)) for name, value in ast.iter_fields(node) if name not in place]
         return [type(node).__name__, *((name, value) for name, value in fields if value not in (None, []))]
     if isinstance(node, list):
         return [_plain(item) for item in node if not _is_text(item)]

@@ -121,7 +121,7 @@ def test_digest_depends_on_model_epochs_measurement_and_code(monkeypatch):
     assert replace(BASE, label="another").digest == BASE.digest
 
     asked = []
-    monkeypatch.setattr(runs, "code_hash", lambda model, measured: asked.append((model, measured)) or "other code")
+    monkeypatch.setattr(runs, "code_identity", lambda model, measured: asked.append((model, measured)) or "other code")
     assert not {experiment.digest for experiment in others} & set(digests)
     assert asked == [(experiment.model, experiment.settling is not None) for experiment in others]
 
@@ -308,7 +308,7 @@ def test_a_damaged_checkpoint_is_named(where):
 
 def test_other_code_trains_again(where, monkeypatch):
     asked = []
-    monkeypatch.setattr(runs, "code_hash", lambda *_: "other code")
+    monkeypatch.setattr(runs, "code_identity", lambda *_: "other code")
 
     def stop(*_, **__):
         asked.append(1)

@@ -84,6 +84,13 @@ def test_a_field_that_only_a_newer_python_has_changes_nothing(empty):
     assert after == before
 
 
+def test_where_a_module_lies_changes_nothing():
+    moved = SOURCE.replace("import numpy as np", "import numpy as np\nfrom ..fixed import Q")
+    assert module_hash(moved.replace("..fixed", ".words.fixed")) == module_hash(moved)
+    assert module_hash(moved.replace("import Q", "import R")) != module_hash(moved)
+    assert module_hash(moved.replace("..fixed", "fixed")) != module_hash(moved), "a package of others"
+
+
 # The package --------------------------------------------------------------------------------------------------------
 
 HASH = "import sys; sys.path.insert(0, sys.argv[1]); from fregen.reproduce import sources as s; import fregen; "
@@ -103,6 +110,11 @@ def here():
 def test_an_installed_package_has_the_same_hash_as_the_checkout(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "fregen", ignore=shutil.ignore_patterns("__pycache__"))
     assert hashes(tmp_path) == here()
+
+
+def test_a_module_of_another_name_is_the_same_code(copied):
+    (sources._PACKAGE / "golden" / "update.py").rename(sources._PACKAGE / "golden" / "learning.py")
+    assert copied("golden/learning.py", lambda text: text) == [False] * 4
 
 
 def test_models_have_hashes_of_their_own():
