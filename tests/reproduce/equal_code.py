@@ -19,7 +19,7 @@ from fregen.reproduce import Settling, settle
 
 STORED = Path(__file__).with_name("numbers.json")
 
-SMALL = {"name": "small", "seed": 3, "network": {"layers": [64, 7, 6, 10]}, "data": {"train": 96, "test": 60}}
+SMALL = {"name": "net", "seed": 3, "network": {"layers": [64, 7, 6, 10]}, "data": {"train": 96, "test": 60}}
 LEARNING = {"free_steps": 4, "nudged_steps": 3, "batch": 8, "rate": 0.25}
 OFFSET = {**LEARNING, "nudged": "offset", "order": "sweep"}
 STATES = {**LEARNING, "nudged": "states", "order": "synchronous", "stop": False}
