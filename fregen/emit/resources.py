@@ -1,12 +1,7 @@
-"""What a design costs, counted by yosys before place and route: multipliers, adders, flip-flops, memory bits.
-
-yosys runs in a process of its own: it keeps global state, and it ends its process when it refuses its input.
-"""
+"""What a design costs, counted by yosys before place and route: multipliers, adders, flip-flops, memory bits."""
 
 import json
 import re
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +9,7 @@ from pathlib import Path
 from ..design.document import Design
 from ..errors import ToolError
 from .emitted import emit_rtlil
+from .yosys import run_yosys
 
 __all__ = ["Resource", "count_cells", "resources"]
 
@@ -77,14 +73,7 @@ def resources(design: Design) -> tuple[Resource, ...]:
         rtlil, answer = Path(scratch) / "design.il", Path(scratch) / "stat.json"
         rtlil.write_text(emit_rtlil(design), encoding="utf-8")
         lines = [line.format(rtlil=rtlil, answer=answer) for line in _SCRIPT]
-        program = (
-            "import json, sys\nfrom pyosys import libyosys as yosys\nchip = yosys.Design()\n"
-            "for line in json.loads(sys.argv[1]): yosys.run_pass(line, chip)\n"
-        )
-        command = [sys.executable, "-c", program, json.dumps(lines)]
-        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=scratch)
-        if done.returncode or not answer.exists():
-            raise ToolError(f"yosys could not count the cells of {design.name}: {(done.stderr or done.stdout)[-800:]}")
+        run_yosys(lines)
         return count_cells(json.loads(answer.read_text(encoding="utf-8"))["design"])
 
 

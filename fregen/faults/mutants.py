@@ -4,21 +4,17 @@ yosys flattens and optimises the design first, so that what is unused or constan
 planted there; resets and enables become part of the registers.  Its ``mutate`` then picks a bit of an operator's port
 for every fault and a mode: inverted, stuck at 0 or 1, or inverted whenever another bit of the port is 0 or 1.  An input
 ``fault`` of the top selects one; 0 selects none.
-
-yosys ends the process on an error, so it runs in a process of its own.
 """
 
 import json
 import re
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from ..emit.yosys import run_yosys
 from ..errors import ToolError
-from ..tools import find_yosys
 
 __all__ = ["OPERATORS", "Fault", "Mutants", "plant"]
 
@@ -28,14 +24,6 @@ OPERATORS = (
     *("reduce_and", "reduce_or", "reduce_xor", "reduce_xnor", "reduce_bool", "mux"),
 )
 """Cells of yosys in which faults are planted."""
-
-_RUN = """
-import json, sys
-from pyosys import libyosys as ys
-design = ys.Design()
-for command in json.load(sys.stdin):
-    ys.run_pass(command, design)
-"""
 
 
 @dataclass(frozen=True)
@@ -140,15 +128,6 @@ def plant(rtlil: str, name: str, count: int, seed: int, where: Path) -> Mutants:
         json.dumps([asdict(fault) for fault in faults], indent=1) + "\n", encoding="utf-8"
     )
     return Mutants(faults, verilog, netlist)
-
-
-def run_yosys(commands: Sequence[str]) -> None:
-    find_yosys()
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN], input=json.dumps(list(commands)), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise ToolError(f"yosys failed: {(done.stdout + done.stderr).strip()[-800:]}")
 
 
 def _faults(script: str, kinds: dict[str, str]) -> Iterator[Fault]:

@@ -17,9 +17,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..emit.yosys import run_yosys
 from ..errors import ToolError
 from .aig import Graph, Netlist, Outcome, check, decide
-from .mutants import run_yosys
 
 __all__ = ["Circuit"]
 

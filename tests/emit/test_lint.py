@@ -1,7 +1,6 @@
 """The generated Verilog under Verilator's lint, Icarus's warnings and yosys's checks.  Waivers: docs/verilog.md."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,8 @@ from fregen import tools
 from fregen.design.document import Design
 from fregen.emit.emitted import emit
 from fregen.emit.render import render_bench, render_example
+from fregen.emit.yosys import run_yosys
+from fregen.errors import ToolError
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,13 +107,6 @@ def test_icarus_warns_of_nothing(icarus, sources, others, standard):
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-YOSYS = """
-import sys
-from pyosys import libyosys as ys
-design = ys.Design()
-for command in sys.argv[1:]:
-    ys.run_pass(command, design)
-"""
 CHECKS = (
     "proc",
     "check -assert",
@@ -125,14 +119,8 @@ CHECKS = (
 )
 
 
-def yosys(*commands):
-    done = subprocess.run([sys.executable, "-c", YOSYS, *commands], capture_output=True, text=True)
-    return done.returncode, done.stdout[-1500:] + done.stderr[-1500:]
-
-
 def test_yosys_finds_no_latch_no_loop_and_nothing_undriven(sources):
-    code, said = yosys(f"read_verilog {sources['core']}", f"hierarchy -check -top {sources['top']}", *CHECKS)
-    assert code == 0, said
+    run_yosys([f"read_verilog {sources['core']}", f"hierarchy -check -top {sources['top']}", *CHECKS])
 
 
 @pytest.mark.parametrize(
@@ -141,4 +129,5 @@ def test_yosys_finds_no_latch_no_loop_and_nothing_undriven(sources):
 def test_yosys_checks_can_fail(tmp_path, body):
     path = tmp_path / "bad.v"
     path.write_text(f"module bad(input a, input b, output y); {body} endmodule")
-    assert yosys(f"read_verilog {path}", "hierarchy -check -top bad", *CHECKS)[0] != 0
+    with pytest.raises(ToolError, match="yosys failed"):
+        run_yosys([f"read_verilog {path}", "hierarchy -check -top bad", *CHECKS])

@@ -1,0 +1,40 @@
+"""Passes of yosys, in a process of their own: it keeps global state, and ends its process when it refuses its input."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from ..errors import ToolError
+from ..tools import find_yosys
+
+__all__ = ["run_yosys"]
+
+_PROGRAM = """
+import json, sys
+from pyosys import libyosys as yosys
+design = yosys.Design()
+for command in json.load(sys.stdin):
+    yosys.run_pass(command, design)
+"""
+
+
+def run_yosys(commands: Sequence[str]) -> None:
+    """Run passes over a design that is empty at first; they read and write files by absolute paths.
+
+    Parameters
+    ----------
+    commands : sequence of str
+        Passes with their arguments.
+
+    Raises
+    ------
+    ToolError
+        If yosys is missing or refuses; the end of its log is quoted.
+    """
+    find_yosys()
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM], input=json.dumps(list(commands)), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ToolError(f"yosys failed: {(done.stdout + done.stderr).strip()[-800:]}")
