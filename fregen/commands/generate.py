@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..design.document import Design
 from ..design.weights import checked_words
 from ..emit.emitted import Emitted, Memories, emit
+from ..emit.manifest import read_manifest
 from ..emit.render import copy_bench, render, render_bench, render_example
 from ..errors import DataError, DesignError, OutputError
 from ..files import writing
@@ -191,14 +192,13 @@ def _claim(out: Path) -> set[str]:
     if not any(out.iterdir()):
         return set()
     try:
-        manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-        written = set(manifest["files"]) if manifest["fregen"] else set()
-    except (OSError, ValueError, KeyError, TypeError):
+        written = read_manifest(out)["files"]
+    except DesignError:
         raise OutputError(
             f"{out} holds files that fregen generate did not write (no manifest.json of fregen's): "
             "name another folder, or empty this one"
         ) from None
-    return {name for name in written if isinstance(name, str) and Path(name).name == name}
+    return {name for name in written if Path(name).name == name}
 
 
 def _fill(folder: Path, emitted: Emitted, spec: NetworkSpec, weights: list[NDArray[Any]], samples: int) -> None:

@@ -1,12 +1,16 @@
 """The manifest: formats, memory map, ports, handshakes and log records of a core, as plain data."""
 
 import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import __version__
 from ..design.document import Design
+from ..errors import DesignError
+from ..files import read_at_most
 from ..hdl.beat import Sizes
 from ..hdl.ports import Port, core_ports
 from ..hdl.samples import sample_layout
@@ -15,7 +19,10 @@ from ..plan.counters import COUNTER_WIDTH, COUNTERS
 from ..plan.cycles import PHASES
 from ..plan.records import layout_table, records
 
-__all__ = ["manifest"]
+__all__ = ["manifest", "read_manifest"]
+
+_LONGEST = 1 << 24
+"""Bytes of a manifest; that of the largest design has some thousands."""
 
 
 def manifest(design: Design, sizes: Sizes, text: str) -> dict[str, Any]:
@@ -97,6 +104,24 @@ def manifest(design: Design, sizes: Sizes, text: str) -> dict[str, Any]:
         },
         "instructions": len(schedule.lines),
     }
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a folder that ``fregen generate`` wrote.
+
+    Raises
+    ------
+    DesignError
+        If there is none, or it is no manifest of fregen's.
+    """
+    path = folder / "manifest.json"
+    try:
+        found = json.loads(read_at_most(path, _LONGEST, DesignError, "a manifest"))
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if not (isinstance(found, dict) and found.get("fregen") and isinstance(found.get("files"), dict)):
+        raise DesignError(f"{folder} is no folder that fregen generate wrote: {path} is missing or unreadable")
+    return found
 
 
 def _full_update(model: CycleModel, design: Design, inputs: int) -> int:

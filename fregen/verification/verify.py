@@ -1,7 +1,6 @@
 """Verify a design: learn and infer on the hardware, compare every word with the golden model, say where they differ."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any
 from ..claims import claimed_folder
 from ..design.document import Design
 from ..emit.emitted import Emitted, emit
+from ..emit.manifest import read_manifest
 from ..emit.render import copy_bench, render_bench
 from ..errors import DesignError
 from ..files import make_folder, write
@@ -211,21 +211,14 @@ def _scenario(design: Design, samples: int, random: bool) -> Scenario:
 
 def _generated(folder: Path) -> tuple[Design, list[Path], tuple[str, ...]]:
     """Design and sources of a generated folder, and which of these are no longer as they were written."""
-    path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        design = Design.parse(manifest["design"], where=str(path))
-        sources = [folder / f"{manifest['name']}.v", folder / "bench.v"]
-        written = {source.name: manifest["files"][source.name] for source in sources}
-        layout = manifest.get("records")
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DesignError(
-            f"{folder} is no folder that fregen generate wrote: {path} is missing or unreadable"
-        ) from None
+    manifest = read_manifest(folder)
+    design = Design.parse(manifest.get("design") or {}, where=str(folder / "manifest.json"))
+    sources = [folder / f"{design.name}.v", folder / "bench.v"]
+    written = {source.name: manifest["files"].get(source.name) for source in sources}
     for source in sources:
         if not source.exists():
             raise DesignError(f"{folder} lacks {source.name}; generate it anew")
-    if layout != layout_table(records(core_ports(Sizes(Schedule.of(NetworkSpec(design)))))):
+    if manifest.get("records") != layout_table(records(core_ports(Sizes(Schedule.of(NetworkSpec(design)))))):
         raise DesignError(
             f"{folder} was written by another version of fregen, whose bench logs otherwise; generate it anew"
         )

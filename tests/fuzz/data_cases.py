@@ -5,10 +5,12 @@ What lies under a checksum (zip, gzip) is spoilt below it as well, so that damag
 
 import gzip
 import io
+import json
 import pickle
 import random
 import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 
@@ -49,7 +51,7 @@ def sound(kind, folder):
         layers = [3072, 3, 10]
     if kind == "npz":
         data["path"] = str(folder / "set.npz")
-    if kind.startswith("checkpoint"):
+    if kind.startswith(("checkpoint", "manifest")):
         data = {}
     return Design.parse({"name": "a", "network": {"layers": layers}, "data": data})
 
@@ -191,7 +193,15 @@ def _checkpoint(folder, model="fixed"):
     return {}
 
 
+def _manifest(_):
+    """Write a generated folder, as far as it is read before a simulation."""
+    manifest = json.loads((Path(__file__).parents[2] / "rtl" / "tiny" / "manifest.json").read_text(encoding="utf-8"))
+    manifest["files"] = {"tiny.v": "0" * 64, "bench.v": "0" * 64}
+    return {"manifest.json": json.dumps(manifest).encode()}
+
+
 FILES = {
+    "manifest": _manifest,
     "idx": _idx_files,
     "idx packed": lambda folder: _idx_files(folder, packed=True),
     "npz": _npz,

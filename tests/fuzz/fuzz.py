@@ -27,6 +27,7 @@ from fregen.errors import DataError, DesignError, FormatError, FregenError
 from fregen.plan import Schedule
 from fregen.spec.network import NetworkSpec
 from fregen.training import checkpoint
+from fregen.verification.verify import _generated
 
 SECONDS, MEBIBYTES, CHARACTERS = 2.0, 1024, 4000
 """What a case may take and say."""
@@ -46,7 +47,7 @@ class Found:
         """Say it on one line."""
         outcomes = ", ".join(f"{count:,} {name}" for name, count in self.outcomes.most_common())
         return (
-            f"{self.cases:,} {what}: {outcomes}; longest {self.seconds:.2f} s, most memory {self.mebibytes:.0f} MiB; "
+            f"{self.cases:,} {what}: {outcomes}; longest {self.seconds:.2f} s, at most {self.mebibytes:.0f} MiB more; "
             f"{len(self.faults)} faults"
         )
 
@@ -120,7 +121,11 @@ def data(count: int, seed: int, keep: Path | None, scratch: Path) -> Found:
         shutil.rmtree(folder, ignore_errors=True)
         design = data_cases.sound(kind, folder)
         name = data_cases.spoil(draw, folder)
-        if kind.startswith("checkpoint"):
+        if kind == "manifest":
+            for source in ("tiny.v", "bench.v"):
+                (folder / source).touch()
+            good = judge(found, f"{kind} {index}", partial(_generated, folder), FregenError)
+        elif kind.startswith("checkpoint"):
             good = judge(found, f"{kind} {index}", partial(checkpoint.load, folder / "c.npz", design), DataError)
         else:
             good = judge(found, f"{kind} {index}, {name},", partial(datasets.load, design), DataError)
@@ -152,6 +157,7 @@ def main(n_designs: int, n_data: int, seed: int | None, out: Path | None) -> Non
             found = run(count, seed, out, Path(scratch))
             click.echo(found.text(what))
             faults += found.faults
+    click.echo(f"most memory of the process, libraries included: {_peak() / 1024:.0f} MiB")
     for fault in faults[:50]:
         click.echo(fault, err=True)
     sys.exit(bool(faults))
