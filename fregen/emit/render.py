@@ -15,7 +15,8 @@ from .. import __version__
 from ..errors import ToolError
 from ..hdl.ports import core_ports
 from ..hdl.samples import sample_layout
-from ..plan.records import records
+from ..plan.cycles import PHASES
+from ..plan.records import HEAD_WORDS, WORD, records
 from .emitted import Emitted
 
 __all__ = ["BENCH", "copy_bench", "folder", "render", "render_bench", "render_example", "render_gang"]
@@ -76,6 +77,9 @@ def _bench_values(emitted: Emitted) -> dict[str, Any]:
         "header_msb": msb["sample_payload"] - payload["word"].width,
         "last_word": inputs - 1,
         "one_word": inputs == 1,
+        "head_bytes": HEAD_WORDS * WORD // 8,
+        "free_phase": PHASES.index("free"),
+        "update_phase": PHASES.index("update"),
     }
 
 

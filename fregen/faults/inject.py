@@ -26,7 +26,7 @@ from ..errors import DesignError, ToolError
 from ..hdl.ports import Port, core_ports
 from ..plan import Schedule, pack_weights
 from ..plan.counters import COUNTERS
-from ..plan.records import RUN_WORDS
+from ..plan.records import HEAD_WORDS
 from ..processes import workers
 from ..runs.prepare import EXPECTED, STIMULUS, Prepared, prepare
 from ..runs.scenario import Scenario
@@ -298,7 +298,7 @@ def _run(built: Build, stage: _Stage, plant: _Plant | None) -> tuple[Outcome, st
         np.savez(folder / EXPECTED, allow_pickle=False, **arrays)
     elif plant is not None and plant.kind == "weight":
         words = np.fromfile(folder / STIMULUS, dtype=">u4")
-        words[RUN_WORDS + plant.word] ^= np.uint32(1 << plant.bit)
+        words[HEAD_WORDS + plant.word] ^= np.uint32(1 << plant.bit)
         words.tofile(folder / STIMULUS)
     elif plant is not None:
         plusargs.append(f"+fault={plant.number}")

@@ -14,13 +14,17 @@ from typing import Any, Protocol
 
 from .counters import COUNTER_WIDTH, COUNTERS
 
-__all__ = ["LOGS", "RUN_WORDS", "WORD", "Bus", "Field", "Part", "Record", "layout_table", "records"]
+__all__ = ["HEAD_WORDS", "LOGS", "RUN_WORDS", "WORD", "Bus", "Field", "Part", "Record", "layout_table", "records"]
 
 WORD = 32
 """Bits of a word of a log."""
 
 RUN_WORDS = 2
 """Words of the number that says which run a log belongs to."""
+
+HEAD_WORDS = RUN_WORDS + 2
+"""Words before the weights in a stimulus: the run's number, the cycle of a reset in mid-run, and whether inputs move
+while they do not count."""
 
 _FIELDS: Mapping[str, Mapping[str, str]] = {
     "words": {

@@ -75,12 +75,19 @@ class Scenario:
         In order; batches to infer come in chunks of their own.
     patience : float
         Chance that a sample is held back until the core is idle, 0 to 1; otherwise it is offered at once.
+    restart : int
+        Cycle in which the core is reset, whatever it does, and the run begins anew; 0: never.
+    unruly : bool
+        Whether inputs move while they do not count: ``rate`` but in an update, ``dump`` while a sample is in its free
+        phase, ``close`` of samples that do not learn.
     """
 
     spec: NetworkSpec
     weights: Sequence[NDArray[Any]]
     batches: list[Batch] = field(default_factory=list)
     patience: float = 0.0
+    restart: int = 0
+    unruly: bool = False
 
     def learn(
         self,
@@ -235,7 +242,11 @@ class Scenario:
                 parts.append(np.array([_RATE, log2_scale(send.rate)]))
             if send.weights is not None:
                 parts += [np.array([_LOAD]), pack_weights(schedule.memory, send.weights).reshape(-1)]
-            fields = {"label": int(given[send.sample]), "learn": int(send.learns), "close": int(send.closes)}
+            fields = {
+                "label": int(given[send.sample]),
+                "learn": int(send.learns),
+                "close": int(send.closes or (self.unruly and not send.learns)),
+            }
             header = sum(value << above[name] for name, value in fields.items())
             parts.append(np.array([_SAMPLE, header, *inputs[send.sample]]))
         parts.append(np.array([_END]))
@@ -247,4 +258,4 @@ class Scenario:
         busy = sum(counters[name] for name in COUNTERS if name.endswith("_cycles"))
         memory = Schedule.of(self.spec).memory
         load = memory.weight_depth * (memory.lanes * 2 + 4) * (1 + len(self._loads()))
-        return int(2 * busy + 2 * load + 4 * self.samples * memory.input_size + 10_000)
+        return int(2 * busy + 2 * load + 4 * self.samples * memory.input_size + 10_000 + self.restart)

@@ -20,7 +20,8 @@ _RATES = 16
 def varied(spec: NetworkSpec, seed: int, cycles: int = 12_000) -> Scenario:
     """Draw a run: full and partial batches, samples to infer between and inside them, new weights, all rates.
 
-    Input words, weights and labels are usual ones or extreme ones; labels may name no class.
+    Input words and weights are usual ones or extreme ones.  At times the core is reset in mid-run, or inputs move while
+    they do not count.
 
     Parameters
     ----------
@@ -37,6 +38,13 @@ def varied(spec: NetworkSpec, seed: int, cycles: int = 12_000) -> Scenario:
     words, labels = _samples(spec, rng, most)
     rates = _rates(spec, rng)
     scenario = Scenario(spec, _weights(spec, rng), patience=float(rng.choice([0.0, 0.0, 0.0, 0.3, 1.0])))
+    scenario.unruly = bool(rng.random() < 0.5)
+    if rng.random() < 0.4:  # at times in the weights' first load, at times in a sample or an update
+        memory = Schedule.of(spec).memory
+        load = memory.weight_depth * memory.lanes
+        scenario.restart = 5 + int(
+            rng.integers(0, load + (rng.random() < 0.7) * min(most * _sample_cycles(spec), cycles))
+        )
     at = 0
     while at < most:
         count = min(batch if rng.random() < 0.7 else int(rng.integers(1, batch + 1)), most - at)

@@ -1,5 +1,6 @@
 """Designs drawn at random over the whole design-file space: legal, verified in gangs, made small where they fail."""
 
+import secrets
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from fregen.verification import gang
 from fregen.verification.draw import draw_design
 from fregen.verification.gang import Outcome, verify_apart
 from fregen.verification.minimise import design_file, minimise
+from fregen.verification.random_designs import verify_numbers
 from fregen.verification.sitting import VerdictTable, verdict_cells
 
 
@@ -81,6 +83,28 @@ def test_a_failing_design_becomes_a_few_lines() -> None:
     assert sum(small["network"]["layers"]) == 5 + len(small["network"]["layers"]) - 1
     assert len(small["network"]["layers"]) <= 6
     assert len(design_file(small).splitlines()) <= 9
+
+
+@pytest.mark.rtl
+def test_random_designs_equal_the_golden_model() -> None:
+    """A fresh seed each time, which is printed: whole design-file space, any run, a gang in one model."""
+    _verify(10)
+
+
+@pytest.mark.rtl
+@pytest.mark.long
+def test_many_random_designs_equal_the_golden_model() -> None:
+    _verify(60)
+
+
+def _verify(count: int) -> None:
+    seed = secrets.randbelow(2**31)
+    print(f"seed {seed}: python -m fregen.verification.random_designs -o FOLDER --designs {count} --seed {seed}")
+    for first in range(0, count, 20):
+        rows = verify_numbers(seed, range(first, min(first + 20, count)))
+        failed = {row["number"]: row["first"] or row["error"] for row in rows if row["mismatches"] != 0}
+        assert not failed, f"seed {seed}: {failed}"
+        assert all(row["compared"] > 0 for row in rows)
 
 
 # Tables of long runs --------------------------------------------------------------------------------------------------
