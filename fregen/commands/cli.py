@@ -210,10 +210,20 @@ def show(design: Path, out: Path | None, spectrum: bool | None, as_json: bool) -
                 "spectral radius, initial weights",
                 found["spectral_radius_left_out"] or f"{found['spectral_radius']:.4g}",
             ),
+            *_hardware_rows(found["hardware"]),
         ]
     )
     click.echo(f"drawn: {', '.join(str(found['folder'] / name) for name in found['files'])}")
     return 0
+
+
+def _hardware_rows(needs: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Return what `show` says of the core; nothing of a net that only the float model can run."""
+    if needs is None:
+        return []
+    kinds = sorted(needs["memories"].items(), key=lambda kind: -kind[1])
+    most = ", ".join(f"{name} {bits:,}" for name, bits in kinds[:3])
+    return [("multipliers", f"{needs['multipliers']:,}"), ("memory bits", f"{needs['memory_bits']:,} ({most}, ...)")]
 
 
 @cli.command()

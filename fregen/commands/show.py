@@ -8,8 +8,13 @@ from typing import Any
 from ..design.document import Design
 from ..design.graph import Connection, Graph
 from ..design.initial import glorot
+from ..errors import FregenError
 from ..files import write_all
 from ..float_model.spectrum import spectral_radius
+from ..hdl.beat import Sizes
+from ..hdl.footprint import footprint
+from ..plan import Schedule
+from ..spec.network import NetworkSpec
 from ..views.figures import png, svg
 from ..views.graph_figure import graph_figure, layer_name, line_kind
 
@@ -92,7 +97,9 @@ def describe(design: Design, spectrum: bool | None = None, progress: Progress | 
         (:meth:`Graph.multiplications`): ``hidden`` (hidden to hidden) and ``readout`` in a step, their sum ``step``,
         ``input`` once, ``error`` whenever the error is fed back; ``spectral_radius`` of the scaled hidden-to-hidden
         matrix at the initial weights (docs/method.md, "Convergence measures"), None where it was not computed;
-        ``spectral_radius_left_out``, why not, or None.
+        ``spectral_radius_left_out``, why not, or None; ``hardware``, what its core needs: ``multipliers``,
+        ``memory_bits``, and ``memories``, bits by memory (:func:`fregen.hdl.footprint.footprint`), or None where
+        ``hardware_left_out`` says why it has no core.
 
     Raises
     ------
@@ -136,9 +143,20 @@ def describe(design: Design, spectrum: bool | None = None, progress: Progress | 
             "step": times["hidden"] + times["readout"],
             "error": sum(products[c.matrix] for c in graph.error_connections),
         },
+        **_hardware(design),
         "spectral_radius": radius,
         "spectral_radius_left_out": left_out,
     }
+
+
+def _hardware(design: Design) -> dict[str, Any]:
+    """Return what the design's core needs, or why it has none."""
+    try:
+        needs = footprint(Sizes(Schedule.of(NetworkSpec(design))))
+    except FregenError as error:
+        return {"hardware": None, "hardware_left_out": str(error)}
+    numbers = {"multipliers": needs.multipliers, "memory_bits": needs.memory_bits, "memories": needs.memories}
+    return {"hardware": numbers, "hardware_left_out": None}
 
 
 def _no_spectrum(graph: Graph, weights: int, wanted: bool | None) -> str | None:

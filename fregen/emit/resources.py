@@ -16,7 +16,7 @@ __all__ = ["Resource", "count_cells", "resources"]
 _SCRIPT = (
     "read_rtlil {rtlil}",
     "hierarchy -auto-top",
-    "proc",
+    "proc -norom",  # a case is logic, not a memory
     "flatten",
     "opt",
     "wreduce",

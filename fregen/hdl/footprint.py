@@ -1,0 +1,53 @@
+"""What a core needs of a part, from the plan alone: memory bits and multipliers.  A test holds it to yosys's count."""
+
+from dataclasses import dataclass
+
+from .beat import Sizes
+from .program import instruction_layout
+
+__all__ = ["Footprint", "footprint"]
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Memories and multipliers.
+
+    Parameters
+    ----------
+    multipliers : int
+        One a lane, of a weight and a state; three more: activation, softmax, count of useful multiplications.
+    memories : dict of str to int
+        Bits by memory; of those that each lane has, of all lanes together.
+    """
+
+    multipliers: int
+    memories: dict[str, int]
+
+    @property
+    def memory_bits(self) -> int:
+        """Bits of all memories."""
+        return sum(self.memories.values())
+
+
+def footprint(sizes: Sizes) -> Footprint:
+    """Count what a core needs; not rounded up to blocks of memory, which families have in different sizes."""
+    spec, memory, lanes = sizes.spec, sizes.memory, sizes.lanes
+    table, softmax, rows = spec.activation, spec.softmax, 1 << sizes.input_bits
+    neurons, classes = max(memory.hidden_neurons, 2), max(softmax.classes, 2)
+    instructions = 1 << (len(sizes.schedule.lines) - 1).bit_length()
+    vectors, exponential = memory.planes * memory.plane_size, softmax.exponential.frac_bits + 1
+    memories = {
+        "weights": lanes * memory.weight_depth * spec.weight.width,
+        "drives": lanes * max(memory.hidden_groups, 2) * sizes.sum_width,
+        "states": lanes * vectors * sizes.state_width,
+        "offsets": lanes * vectors * sizes.offset_width,
+        "samples": rows * (memory.slots * sizes.state_width + memory.slots + 2 * sizes.input_bits),
+        "neurons": neurons * (sizes.word_width + (table.slope_width if spec.has_offsets else 0)),
+        "logits": classes * (softmax.sum_width + exponential),
+        "tables": (len(softmax.exponential.words) * exponential)
+        + len(softmax.reciprocal.words) * (softmax.reciprocal.frac_bits + 1),
+        "schedule": instructions * instruction_layout(sizes.schedule).size,
+    }
+    if table.segments > 1:
+        memories["tables"] += table.segments * (table.knot_width + table.slope_width)
+    return Footprint(lanes + 3, memories)
