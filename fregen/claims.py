@@ -40,6 +40,9 @@ def claimed_file(path: Path) -> Iterator[None]:
         If another process has claimed it, or its folder cannot be written.
     """
     path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():  # a device or pipe
+        yield
+        return
     with _claimed(make_folder(path.parent) / f".{path.name}.lock", path, "name another file"):
         yield
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..claims import claimed_folder
 from ..design.document import Design
 from ..emit.emitted import emit, emit_rtlil
 from ..emit.render import render_bench
@@ -171,6 +172,19 @@ def inject(
     """
     if not 1 <= faults <= 20000:
         raise DesignError(f"faults must be 1 to 20000, not {faults}")
+    with claimed_folder(where):
+        return _inject(design, where, faults, seed, samples, progress, processes)
+
+
+def _inject(
+    design: Design,
+    where: Path,
+    faults: int,
+    seed: int,
+    samples: int | None,
+    progress: Progress | None,
+    processes: int,
+) -> InjectResult:
     rng = np.random.default_rng([seed, 11])
     where.mkdir(parents=True, exist_ok=True)
     result = InjectResult(design.name)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..claims import claimed_file
 from ..data.datasets import Dataset
 from ..design.document import Design
 from ..errors import DataError, key_text, quoted
@@ -173,14 +174,31 @@ def train(
         If a checkpoint is absent, damaged or of another training, or holds more than ``epochs`` epochs; if a precision
         or tolerance is asked of a model that has none.
     OutputError
-        If the checkpoint cannot be written, before anything is learned.
+        If the checkpoint cannot be written, or another training renews it, before anything is learned.
     """
-    begin = time.perf_counter()
     total = design.learning.epochs if epochs is None else epochs
     if total < 1:
         raise DataError(f"epochs: expected at least 1, not {total}")
-    if checkpoint is not None:
-        check_place(checkpoint)
+    if checkpoint is None:
+        return _train(design, dataset, model, total, progress, None, resume, on_epoch, precision, tolerance)
+    check_place(checkpoint)
+    with claimed_file(Path(checkpoint)):
+        return _train(design, dataset, model, total, progress, checkpoint, resume, on_epoch, precision, tolerance)
+
+
+def _train(
+    design: Design,
+    dataset: Dataset,
+    model: Model,
+    total: int,
+    progress: Progress | None,
+    checkpoint: str | Path | None,
+    resume: str | Path | None,
+    on_epoch: Callable[[EpochRecord], object] | None,
+    precision: Precision,
+    tolerance: float | None,
+) -> TrainResult:
+    begin = time.perf_counter()
     network = _network(design, model, precision, tolerance)
     how: dict[str, Any] = {"model": model}
     if model != "fixed":
