@@ -11,19 +11,22 @@ nowhere else, since no option of yosys does so:
 """
 
 import contextlib
+import errno
 import functools
+import os
 import re
 import threading
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import wasmtime
 from amaranth.back import rtlil
 
 from ..errors import ToolError
+from ..files import writing
 from ..tools import LINT_WAIVERS
 
 __all__ = ["with_waivers", "without_zeros", "write_verilog"]
@@ -42,6 +45,8 @@ write_verilog -norename {{options}}
 """
 """What :func:`amaranth.back.verilog.convert` has yosys do."""
 
+_BEGIN, _END = re.compile(r"^module \\", re.MULTILINE), re.compile(r"^endmodule$", re.MULTILINE)
+"""Begin of a module in RTLIL, and its end in Verilog."""
 _MODULE = re.compile(r"module (?P<name>\\\S+ |[^\\\s(]+)")
 _ALWAYS = re.compile(r"  reg (?P<name>\\\$auto\$verilog_backend\S+ ) *= 0;")
 _MEMORY = re.compile(r"  reg \[(?P<top>\d+):0\] (?P<name>\\\S+ |\w+) ?\[(?P<last>\d+):0\];")
@@ -109,9 +114,11 @@ def write_verilog(text: str, images: dict[str, str] | None = None) -> str:
     ------
     ToolError
         If yosys refuses it.
+    OutputError
+        If the folder of temporary files is full.
     """
     linker, program = _yosys()
-    with TemporaryDirectory() as name:
+    with writing(gettempdir()), TemporaryDirectory() as name:
         folder = Path(name)
         script, output, errors = (folder / file for file in ("script", "output.v", "errors"))
         options = "" if images is None else "-extmem /output.v"
@@ -132,7 +139,12 @@ def write_verilog(text: str, images: dict[str, str] | None = None) -> str:
         except wasmtime.ExitTrap as end:
             if end.code:
                 raise ToolError(f"yosys refuses the design: {errors.read_text(encoding='utf-8').strip()}") from end
-        return "".join(_finished(output.read_text(encoding="utf-8"), folder, images))
+        verilog = output.read_text(encoding="utf-8")
+        # yosys takes no notice of a write that fails: what it wrote is whole if its last module ends, and disk is left
+        (folder / "room").write_bytes(bytes(1 << 13))
+        if len(_END.findall(verilog)) < len(_BEGIN.findall(text)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return "".join(_finished(verilog, folder, images))
 
 
 def _finished(text: str, folder: Path, images: dict[str, str] | None) -> Iterator[str]:

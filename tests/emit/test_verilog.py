@@ -9,8 +9,9 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from fregen.emit import verilog as writer
 from fregen.emit.verilog import with_waivers, without_zeros, write_verilog
-from fregen.errors import ToolError
+from fregen.errors import OutputError, ToolError
 from fregen.fixed import Q, Rounding
 from fregen.hdl.update import UpdateUnit
 from fregen.tools import LINT_WAIVERS
@@ -79,3 +80,12 @@ def test_a_file_switches_off_only_its_own_warnings():
 def test_what_yosys_refuses_is_one_message():
     with pytest.raises(ToolError, match="yosys refuses the design: ERROR: Parser error in line 1"):
         write_verilog("nonsense")
+
+
+def test_verilog_that_a_full_disk_has_cut_off_is_refused(monkeypatch):
+    """The yosys within takes no notice of a write that fails; here it loses the second of two modules."""
+    text = "module \\one\n  wire input 1 \\a\nend\nmodule \\two\n  wire input 1 \\a\nend\n"
+    assert write_verilog(text).count("endmodule") == 2
+    monkeypatch.setattr(writer, "_SCRIPT", writer._SCRIPT.replace("proc ", "delete two\nproc "))
+    with pytest.raises(OutputError, match="cannot be written: No space left on device"):
+        write_verilog(text)
