@@ -27,7 +27,7 @@ from .gang import Member, Outcome, verify_apart
 from .minimise import design_file, minimise
 from .sitting import VerdictTable, verdict_cells, work_off
 
-__all__ = ["failing_alike", "plan_run", "verify_numbers"]
+__all__ = ["failing_alike", "plan_run", "smallest", "verify_numbers"]
 
 KEYS = ("number", "refused", "too_large", "table")
 """Columns that say which design a line is about: its number, what was drawn and refused before, and the design."""
@@ -65,7 +65,7 @@ def failing_alike(tables: Sequence[dict[str, Any]], seed: int, like: Outcome) ->
     return found
 
 
-def _smallest(seed: int, table: dict[str, Any]) -> tuple[dict[str, Any], Outcome]:
+def smallest(seed: int, table: dict[str, Any]) -> tuple[dict[str, Any], Outcome]:
     """Minimise a design that has failed; return it and how it fails."""
     plan = partial(plan_run, seed=seed)
     like = verify_apart([Design.parse(table)], plan, "-O0")[0]
@@ -113,7 +113,7 @@ def main(output: Path, designs: int, seed: int, gang: int, processes: int, reche
             small = json.loads(row["table"])
             remark = row["first"] or row["error"]
             if smaller:
-                small, outcome = _smallest(seed, small)
+                small, outcome = smallest(seed, small)
                 remark = outcome.text or "passed when it was tried again"
             write(goal, design_file(small, f"{remark}\nRun: fregen.verification.random_designs, seed {seed}"))
             click.echo(f"{goal}", err=True)

@@ -8,11 +8,11 @@ import pytest
 
 from fregen.design.document import Design
 from fregen.errors import ToolError
-from fregen.verification import gang
+from fregen.verification import gang, random_designs
 from fregen.verification.draw import draw_design
 from fregen.verification.gang import Outcome, verify_apart
 from fregen.verification.minimise import design_file, minimise
-from fregen.verification.random_designs import verify_numbers
+from fregen.verification.random_designs import smallest, verify_numbers
 from fregen.verification.sitting import VerdictTable, verdict_cells
 
 
@@ -83,6 +83,31 @@ def test_a_failing_design_becomes_a_few_lines() -> None:
     assert sum(small["network"]["layers"]) == 5 + len(small["network"]["layers"]) - 1
     assert len(small["network"]["layers"]) <= 6
     assert len(design_file(small).splitlines()) <= 9
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("is_error", [False, True], ids=["wrong words", "no verdict"])
+def test_a_design_is_made_small_as_long_as_it_fails_alike(is_error: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second fault, which smaller designs have, must not take the place of the first."""
+
+    def verify(designs, *rest):
+        found = []
+        for design in designs:
+            wide, tiny = design.learning.batch >= 4, sum(design.network.sizes) < 9
+            text = f"ToolError: width {design.learning.batch}" if wide and not tiny else "ToolError: other"
+            errors = is_error if wide and not tiny else not is_error
+            failed = wide or tiny
+            found.append(Outcome(design, 9, int(failed and not errors), "", text, failed and errors))
+        return found
+
+    monkeypatch.setattr(random_designs, "verify_apart", verify)
+    table = next(table for n in range(99) if (table := draw_design(7, n).table)["learning"].get("batch", 8) >= 16)
+    small, outcome = smallest(7, table)
+    assert outcome.is_error == is_error
+    assert not outcome.passed
+    assert Design.parse(small).learning.batch >= 4
+    assert sum(small["network"]["layers"]) == 9
+    assert set(small) <= {"name", "network", "learning"}
 
 
 @pytest.mark.rtl
