@@ -1,5 +1,6 @@
 """The ``fregen`` command, and ``python -m fregen``: signals are handled before anything large is imported."""
 
+from . import processes
 from .commands import interruption
 
 __all__ = ["main"]
@@ -9,6 +10,7 @@ def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
         interruption.watch()
+        processes.choose_threads()
         from .commands.cli import cli
 
         cli()

@@ -17,10 +17,37 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["ONE_THREAD", "captured", "end_all", "run", "workers"]
+from threadpoolctl import threadpool_limits
+
+__all__ = ["ONE_THREAD", "captured", "choose_threads", "end_all", "one_blas_thread", "run", "workers"]
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """Environment in which the libraries for matrices start one thread: what runs side by side needs no more."""
+
+
+def choose_threads() -> None:
+    """Have the libraries for matrices start one thread, unless the environment says how many; before numpy is imported.
+
+    Threads for matrices wait for each other without sleeping: beside busy processes two of them learn more slowly than
+    one, wide networks many times so, and alone they could at most be twice as fast.
+    """
+    if not _threads_are_chosen():
+        os.environ.update(ONE_THREAD)
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Compute with one thread for matrices inside; with as many as the environment says, if it says any."""
+    if _threads_are_chosen():
+        yield
+        return
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
+def _threads_are_chosen() -> bool:
+    return any(os.environ.get(name) for name in ONE_THREAD)
+
 
 # A function of Popen's (preexec_fn) could wait for ever for a lock that another thread of this process held.
 _GUARD = """

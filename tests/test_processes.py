@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from fregen import processes
 
@@ -138,3 +139,46 @@ def test_an_error_in_the_block_ends_workers_at_once(mark, monkeypatch):
     with pytest.raises(io.UnsupportedOperation):
         fail()
     monkeypatch.delenv("MARK")
+
+
+# Threads for matrices -----------------------------------------------------------------------------------------------
+
+
+def blas_threads():
+    import numpy as np  # loads the library that threadpoolctl finds
+    from threadpoolctl import threadpool_info
+
+    assert np.eye(2).sum() == 2
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+COUNT = """
+import os, sys
+from fregen import processes
+processes.choose_threads()
+import numpy
+from threadpoolctl import threadpool_info
+print([pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "threads"), [({}, "[1]"), ({"OMP_NUM_THREADS": "2"}, f"[{min(2, os.cpu_count())}]")], ids=["none", "two"]
+)
+def test_a_command_computes_with_one_thread_unless_the_environment_says_more(asked, threads):
+    environment = {name: text for name, text in os.environ.items() if name not in processes.ONE_THREAD}
+    done = subprocess.run([sys.executable, "-c", COUNT], env=environment | asked, capture_output=True, text=True)
+    assert done.stdout.strip() == threads, done.stderr
+
+
+def test_a_block_computes_with_one_thread_and_then_as_before(monkeypatch):
+    for name in processes.ONE_THREAD:
+        monkeypatch.delenv(name, raising=False)
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        with processes.one_blas_thread():
+            assert blas_threads() == {1}
+        assert blas_threads() == before
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+        with processes.one_blas_thread():
+            assert blas_threads() == before

@@ -1,13 +1,14 @@
 """Measure what the project promises: golden model on MNIST, Verilator on the demonstration, generation.
 
-The golden model is measured in a process of its own with one thread, over whole epochs: order, batches, learning.  So
-is the float model, in several ways of computing: :mod:`fregen.commands.float_benchmark`.  Nothing is promised
-of it, and only the ratios within one run can be compared.
+The golden model is measured as a user has it, by ``fregen train``, over whole epochs: order, batches, learning.  The
+float model is measured in a process of its own, in several ways of computing
+(:mod:`fregen.commands.float_benchmark`); of it nothing is promised, and only ratios within one run can be compared.
 """
 
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -18,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..data.datasets import DATA_VARIABLE, load
+from ..data.datasets import DATA_VARIABLE
 from ..design.document import Design
 from ..emit.render import folder
 from ..errors import DataError, FregenError
 from ..files import check_place, write
-from ..training.loop import train
+from ..processes import captured
 from . import float_benchmark
 from .demo import DESIGN, demo
 
@@ -42,7 +43,6 @@ WANTED = {
 """What each figure should reach: at least, or of seconds at most."""
 
 _STATES_EPOCHS, _STATES_SAMPLES = 1, 20_000
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def benchmark(out: str | Path, progress: Progress | None = None) -> dict[str, Any]:
@@ -175,17 +175,66 @@ def _states(notify: Progress) -> dict[str, Any]:
 
 
 def _training(design: Design, epochs: int, progress: Callable[[int, int, str], object]) -> dict[str, Any]:
-    return _alone(measure_training, {"design": design.table(), "epochs": epochs}, progress)
+    """Measure ``fregen train`` as a user starts it."""
+    with tempfile.TemporaryDirectory(prefix="fregen-benchmark-") as scratch:
+        path = Path(scratch) / "design.toml"
+        path.write_text(_toml(design.table()), encoding="utf-8")
+        progress(0, 0, "fregen train")
+        before = _child_seconds()
+        done = captured([sys.executable, "-m", "fregen", "train", path, "--epochs", str(epochs), "--json"])
+        busy = _child_seconds() - before
+        progress(1, 1, "fregen train")
+    if done.returncode:
+        raise FregenError(f"fregen train failed: {done.stderr.strip()[-300:]}")
+    found = json.loads(done.stdout)
+    learning = sum(record["seconds"] for record in found["history"])
+    samples = round(found["samples_per_s"] * learning / epochs)
+    return {
+        "samples_per_s": found["samples_per_s"],
+        "samples_per_cpu_s": samples * epochs / busy,
+        "accuracy": found["accuracy"],
+        "curve": [record["test_accuracy"] for record in found["history"]],
+        "epochs": epochs,
+        "samples": samples,
+        "learning_seconds": learning,
+        "layers": design.network.sizes,
+        "batch": design.learning.batch,
+        "free_steps": design.free_steps,
+        "nudged_steps": design.nudged_steps,
+        "form": design.learning.nudged,
+        "order": design.learning.order,
+    }
+
+
+def _child_seconds() -> float:
+    """CPU time of all child processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _toml(table: dict[str, Any], place: str = "") -> str:
+    """Write a design's table as a design file."""
+    plain = {key: value for key, value in table.items() if value is not None and not isinstance(value, dict)}
+    lines = [f"{key} = {_toml_value(value)}" for key, value in plain.items()]
+    parts = [f"[{place}]\n" * bool(place) + "\n".join(lines) + "\n"]
+    parts += [_toml(value, f"{place}.{key}".strip(".")) for key, value in table.items() if isinstance(value, dict)]
+    return "\n".join(parts)
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml_value(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    return json.dumps(value)
 
 
 def _alone(
     inner: Callable[[], None], asked: dict[str, Any], progress: Callable[[int, int, str], object]
 ) -> dict[str, Any]:
-    """Call ``inner`` in a fresh process with one thread; return what it measured."""
+    """Call ``inner`` in a fresh process, which computes as commands do; return what it measured."""
     command = [sys.executable, "-c", f"from {inner.__module__} import {inner.__name__} as inner; inner()"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **_ONE_THREAD}
-    ) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(json.dumps(asked))
@@ -202,47 +251,6 @@ def _alone(
     if "error" in found:
         raise DataError(found["error"])
     return found
-
-
-def measure_training() -> None:
-    """Train what stdin asks for, and write what came out to stdout: the inner side of a measurement."""
-    asked = json.load(sys.stdin)
-    reported = 0.0
-
-    def progress(done: int, total: int, text: str) -> None:
-        nonlocal reported
-        if done == total or time.monotonic() - reported > 0.5:
-            reported = time.monotonic()
-            print(json.dumps({"done": done, "total": total, "text": text}), flush=True)
-
-    try:
-        design = Design.parse(asked["design"])
-        dataset = load(design)
-        begin, cpu = time.perf_counter(), time.process_time()
-        result = train(design, dataset, "fixed", asked["epochs"], progress)
-    except FregenError as error:
-        print(json.dumps({"error": str(error)}))
-        return
-    learning = sum(record.seconds for record in result.history)
-    busy = time.process_time() - cpu
-    share = learning / (time.perf_counter() - begin)
-    found = {
-        "samples_per_s": result.samples * len(result.history) / learning,
-        "samples_per_cpu_s": result.samples * len(result.history) / (busy * share),
-        "accuracy": result.last,
-        "curve": [record.test_accuracy for record in result.history],
-        "epochs": len(result.history),
-        "samples": result.samples,
-        "learning_seconds": learning,
-        "layers": design.network.sizes,
-        "batch": design.learning.batch,
-        "free_steps": design.free_steps,
-        "nudged_steps": design.nudged_steps,
-        "form": design.learning.nudged,
-        "order": design.learning.order,
-        "threads": 1,
-    }
-    print(json.dumps(found), flush=True)
 
 
 # Float model --------------------------------------------------------------------------------------------------------

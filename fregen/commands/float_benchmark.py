@@ -20,6 +20,7 @@ from ..data.datasets import load
 from ..design.document import Design
 from ..errors import DataError, FregenError
 from ..float_model import FloatNetwork
+from ..processes import one_blas_thread
 from ..reproduce.target import paper
 from ..training.samples import epoch_order
 
@@ -125,6 +126,7 @@ def samples_of(design: Design) -> Samples:
     return Samples(dataset.train_inputs, dataset.train_labels, dataset.name)
 
 
+@one_blas_thread()
 def compare(
     designs: Mapping[str, Design],
     cases: Sequence[Case],

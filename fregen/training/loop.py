@@ -28,6 +28,7 @@ from ..float_model import (
     RepresentationAlignmentNetwork,
 )
 from ..golden import NetworkModel
+from ..processes import one_blas_thread
 from ..spec.network import NetworkSpec
 from . import checkpoint as checkpoints
 from .samples import as_words, epoch_order
@@ -130,6 +131,7 @@ class TrainResult:
         return self.samples * len(self.history) / max(sum(record.seconds for record in self.history), 1e-9)
 
 
+@one_blas_thread()
 def train(
     design: Design,
     dataset: Dataset,

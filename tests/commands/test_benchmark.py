@@ -7,9 +7,10 @@ import pytest
 
 from fregen.commands import benchmark, float_benchmark
 from fregen.commands.float_benchmark import CASES, Case, Samples, compare, networks, samples_of
-from fregen.data.datasets import DATA_VARIABLE
+from fregen.data.datasets import DATA_VARIABLE, load
 from fregen.errors import DataError
 from fregen.reproduce.target import mnist
+from fregen.training.loop import train
 
 pytestmark = pytest.mark.unit
 
@@ -116,3 +117,19 @@ def test_a_float_model_that_was_not_measured(monkeypatch, tmp_path):
     figures = benchmark.benchmark(tmp_path / "benchmark.json")
     assert figures["float_model"] is None
     assert benchmark.rows(figures)[-1] == ("float_model", "not measured: left out here", "")
+
+
+def test_the_golden_model_is_measured_as_fregen_train_does_it():
+    design = mnist((3, 2), "full", 0).replace(
+        network={"layers": (64, 5, 4, 10)},
+        learning={"batch": 8, "rate_steps": [{"epoch": 1, "rate": 0.5}]},
+        data={"set": "digits", "train": 80, "test": 20},
+    )
+    told = []
+    found = benchmark._training(design, 2, lambda *report: told.append(report))
+    result = train(design, load(design), "fixed", 2)
+    assert found["curve"] == [record.test_accuracy for record in result.history]
+    assert (found["samples"], found["epochs"], found["layers"]) == (80, 2, (64, 5, 4, 10))
+    assert found["samples_per_s"] > 0
+    assert found["samples_per_cpu_s"] > 0
+    assert told[-1] == (1, 1, "fregen train")
