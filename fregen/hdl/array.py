@@ -1,14 +1,17 @@
 """The lanes, and the pipeline that feeds and drains them."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..plan import Drain
 from .beat import Sizes, beat_layout
+from .delay import delayed, taps
 from .dither import DitherUnit
-from .lane import LaneUnit, lane_signature
+from .lane import LaneUnit, lane_control, lane_signature
 from .library import UnitLibrary, submodule
 
 __all__ = ["ArrayUnit"]
@@ -27,19 +30,19 @@ class ArrayUnit(wiring.Component):
     beat : ``In``
         See :func:`fregen.hdl.beat.beat_layout`.
     index : ``In``
-        Input that the list names, one cycle after the beat.
+        Input that the list names, ``pipeline.address`` cycles after the beat.
     states, offsets, pixel : ``In``
-        What the memories answer, two cycles after the beat.
+        What the memories answer, ``pipeline.answered`` cycles after the beat.
     next_update : ``In(1)``
         The dither moves on to the next update.
     load, load_lane, load_word : ``In``
         Write a weight from outside, at ``address``.
     read : ``In(1)``
-        Read all lanes' weights at ``address``; ``weights`` has them one cycle later.
+        Read all lanes' weights at ``address``; ``weights`` has them ``pipeline.read`` cycles later.
     address : ``In``
         Address of ``load`` and ``read``.
     late : ``Out``
-        The beat, one and two cycles late (memories' addresses, moves).
+        The beat when the memories get their addresses, and when they answer (moves).
     o_valid, o_sum, o_lane : ``Out``
         A neuron's sum, drained from a tile, and its lane; ``o_drain`` and the other fields tell which tile.
     saturated : ``Out``
@@ -49,7 +52,9 @@ class ArrayUnit(wiring.Component):
 
     Timing
     ------
-    The first sum of a tile comes out 7 cycles after its last beat, then one a cycle.
+    The first sum of a tile comes out ``pipeline.drained`` cycles (portable: 7) after its last beat, then one a cycle.
+    Weights are written ``pipeline.learnt`` cycles (portable: 9) after the last beat of their update.  Reset clears the
+    beats in flight, the sums and the chain, and no memory.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -89,76 +94,24 @@ class ArrayUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        sizes, layout = self.sizes, beat_layout(self.sizes)
+        pipeline = self.sizes.pipeline
+        stages = taps(m, self.beat, pipeline.learnt, "beat")
+        m.d.comb += [self.late_1.eq(stages[pipeline.address]), self.late_2.eq(stages[pipeline.answered])]
 
-        # The beat, stage by stage.
-        stages = [self.beat]
-        for k in range(1, 10):
-            stages.append(late := Signal(layout, name=f"beat_{k}"))
-            m.d.sync += late.eq(stages[k - 1])
-        m.d.comb += [self.late_1.eq(stages[1]), self.late_2.eq(stages[2])]
-
-        # Words that all lanes share.
-        shared = Signal(signed(sizes.word_width))
-        select = stages[2].select
-        with m.If(stages[2].shared_is_input):
-            m.d.comb += shared.eq(self.pixel)
-        with m.Elif(stages[2].shared_is_offset):
-            m.d.comb += shared.eq(_pick(self.offsets, select, sizes.lanes))
-        with m.Else():
-            m.d.comb += shared.eq(_pick(self.states, select, sizes.lanes))
-
-        dither = DitherUnit(sizes.spec.design.seed, sizes.lanes, sizes.column_bits, sizes.group_bits)
-        m.submodules.dither = submodule(dither, platform)
-        m.d.comb += [
-            dither.step.eq(self.next_update),
-            dither.column.eq(self.beat.column),
-            dither.group.eq(self.beat.group),
-        ]
-
-        # What the lanes are told.
-        updating = [stage.valid & stage.update & stage.last for stage in stages]
-        product_address = stages[1].weight + Mux(stages[1].from_list, self.index, 0)
         if isinstance(platform, UnitLibrary):
-            lane, ports = LaneUnit(sizes), lane_signature(sizes)
-            lanes = [ports.create(path=(f"lane_{number}",)) for number in range(sizes.lanes)]
+            lane, ports = LaneUnit(self.sizes), lane_signature(self.sizes)
+            lanes = [ports.create(path=(f"lane_{number}",)) for number in range(self.sizes.lanes)]
             units = [platform.instance(lane, ports) for ports in lanes]
         else:
-            lanes = units = [LaneUnit(sizes) for _ in range(sizes.lanes)]
-        control = Signal.like(lanes[0].control)
-        with m.If(self.read):
-            m.d.comb += control.s1_address.eq(self.address)
-        with m.Elif(updating[7]):
-            m.d.comb += control.s1_address.eq(stages[7].weight)
-        with m.Else():
-            m.d.comb += [control.s1_address.eq(product_address), control.s1_ring.eq(stages[1].ring)]
-        m.d.comb += [
-            control.s1_rotate.eq(stages[1].rotate),
-            control.s2_update.eq(stages[2].update),
-            control.s2_ring.eq(stages[2].ring),
-            control.s2_null.eq(stages[2].null),
-            control.s2_shared.eq(shared),
-            control.s4_shift.eq(stages[4].shift),
-            control.s4_drive.eq(stages[4].drive),
-            control.s5_valid.eq(stages[5].valid),
-            control.s5_ring.eq(stages[5].ring),
-            control.s5_clear.eq(stages[5].clear),
-            control.s5_load.eq(stages[5].load),
-            control.s6_save.eq(stages[6].save),
-            control.s6_drive.eq(stages[6].drive),
-            control.s6_sigma.eq(stages[6].sigma),
-            control.s7_dither.eq(dither.word),
-            control.write_address.eq(Mux(updating[9], stages[9].weight, self.address)),
-            control.write_update.eq(updating[9]),
-        ]
+            lanes = units = [LaneUnit(self.sizes) for _ in range(self.sizes.lanes)]
+        control = self._control(m, platform, stages)
         for number, (lane, unit) in enumerate(zip(lanes, units, strict=True)):
             m.submodules[f"lane_{number}"] = unit
-            own = Mux(stages[2].own_is_offset, self.offsets[number], self.states[number])
             m.d.comb += [
                 lane.number.eq(number),
                 lane.control.eq(control),
-                lane.own.eq(own),
-                lane.neighbour.eq(lanes[(number + 1) % sizes.lanes].total),
+                lane.own.eq(Mux(stages[pipeline.answered].own_is_offset, self.offsets[number], self.states[number])),
+                lane.neighbour.eq(lanes[(number + 1) % self.sizes.lanes].total),
                 lane.load.eq(self.load & (self.load_lane == number)),
                 lane.load_word.eq(self.load_word),
                 self.weights[number].eq(lane.weight),
@@ -166,29 +119,80 @@ class ArrayUnit(wiring.Component):
                 self.write[number].eq(lane.write),
                 self.write_words[number].eq(lane.write_word),
             ]
-        m.d.comb += [self.write_address.eq(control.write_address), self.updates.eq(updating[9])]
+        m.d.comb += [self.write_address.eq(control.write.weight), self.updates.eq(control.write.update)]
+        self._drain(m, stages[pipeline.drained - 1], [lane.sum for lane in lanes])
+        return m
 
-        # Finished tiles: loaded from the accumulators at once, shifted out towards lane 0.
-        chain = [Signal(signed(sizes.sum_width), name=f"chain_{k}") for k in range(sizes.lanes)]
-        left = Signal(range(sizes.lanes + 1))
-        with m.If(stages[6].drain != 0):
-            m.d.sync += [link.eq(lane.sum) for link, lane in zip(chain, lanes, strict=True)]
+    def _control(self, m: Module, platform: object, stages: Sequence[data.View]) -> data.View:
+        """Tell the lanes what the beats in flight ask for, each group of fields from its stage."""
+        sizes, pipeline = self.sizes, self.sizes.pipeline
+        control = Signal(lane_control(sizes))
+        address, operands, old, write = (
+            stages[stage] for stage in (pipeline.address, pipeline.answered, pipeline.old_weight, pipeline.learnt)
+        )
+        add, total = stages[pipeline.aligned], stages[pipeline.total]
+
+        with m.If(self.read):
+            m.d.comb += control.address.weight.eq(self.address)
+        with m.Elif(old.valid & old.update & old.last):
+            m.d.comb += control.address.weight.eq(old.weight)
+        with m.Else():
+            m.d.comb += [
+                control.address.weight.eq(address.weight + Mux(address.from_list, self.index, 0)),
+                control.address.ring.eq(address.ring),
+            ]
+        with m.If(operands.shared_is_input):
+            m.d.comb += control.operands.shared.eq(self.pixel)
+        with m.Elif(operands.shared_is_offset):
+            m.d.comb += control.operands.shared.eq(self.offsets[operands.select])
+        with m.Else():
+            m.d.comb += control.operands.shared.eq(self.states[operands.select])
+
+        dither = DitherUnit(sizes.spec.design.seed, sizes.lanes, sizes.column_bits, sizes.group_bits)
+        m.submodules.dither = submodule(dither, platform)
+        asked = stages[pipeline.dithered - dither.LATENCY]
+        updates = write.valid & write.update & write.last
+        m.d.comb += [
+            dither.step.eq(self.next_update),
+            dither.column.eq(asked.column),
+            dither.group.eq(asked.group),
+            control.address.rotate.eq(address.rotate),
+            control.operands.update.eq(operands.update),
+            control.operands.ring.eq(operands.ring),
+            control.operands.null.eq(operands.null),
+            control.align.shift.eq(stages[pipeline.product].shift),
+            control.drive_read.drive.eq(stages[pipeline.drive].drive),
+            control.add.valid.eq(add.valid),
+            control.add.ring.eq(add.ring),
+            control.add.clear.eq(add.clear),
+            control.add.load.eq(add.load),
+            control.total.save.eq(total.save),
+            control.total.drive.eq(total.drive),
+            control.total.sigma.eq(total.sigma),
+            control.dither.word.eq(dither.word),
+            control.write.weight.eq(Mux(updates, write.weight, self.address)),
+            control.write.update.eq(updates),
+        ]
+        return control
+
+    def _drain(self, m: Module, beat: data.View, sums: Sequence[Value]) -> None:
+        """Load finished sums into a chain at once; shift them out towards lane 0."""
+        lanes = self.sizes.lanes
+        sums = [delayed(m, word, self.sizes.pipeline.drain - 1, f"sum_{lane}") for lane, word in enumerate(sums)]
+        chain = [Signal(signed(self.sizes.sum_width), name=f"chain_{k}") for k in range(lanes)]
+        left = Signal(range(lanes + 1))
+        with m.If(beat.drain != Drain.NONE):
+            m.d.sync += [link.eq(word) for link, word in zip(chain, sums, strict=True)]
             m.d.sync += [
-                left.eq(stages[6].drain_count),
+                left.eq(beat.drain_count),
                 self.o_lane.eq(0),
-                self.o_drain.eq(stages[6].drain),
-                self.o_neuron.eq(stages[6].neuron),
-                self.o_target.eq(stages[6].target),
-                self.o_first.eq(stages[6].first),
-                self.o_wants_error.eq(stages[6].wants_error),
+                self.o_drain.eq(beat.drain),
+                self.o_neuron.eq(beat.neuron),
+                self.o_target.eq(beat.target),
+                self.o_first.eq(beat.first),
+                self.o_wants_error.eq(beat.wants_error),
             ]
         with m.Elif(left != 0):
             m.d.sync += [link.eq(above) for link, above in pairwise(chain)]
             m.d.sync += [left.eq(left - 1), self.o_lane.eq(self.o_lane + 1), self.o_neuron.eq(self.o_neuron + 1)]
         m.d.comb += [self.o_valid.eq(left != 0), self.o_sum.eq(chain[0])]
-        return m
-
-
-def _pick(line: data.View, select: Value, lanes: int) -> Value:
-    """One word of a line."""
-    return line[0] if lanes == 1 else Array(line[k] for k in range(lanes))[select]

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from amaranth.lib import data
 
-from ..plan import MemoryMap, Schedule
+from ..plan import MemoryMap, Pipeline, Schedule
 from ..spec.network import NetworkSpec
 
 __all__ = ["RATE_WIDTH", "Sizes", "beat_layout", "bits"]
@@ -29,6 +29,11 @@ class Sizes:
     def memory(self) -> MemoryMap:
         """Addresses."""
         return self.schedule.memory
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """Depth of the pipeline."""
+        return self.schedule.pipeline
 
     @property
     def spec(self) -> NetworkSpec:
@@ -106,6 +111,11 @@ class Sizes:
         return bits(self.memory.hidden_groups)
 
     @property
+    def shift_bits(self) -> int:
+        """Bits of the number of a shift among ``schedule.shifts``."""
+        return bits(len(self.schedule.shifts))
+
+    @property
     def neuron_bits(self) -> int:
         """Bits that number hidden neurons or classes."""
         return bits(max(self.memory.hidden_neurons, self.spec.softmax.classes))
@@ -164,7 +174,7 @@ def beat_layout(sizes: Sizes) -> data.StructLayout:
             "index": sizes.input_bits,
             "rows": bits(sizes.lanes + 1),
             "columns": bits(sizes.lanes + 1),
-            "shift": bits(len(sizes.schedule.shifts)),
+            "shift": sizes.shift_bits,
             "clear": 1,
             "load": 1,
             "save": 1,

@@ -10,6 +10,7 @@ from ..spec.network import NetworkSpec
 from .array import ArrayUnit
 from .beat import Sizes
 from .counters import CounterUnit
+from .delay import delayed
 from .library import submodule
 from .neuron import NeuronUnit
 from .ports import core_members
@@ -56,8 +57,8 @@ class Core(wiring.Component):
         m = Module()
         sizes, spec = self.sizes, self.sizes.spec
         samples, sequencer, vectors = SampleUnit(sizes), SequencerUnit(sizes), VectorUnit(sizes)
-        array, softmax, weights = ArrayUnit(sizes), SoftmaxUnit(spec.softmax), WeightPort(sizes)
-        neuron = NeuronUnit(spec, sizes.sum_width, sizes.memory.hidden_neurons, sizes.word_width)
+        array, softmax, weights = ArrayUnit(sizes), SoftmaxUnit(spec.softmax, sizes.pipeline), WeightPort(sizes)
+        neuron = NeuronUnit(spec, sizes.sum_width, sizes.memory.hidden_neurons, sizes.word_width, sizes.pipeline)
         counters = CounterUnit(sizes, self.counter_start)
         units = (samples, sequencer, vectors, array, neuron, softmax, counters, weights)
         for name, unit in zip(_UNITS, units, strict=True):
@@ -83,11 +84,13 @@ class Core(wiring.Component):
 
         # Beats to memories and lanes.
         late, moved = array.late_1, array.late_2
+        # The list answers one cycle after the beat.
+        index = delayed(m, samples.index, sizes.pipeline.address - 1, "index")
         m.d.comb += [
             array.beat.eq(sequencer.beat),
-            array.index.eq(samples.index),
+            array.index.eq(index),
             samples.pixel_slot.eq(late.slot),
-            samples.pixel_index.eq(Mux(late.from_list, samples.index, late.index)),
+            samples.pixel_index.eq(Mux(late.from_list, index, late.index)),
             vectors.state_address.eq(late.state),
             vectors.offset_address.eq(late.offset),
             array.states.eq(vectors.states),
@@ -103,12 +106,8 @@ class Core(wiring.Component):
 
         # Sums to neuron and softmax, results to the vector memories.
         to_softmax = array.o_drain == Drain.SOFTMAX
-        target, lane = array.o_target, array.o_lane
-        for k in range(neuron.LATENCY):
-            target_late = Signal.like(target, name=f"target_{k}")
-            lane_late = Signal.like(lane, name=f"lane_{k}")
-            m.d.sync += [target_late.eq(target), lane_late.eq(lane)]
-            target, lane = target_late, lane_late
+        target = delayed(m, array.o_target, neuron.latency, "target")
+        lane = delayed(m, array.o_lane, neuron.latency, "lane")
         error_base = Signal.like(array.o_target)
         with m.If(array.o_valid & to_softmax & (array.o_neuron == 0)):
             m.d.sync += error_base.eq(array.o_target)

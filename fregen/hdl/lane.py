@@ -9,6 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .beat import Sizes
+from .delay import delayed
 from .dither import lane_dither
 from .library import submodule
 from .update import UpdateUnit
@@ -17,32 +18,26 @@ __all__ = ["LaneUnit", "lane_control", "lane_signature"]
 
 
 def lane_control(sizes: Sizes) -> data.StructLayout:
-    """Lay out what all lanes are told at once; each group of fields belongs to the stage that its name starts with.
+    """Lay out what all lanes are told at once, grouped by the stage that reads it (:class:`fregen.plan.Pipeline`).
 
-    ``s1``: address; ``s2``: memories have answered; ``s4``: alignment; ``s5``: sum; ``s6``: sum is there, shift of
-    the updater; ``s7``: shared dither word; ``write``: weight write.
+    ``address``: of the weight; ``operands``: when the memories have answered; ``align``: when the product is there;
+    ``drive_read``: address of the drive, ``read`` cycles before the sum; ``add``: the sum; ``total``: the sum is
+    there, it may be saved, and enters the updater; ``dither``: the shared word; ``write``: of the weight memory.
     """
     return data.StructLayout(
         {
-            "s1_address": sizes.weight_address,
-            "s1_ring": 1,
-            "s1_rotate": max(sizes.lane_bits, 1),
-            "s2_update": 1,
-            "s2_ring": 1,
-            "s2_null": 1,
-            "s2_shared": signed(sizes.word_width),
-            "s4_shift": len(sizes.schedule.shifts).bit_length(),
-            "s4_drive": sizes.drive_bits,
-            "s5_valid": 1,
-            "s5_ring": 1,
-            "s5_clear": 1,
-            "s5_load": 1,
-            "s6_save": 1,
-            "s6_drive": sizes.drive_bits,
-            "s6_sigma": max(sizes.sigma_bits, 1),
-            "s7_dither": 32,
-            "write_address": sizes.weight_address,
-            "write_update": 1,
+            "address": data.StructLayout(
+                {"weight": sizes.weight_address, "ring": 1, "rotate": max(sizes.lane_bits, 1)}
+            ),
+            "operands": data.StructLayout(
+                {"update": 1, "ring": 1, "null": 1, "shared": signed(sizes.word_width)},
+            ),
+            "align": data.StructLayout({"shift": sizes.shift_bits}),
+            "drive_read": data.StructLayout({"drive": sizes.drive_bits}),
+            "add": data.StructLayout({"valid": 1, "ring": 1, "clear": 1, "load": 1}),
+            "total": data.StructLayout({"save": 1, "drive": sizes.drive_bits, "sigma": max(sizes.sigma_bits, 1)}),
+            "dither": data.StructLayout({"word": 32}),
+            "write": data.StructLayout({"weight": sizes.weight_address, "update": 1}),
         }
     )
 
@@ -83,17 +78,17 @@ class LaneUnit(wiring.Component):
     control : ``In``
         See :func:`lane_control`.
     own : ``In(signed)``
-        The lane's own word of a vector, in stage 2.
+        The lane's own word of a vector, with ``control.operands``.
     neighbour : ``In(signed)``
-        Sum of the next lane, in stage 5 (ring).
+        Sum of the next lane, with ``control.add`` (ring).
     total : ``Out(signed)``
-        Sum including this beat, in stage 5.
+        Sum including this beat, with ``control.add``.
     sum : ``Out(signed)``
-        Accumulator, in stage 6.
+        Accumulator, with ``control.total``.
     load, load_word : ``In``
-        Write a weight from outside, at ``control.write_address``.
+        Write a weight from outside, at ``control.write.weight``.
     weight : ``Out(signed)``
-        Word at the address of the cycle before.
+        Word at the address of ``pipeline.read`` cycles before.
     saturated : ``Out(1)``
         The weight that is written was limited.
     write, write_word : ``Out``
@@ -101,8 +96,9 @@ class LaneUnit(wiring.Component):
 
     Timing
     ------
-    A beat's product is in the accumulator 6 cycles after the beat; interval 1.  A weight is written 9 cycles after
-    the last beat of its update.  Reset clears no memory; weight, drive and padding words start as 0.
+    A beat's product is in the accumulator ``pipeline.total`` cycles after the beat (portable: 6); interval 1.  A weight
+    is written ``pipeline.learnt`` cycles (portable: 9) after the last beat of its update.  Reset clears the registers,
+    and no memory; weight, drive and padding words start as 0.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -111,62 +107,86 @@ class LaneUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        sizes, control, width = self.sizes, self.control, self.sizes.spec.weight.width
+        product, old = self._multiply(m)
+        self._add(m, product)
+        self._learn(m, platform, old)
+        return m
 
-        # Stage 1: in the ring, each lane starts at its own column of the tile.
+    def _multiply(self, m: Module) -> tuple[Value, Value]:
+        """From addresses to the product; also return the weight that was read."""
+        sizes, control, width = self.sizes, self.control, self.sizes.spec.weight.width
+        pipeline = sizes.pipeline
         m.submodules.weights = weights = Memory(shape=signed(width), depth=sizes.memory.weight_depth, init=[])
         read, write = weights.read_port(), weights.write_port()
-        address: Value = control.s1_address
-        if sizes.lane_bits:
-            low = (control.s1_rotate + self.number)[: sizes.lane_bits]
-            address = Mux(control.s1_ring, Cat(low, control.s1_address[sizes.lane_bits :]), control.s1_address)
-        m.d.comb += [read.addr.eq(address), self.weight.eq(read.data)]
 
-        # Stage 2 to 5: operands, product, alignment.
+        # In the ring, each lane starts at its own column of the tile.
+        address: Value = control.address.weight
+        if sizes.lane_bits:
+            low = (control.address.rotate + self.number)[: sizes.lane_bits]
+            address = Mux(control.address.ring, Cat(low, address[sizes.lane_bits :]), address)
+        weight = delayed(m, read.data, pipeline.read - 1, "weight")
+        m.d.comb += [
+            read.addr.eq(address),
+            self.weight.eq(weight),
+            write.addr.eq(control.write.weight),
+            write.data.eq(self.write_word),
+            write.en.eq(self.write),
+        ]
+
         a = Signal(signed(max(width, sizes.word_width)))
         b = Signal(signed(sizes.word_width))
-        m.d.sync += [
-            a.eq(Mux(control.s2_update, self.own, read.data)),
-            b.eq(Mux(control.s2_null, 0, Mux(control.s2_ring, self.own, control.s2_shared))),
+        m.d.comb += [
+            a.eq(Mux(control.operands.update, self.own, weight)),
+            b.eq(Mux(control.operands.null, 0, Mux(control.operands.ring, self.own, control.operands.shared))),
         ]
-        product = Signal(signed(len(a) + len(b)))
-        m.d.sync += product.eq(a * b)
-        aligned = Signal(signed(sizes.sum_width))
-        m.d.sync += aligned.eq(Array(product << shift for shift in sizes.schedule.shifts)[control.s4_shift])
+        a, b = delayed(m, a, pipeline.operand, "a"), delayed(m, b, pipeline.operand, "b")
+        return delayed(m, a * b, pipeline.multiply, "product"), weight
 
-        # Stage 5: sum.  The ring hands each sum to the lane before.
+    def _add(self, m: Module, product: Value) -> None:
+        """Align the product and add it; the ring hands each sum to the lane before."""
+        sizes, control = self.sizes, self.control
+        aligned = Signal(signed(sizes.sum_width))
+        shifted = Array(product << shift for shift in sizes.schedule.shifts)[control.align.shift]
+        m.d.comb += aligned.eq(shifted)
+        aligned = delayed(m, aligned, sizes.pipeline.align, "aligned")
+
         m.submodules.drives = drives = Memory(
             shape=signed(sizes.sum_width), depth=max(sizes.memory.hidden_groups, 2), init=[]
         )
         drive_read, drive_write = drives.read_port(), drives.write_port()
         m.d.comb += [
-            drive_read.addr.eq(control.s4_drive),
-            drive_write.addr.eq(control.s6_drive),
+            drive_read.addr.eq(control.drive_read.drive),
+            drive_write.addr.eq(control.total.drive),
             drive_write.data.eq(self.sum),
-            drive_write.en.eq(control.s6_save),
+            drive_write.en.eq(control.total.save),
         ]
         base = Signal(signed(sizes.sum_width))
-        with m.If(control.s5_load):
-            m.d.comb += base.eq(drive_read.data)
-        with m.Elif(~control.s5_clear):
+        drive = delayed(m, drive_read.data, sizes.pipeline.read - 1, "drive")
+        with m.If(control.add.load):
+            m.d.comb += base.eq(drive)
+        with m.Elif(~control.add.clear):
             m.d.comb += base.eq(self.sum)
         m.d.comb += self.total.eq(base + aligned)
-        with m.If(control.s5_valid):
-            m.d.sync += self.sum.eq(Mux(control.s5_ring, self.neighbour, self.total))
+        with m.If(control.add.valid):
+            m.d.sync += self.sum.eq(Mux(control.add.ring, self.neighbour, self.total))
 
-        # Learning.
-        updater = UpdateUnit(sizes.update_width, sizes.spec.weight, sizes.spec.design.numerics.rounding, sizes.sigma)
+    def _learn(self, m: Module, platform: object, old: Value) -> None:
+        """Turn the sum of an update into a weight; choose what is written."""
+        sizes, control = self.sizes, self.control
+        updater = UpdateUnit(
+            sizes.update_width,
+            sizes.spec.weight,
+            sizes.spec.design.numerics.rounding,
+            sizes.sigma,
+            sizes.pipeline,
+        )
         m.submodules.updater = submodule(updater, platform)
         m.d.comb += [
             updater.sum.eq(self.sum[: sizes.update_width]),
-            updater.shift.eq(control.s6_sigma),
-            updater.dither.eq(lane_dither(control.s7_dither, self.number)),
-            updater.old.eq(read.data),
-            self.saturated.eq(updater.saturated & control.write_update),
-            self.write.eq(control.write_update | self.load),
-            self.write_word.eq(Mux(control.write_update, updater.new, self.load_word)),
-            write.addr.eq(control.write_address),
-            write.data.eq(self.write_word),
-            write.en.eq(self.write),
+            updater.shift.eq(control.total.sigma),
+            updater.dither.eq(lane_dither(control.dither.word, self.number)),
+            updater.old.eq(old),
+            self.saturated.eq(updater.saturated & control.write.update),
+            self.write.eq(control.write.update | self.load),
+            self.write_word.eq(Mux(control.write.update, updater.new, self.load_word)),
         ]
-        return m

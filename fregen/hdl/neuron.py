@@ -1,12 +1,16 @@
 """Activation and offset: what becomes of a neuron's sum.  Golden twin: :mod:`fregen.golden.neuron`."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..plan import PORTABLE, Pipeline
 from ..spec.network import NetworkSpec
 from .beat import bits
+from .delay import delayed, taps
 from .requant import fits, round_shift, saturate
 from .rom import rom
 
@@ -29,6 +33,13 @@ class NeuronUnit(wiring.Component):
         Hidden neurons.
     word_width : int
         Bits of a result (the wider of state and offset words).
+    pipeline : Pipeline, optional
+        Latency of memories and multiplier.
+
+    Attributes
+    ----------
+    latency : int
+        From ``sum`` to ``o_word``, cycles.
 
     Members
     -------
@@ -51,13 +62,21 @@ class NeuronUnit(wiring.Component):
 
     Timing
     ------
-    Latency 7 cycles, interval 1, never stalls.
+    Latency ``pipeline.neuron`` cycles (portable: 7), interval 1, never stalls.  Reset clears the registers, not the
+    kept words and slopes.
     """
 
-    LATENCY = 7
-
-    def __init__(self, spec: NetworkSpec, sum_width: int, neurons: int, word_width: int) -> None:
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        sum_width: int,
+        neurons: int,
+        word_width: int,
+        pipeline: Pipeline = PORTABLE,
+    ) -> None:
         self.spec = spec
+        self.pipeline = pipeline
+        self.latency = pipeline.neuron
         self.neurons = neurons
         self.word_width = word_width
         super().__init__(
@@ -79,112 +98,100 @@ class NeuronUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         spec, table, has_offsets = self.spec, self.spec.activation, self.spec.has_offsets
-        width = len(self.sum)
+        read = self.pipeline.read
 
-        def passed(name: str, value: Value, count: int) -> list[Value]:
-            """Delay a value: item k is k cycles late."""
-            line: list[Value] = [value]
-            for k in range(count):
-                late = Signal.like(line[-1], name=f"{name}_{k + 1}", init=0)
-                m.d.sync += late.eq(line[-1])
-                line.append(late)
-            return line
+        # Stages of a sum, cycles after it: the table has answered, product, interpolation, rounded word.
+        answered = 1 + read
+        product_at = answered + 1 + self.pipeline.multiply
+        rounded_at = product_at + 2
+        end = self.latency
 
-        valid = passed("valid", self.valid, 7)
-        neuron = passed("neuron", Mux(self.valid, self.neuron, 0), 7)  # no memory is read beyond its end
-        first = passed("first", self.first, 6)
-        is_offset = passed("is_offset", self.is_offset, 7) if has_offsets else [Const(0)] * 8
+        valid = taps(m, self.valid, end, "valid")
+        neuron = taps(m, Mux(self.valid, self.neuron, 0), end, "neuron")  # no memory is read beyond its end
+        negative = taps(m, self.sum[-1], rounded_at, "negative")
+        is_offset = taps(m, self.is_offset, end, "is_offset") if has_offsets else [Const(0)] * (end + 1)
 
-        # 1: magnitude and sign.
-        negative = passed("negative", self.sum[-1], 6)
-        raw = Signal(signed(width))
-        magnitude = Signal(width)
-        m.d.sync += [raw.eq(self.sum), magnitude.eq(Mux(self.sum[-1], -self.sum, self.sum)[:width])]
-
-        # 2: which segment, and how far into it; the tables answer.
+        # Magnitude; which segment of the table, and how far into it.
+        magnitude = Signal(len(self.sum))
+        m.d.sync += magnitude.eq(Mux(self.sum[-1], -self.sum, self.sum)[: len(self.sum)])
         seg_bits = (table.segments - 1).bit_length()
         above: Value = magnitude[spec.tau + seg_bits :]
-        is_flat = passed("is_flat", above.any() if len(above) else Const(0, 1), 1)[1]
-        inside = Signal(max(spec.tau, 1))
-        raw_2 = Signal(signed(width))
-        m.d.sync += [inside.eq(magnitude[: spec.tau] if spec.tau else 0), raw_2.eq(raw)]
+        is_flat = delayed(m, above.any() if len(above) else Const(0, 1), read, "is_flat")
+        inside = delayed(m, magnitude[: spec.tau] if spec.tau else Const(0, 1), read, "inside")
         knot, slope = self._table(m, magnitude[spec.tau : spec.tau + seg_bits], platform)
 
-        m.submodules.previous = previous = Memory(shape=signed(self.word_width), depth=max(self.neurons, 2), init=[])
-        previous_read, previous_write = previous.read_port(), previous.write_port()
-        m.d.comb += previous_read.addr.eq(neuron[6])
-
-        # 3: operands of the one multiplier.
-        zero = Signal()
-        m.d.comb += zero.eq(is_flat | (negative[2] if not table.odd else 0))
-        used = Signal(table.slope_width)
-        m.d.comb += used.eq(Mux(zero, 0, slope))
-        x = Signal(signed(max(spec.tau + 1, width if has_offsets else 0)))
-        y = Signal(table.slope_width)
-        base = Signal(table.knot_width)
+        # Operands of the one multiplier.
+        zero, used = Signal(), Signal(table.slope_width)
+        m.d.comb += [zero.eq(is_flat | (negative[answered] if not table.odd else 0)), used.eq(Mux(zero, 0, slope))]
+        x = Signal(signed(max(spec.tau + 1, len(self.sum) if has_offsets else 0)))
+        y, base = Signal(table.slope_width), Signal(table.knot_width)
         m.d.sync += base.eq(Mux(is_flat, table.knots[-1], knot))
         if has_offsets:
-            m.submodules.slopes = slopes = Memory(shape=table.slope_width, depth=max(self.neurons, 2), init=[])
-            slope_read, slope_write = slopes.read_port(), slopes.write_port()
-            m.d.comb += [
-                slope_read.addr.eq(neuron[1]),
-                slope_write.addr.eq(neuron[2]),
-                slope_write.data.eq(used),
-                slope_write.en.eq(valid[2] & ~is_offset[2]),
-            ]
-            m.d.sync += [
-                x.eq(Mux(is_offset[2], raw_2, inside)),
-                y.eq(Mux(is_offset[2], slope_read.data, used)),
-            ]
+            kept = self._kept_slope(m, neuron, used, valid[answered] & ~is_offset[answered])
+            raw = delayed(m, self.sum, answered, "raw")
+            m.d.sync += [x.eq(Mux(is_offset[answered], raw, inside)), y.eq(Mux(is_offset[answered], kept, used))]
         else:
             m.d.sync += [x.eq(inside), y.eq(used)]
 
-        # 4: product.
+        # Product, interpolation, rounding; sign and limits.
         product = Signal(signed(len(x) + len(y) + 1))
-        base_4 = Signal.like(base)
-        m.d.sync += [product.eq(x * y), base_4.eq(base)]
-
-        # 5: interpolate; 6: round; 7: sign, limits.
+        m.d.comb += product.eq(delayed(m, x * y, self.pipeline.multiply, "product"))
+        base = delayed(m, base, self.pipeline.multiply, "base")
         total = Signal(signed(max(table.knot_width + spec.tau + 1, len(product)) + 1))
-        m.d.sync += total.eq(Mux(is_offset[4], product, (base_4 << spec.tau) + product))
+        m.d.sync += total.eq(Mux(is_offset[product_at], product, (base << spec.tau) + product))
         state = round_shift(total, spec.state_shift)
-        rounded = Signal(signed(max(len(state), len(total))))
-        chosen: Value = state
         if has_offsets:
-            chosen = Mux(is_offset[5], round_shift(total, spec.offset_shift), state)
+            chosen = Mux(is_offset[product_at + 1], round_shift(total, spec.offset_shift), state)
             rounded = Signal(signed(len(chosen)))
+        else:
+            chosen, rounded = state, Signal(signed(max(len(state), len(total))))
         m.d.sync += rounded.eq(chosen)
         signed_state = Signal(signed(len(rounded) + 1))
-        m.d.comb += signed_state.eq(Mux(negative[6], -rounded if table.odd else 0, rounded))
-        state_word = saturate(signed_state, spec.state)
-        word: Value = state_word
+        m.d.comb += signed_state.eq(Mux(negative[rounded_at], -rounded if table.odd else 0, rounded))
+        word: Value = saturate(signed_state, spec.state)
         if has_offsets:
-            word = Mux(is_offset[6], saturate(rounded, spec.offset), state_word)
-        m.d.sync += [
-            self.o_valid.eq(valid[6]),
-            self.o_word.eq(word),
-            self.o_offset.eq(is_offset[6]),
-            self.saturated.eq(valid[6] & is_offset[6] & ~fits(rounded, spec.offset.width)),
-        ]
-
-        first_7 = passed("first_7", first[6], 1)[1]
-        m.d.comb += [
-            previous_write.addr.eq(neuron[7]),
-            previous_write.data.eq(self.o_word),
-            previous_write.en.eq(self.o_valid),
-        ]
-        with m.If(self.clear):
-            m.d.sync += self.changed.eq(0)
-        with m.Elif(self.o_valid & (self.o_word != Mux(first_7, 0, previous_read.data))):
-            m.d.sync += self.changed.eq(1)
+            word = Mux(is_offset[rounded_at], saturate(rounded, spec.offset), word)
+        limited = valid[rounded_at] & is_offset[rounded_at] & ~fits(rounded, spec.offset.width)
+        m.d.sync += [self.o_word.eq(word), self.saturated.eq(limited)]
+        m.d.comb += [self.o_valid.eq(valid[end]), self.o_offset.eq(is_offset[end])]
+        self._compare(m, neuron[end - read], neuron[end], delayed(m, self.first, end, "first"))
         return m
 
+    def _kept_slope(self, m: Module, neuron: Sequence[Value], used: Value, write_enable: Value) -> Value:
+        """Keep the slope that an activation uses; return a neuron's kept one, with the table's answer."""
+        m.submodules.slopes = slopes = Memory(shape=len(used), depth=max(self.neurons, 2), init=[])
+        read, write = slopes.read_port(), slopes.write_port()
+        m.d.comb += [
+            read.addr.eq(neuron[1]),
+            write.addr.eq(neuron[1 + self.pipeline.read]),
+            write.data.eq(used),
+            write.en.eq(write_enable),
+        ]
+        return delayed(m, read.data, self.pipeline.read - 1, "kept_slope")
+
+    def _compare(self, m: Module, neuron_before: Value, neuron: Value, first: Value) -> None:
+        """Keep every neuron's word, and note whether one differs from the word before."""
+        m.submodules.previous = previous = Memory(shape=signed(self.word_width), depth=max(self.neurons, 2), init=[])
+        read, write = previous.read_port(), previous.write_port()
+        m.d.comb += [
+            read.addr.eq(neuron_before),
+            write.addr.eq(neuron),
+            write.data.eq(self.o_word),
+            write.en.eq(self.o_valid),
+        ]
+        before = delayed(m, read.data, self.pipeline.read - 1, "word_before")
+        with m.If(self.clear):
+            m.d.sync += self.changed.eq(0)
+        with m.Elif(self.o_valid & (self.o_word != Mux(first, 0, before))):
+            m.d.sync += self.changed.eq(1)
+
     def _table(self, m: Module, segment: Value, platform: object) -> tuple[Value, Value]:
-        """Knot and slope of a segment, one cycle later."""
+        """Knot and slope of a segment, ``read`` cycles later."""
         table = self.spec.activation
         if table.segments == 1:
             return Const(table.knots[0], table.knot_width), Const(table.slopes[0], table.slope_width)
+        knots, slopes = table.knots[:-1], table.slopes
         return (
-            rom(m, "knots", table.knot_width, table.knots[:-1], segment, platform),
-            rom(m, "slopes_of_segments", table.slope_width, table.slopes, segment, platform),
+            rom(m, "knots", table.knot_width, knots, segment, platform, self.pipeline.read),
+            rom(m, "slopes_of_segments", table.slope_width, slopes, segment, platform, self.pipeline.read),
         )

@@ -1,4 +1,4 @@
-"""Tables: words that never change, one cycle after their address."""
+"""Tables: words that never change, some cycles after their address."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,10 +6,14 @@ from typing import Any
 from amaranth.hdl import Const, Module, Shape, ShapeCastable, Signal, Value
 from amaranth.lib.memory import Memory
 
+from .delay import delayed
+
 __all__ = ["rom"]
 
 
-def rom(m: Module, name: str, shape: Any, words: Sequence[Any], address: Value, platform: object) -> Any:
+def rom(
+    m: Module, name: str, shape: Any, words: Sequence[Any], address: Value, platform: object, latency: int = 1
+) -> Any:
     """Add a table to a module.
 
     It is a memory without a write port.  Where the platform has a true attribute ``roms_as_logic`` it is a register and
@@ -29,18 +33,20 @@ def rom(m: Module, name: str, shape: Any, words: Sequence[Any], address: Value, 
         Which word, unsigned; bits that the table does not need are cut off.
     platform : object
         What the module is elaborated for.
+    latency : int, optional
+        Cycles from the address to the word.
 
     Returns
     -------
     Value or View
-        The word, one cycle after its address.
+        The word.
     """
     depth = 1 << (len(words) - 1).bit_length()
     if not getattr(platform, "roms_as_logic", False):
         m.submodules[name] = memory = Memory(shape=shape, depth=depth, init=words)
         port = memory.read_port()
         m.d.comb += port.addr.eq(address)
-        return port.data
+        return delayed(m, port.data, latency - 1, name)
     found = Signal(shape, name=name)
     with m.Switch(address[: depth.bit_length() - 1]):
         for place, word in enumerate(words):
@@ -50,4 +56,4 @@ def rom(m: Module, name: str, shape: Any, words: Sequence[Any], address: Value, 
                 )
         with m.Default():
             m.d.sync += Value.cast(found).eq(0)
-    return found
+    return delayed(m, found, latency - 1, name)

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .beat import Sizes, bits
+from .delay import delayed
 
 __all__ = ["SampleUnit", "sample_layout"]
 
@@ -46,7 +47,7 @@ class SampleUnit(wiring.Component):
     list_index : ``In``
         Which nonzero word of the taken sample; ``index`` tells one cycle later which input that is.
     pixel_slot, pixel_index : ``In``
-        A word to read; ``pixel`` has it one cycle later.
+        A word to read; ``pixel`` has it ``pipeline.read`` cycles later.
     mask_index : ``In``
         An input; ``mask`` has its slots one cycle later, one bit each.
 
@@ -125,7 +126,7 @@ class SampleUnit(wiring.Component):
             pixel_write.data.eq(self.i.p.word),
             pixel_write.en.eq(accept),
             pixel_read.addr.eq(Cat(self.pixel_index, self.pixel_slot)),
-            self.pixel.eq(pixel_read.data),
+            self.pixel.eq(delayed(m, pixel_read.data, sizes.pipeline.read - 1, "pixel")),
         ]
 
         m.submodules.masks = masks = Memory(shape=slots, depth=rows, init=[])

@@ -1,14 +1,14 @@
 """Prediction and output error.  Golden twin: :mod:`fregen.golden.softmax`."""
 
-from itertools import pairwise
-
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from ..plan import PORTABLE, Pipeline
 from ..spec.network import SoftmaxSpec
 from .beat import bits
+from .delay import delayed
 from .requant import round_shift, saturate
 from .rom import rom
 
@@ -24,6 +24,13 @@ class SoftmaxUnit(wiring.Component):
     ----------
     spec : SoftmaxSpec
         Sizes and tables.
+    pipeline : Pipeline, optional
+        Latency of memories and multiplier.
+
+    Attributes
+    ----------
+    latency : int
+        From the last logit to the first error, cycles: :meth:`fregen.plan.Pipeline.errors`.
 
     Members
     -------
@@ -34,17 +41,20 @@ class SoftmaxUnit(wiring.Component):
     label : ``In``
         Class that is right, constant meanwhile.  A label that is no class gives the target 0 everywhere.
     prediction : ``Out``
-        Class of the greatest logit, the lowest of equals; valid from 2 cycles after the last logit.
+        Class of the greatest logit, the lowest of equals; valid from the cycle after the last logit.
     o_valid, o_index, o_word : ``Out``
         Error of a class: nearest even, then saturated.
 
     Timing
     ------
-    Errors come one a cycle, the first ``classes + 10`` cycles after the last logit.  No logits are taken in between.
+    Errors come one a cycle, the first ``latency`` cycles after the last logit.  No logits are taken in between.  After
+    reset no walk is under way, and the prediction is class 0; memories keep their words.
     """
 
-    def __init__(self, spec: SoftmaxSpec) -> None:
+    def __init__(self, spec: SoftmaxSpec, pipeline: Pipeline = PORTABLE) -> None:
         self.spec = spec
+        self.pipeline = pipeline
+        self.latency = pipeline.errors(spec.classes)
         super().__init__(
             {
                 "valid": In(1),
@@ -61,91 +71,96 @@ class SoftmaxUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        spec = self.spec
-        classes, exp_width = spec.classes, spec.exponential.frac_bits + 1
+        spec, read, classes = self.spec, self.pipeline.read, self.spec.classes
 
-        # Logits come in: keep them, and the greatest.
-        m.submodules.logits = logits = Memory(shape=signed(spec.sum_width), depth=max(classes, 2), init=[])
-        logit_write, logit_read = logits.write_port(), logits.read_port()
-        greatest = Signal(signed(spec.sum_width))
-        m.d.comb += [logit_write.addr.eq(self.index), logit_write.data.eq(self.sum), logit_write.en.eq(self.valid)]
-        with m.If(self.valid & ((self.index == 0) | (self.sum > greatest))):
-            m.d.sync += [greatest.eq(self.sum), self.prediction.eq(self.index)]
-
-        count = Signal(range(classes + 1))
-        walking = Signal()
-        done_exponentials = Signal()
-        walks_errors = Signal()
+        # Two walks over the classes: after the last logit, and when all exponentials have been summed.
+        count, walking, is_second, summed = Signal(range(classes + 1)), Signal(), Signal(), Signal()
         with m.If(self.valid & self.wants_error & (self.index == classes - 1)):
-            m.d.sync += [walking.eq(1), walks_errors.eq(0), count.eq(0)]
+            m.d.sync += [walking.eq(1), is_second.eq(0), count.eq(0)]
         with m.Elif(walking):
             m.d.sync += count.eq(count + 1)
             with m.If(count == classes - 1):  # no memory is read beyond its end
                 m.d.sync += [walking.eq(0), count.eq(0)]
-        with m.Elif(done_exponentials):
-            m.d.sync += [walking.eq(1), walks_errors.eq(1), count.eq(0)]
+        with m.Elif(summed):
+            m.d.sync += [walking.eq(1), is_second.eq(1), count.eq(0)]
 
-        # First walk: distance to the greatest, its exponential, their sum.
-        first = walking & ~walks_errors
-        m.d.comb += logit_read.addr.eq(count)
-        read_valid = [Signal(name=f"read_valid_{k}") for k in range(3)]
-        read_index = [Signal(bits(classes), name=f"read_index_{k}") for k in range(3)]
-        m.d.sync += [read_valid[0].eq(first), read_index[0].eq(count)]
-        m.d.sync += [new.eq(old) for old, new in pairwise(read_valid)]
-        m.d.sync += [new.eq(old) for old, new in pairwise(read_index)]
+        # First walk: exponentials are kept, and summed.
+        exponential = self._exponential(m, self._distance(m, count), platform)
+        valid = delayed(m, walking & ~is_second, 2 * read + 1, "first")
+        index = delayed(m, count, 2 * read + 1, "first_class")
+        total = Signal(spec.total_width)
+        with m.If(valid):
+            m.d.sync += total.eq(Mux(index == 0, 0, total) + exponential)
+        m.d.sync += summed.eq(valid & (index == classes - 1))
+        m.submodules.kept = kept = Memory(shape=len(exponential), depth=max(classes, 2), init=[])
+        kept_write, kept_read = kept.write_port(), kept.read_port()
+        m.d.comb += [
+            kept_write.addr.eq(index),
+            kept_write.data.eq(exponential),
+            kept_write.en.eq(valid),
+            kept_read.addr.eq(count),
+        ]
 
-        distance = Signal(spec.sum_width)
-        m.d.comb += distance.eq(greatest - logit_read.data)
+        # Second walk: exponential x reciprocal, and what is missing to the target.
+        flight = read + self.pipeline.multiply + 1
+        index = delayed(m, count, flight, "second_class")
+        probability = self._probability(m, delayed(m, kept_read.data, read - 1, "kept"), total, platform)
+        difference = Signal(signed(max(len(probability), spec.error.width + 1) + 1))
+        m.d.comb += difference.eq(Mux(index == self.label, spec.one, 0) - probability)
+        m.d.sync += [
+            self.o_valid.eq(delayed(m, walking & is_second, flight, "second")),
+            self.o_index.eq(index),
+            self.o_word.eq(saturate(difference, spec.error)),
+        ]
+        return m
+
+    def _distance(self, m: Module, count: Value) -> Value:
+        """Keep the logits, and the greatest; return how far a class's logit lies below it, ``read`` cycles later."""
+        spec = self.spec
+        m.submodules.logits = logits = Memory(shape=signed(spec.sum_width), depth=max(spec.classes, 2), init=[])
+        write, read = logits.write_port(), logits.read_port()
+        greatest, distance = Signal(signed(spec.sum_width)), Signal(spec.sum_width)
+        m.d.comb += [
+            write.addr.eq(self.index),
+            write.data.eq(self.sum),
+            write.en.eq(self.valid),
+            read.addr.eq(count),
+            distance.eq(greatest - delayed(m, read.data, self.pipeline.read - 1, "logit")),
+        ]
+        with m.If(self.valid & ((self.index == 0) | (self.sum > greatest))):
+            m.d.sync += [greatest.eq(self.sum), self.prediction.eq(self.index)]
+        return distance
+
+    def _exponential(self, m: Module, distance: Value, platform: object) -> Value:
+        """Look up exp(-distance), ``1 + read`` cycles later."""
+        spec, limit = self.spec, (1 << self.spec.exponential.index_bits) - 1
         if spec.index_shift > 0:
             index = (distance + (1 << (spec.index_shift - 1))) >> spec.index_shift
         else:
             index = distance << -spec.index_shift
-        limit = (1 << spec.exponential.index_bits) - 1
         place = Signal(spec.exponential.index_bits)
         m.d.sync += place.eq(Mux(index > limit, limit, index))
-        exponential = rom(m, "exponentials", exp_width, spec.exponential.words, place, platform)
+        width, words = spec.exponential.frac_bits + 1, spec.exponential.words
+        return rom(m, "exponentials", width, words, place, platform, self.pipeline.read)
 
-        m.submodules.kept = kept = Memory(shape=exp_width, depth=max(classes, 2), init=[])
-        kept_write, kept_read = kept.write_port(), kept.read_port()
-        total = Signal(spec.total_width)
-        m.d.comb += [
-            kept_write.addr.eq(read_index[2]),
-            kept_write.data.eq(exponential),
-            kept_write.en.eq(read_valid[2]),
-        ]
-        with m.If(read_valid[2]):
-            m.d.sync += total.eq(Mux(read_index[2] == 0, 0, total) + exponential)
-        last_added = Signal(2)
-        m.d.sync += last_added.eq(Cat(read_valid[2] & (read_index[2] == classes - 1), last_added))
-        m.d.comb += done_exponentials.eq(last_added[1])
-
-        # Leading one of the sum, and the bits below it; then the reciprocal.
+    def _probability(self, m: Module, exponential: Value, total: Value, platform: object) -> Value:
+        """Divide an exponential by their sum, ``multiply + 1`` cycles later; the sum stands ``1 + read`` before it."""
+        spec = self.spec
         lowest = spec.exponential.frac_bits
-        extra = Signal(bits(spec.total_width - lowest))
-        below = Signal(spec.reciprocal.index_bits)
-        for k in range(spec.total_width - lowest):
+        places = spec.total_width - lowest
+
+        # Leading one of the sum, and the bits below it.
+        extra, below = Signal(bits(places)), Signal(spec.reciprocal.index_bits)
+        for k in range(places):
             with m.If(total[lowest + k]):
                 bits_below = Cat(Const(0, spec.reciprocal.index_bits), total[: lowest + k])
                 m.d.sync += [extra.eq(k), below.eq(bits_below[-spec.reciprocal.index_bits :])]
-        reciprocal = rom(m, "reciprocals", spec.reciprocal.frac_bits + 1, spec.reciprocal.words, below, platform)
+        width, words = spec.reciprocal.frac_bits + 1, spec.reciprocal.words
+        reciprocal = rom(m, "reciprocals", width, words, below, platform, self.pipeline.read)
 
-        # Second walk: probability and error of every class.
-        m.d.comb += kept_read.addr.eq(count)
-        error_valid = [Signal(name=f"error_valid_{k}") for k in range(3)]
-        error_index = [Signal(bits(classes), name=f"error_index_{k}") for k in range(3)]
-        m.d.sync += [error_valid[0].eq(walking & walks_errors), error_index[0].eq(count)]
-        m.d.sync += [new.eq(old) for old, new in pairwise(error_valid)]
-        m.d.sync += [new.eq(old) for old, new in pairwise(error_index)]
-        product = Signal(signed(exp_width + spec.reciprocal.frac_bits + 2))
-        m.d.sync += product.eq(kept_read.data * reciprocal)
+        product = Signal(signed(len(exponential) + len(reciprocal) + 1))
+        m.d.comb += product.eq(delayed(m, exponential * reciprocal, self.pipeline.multiply, "product"))
         probability = Signal(signed(len(product)))
-        choices = Array(round_shift(product, spec.product_shift + k) for k in range(spec.total_width - lowest))
+        choices = Array(round_shift(product, spec.product_shift + k) for k in range(places))
         m.d.sync += probability.eq(choices[extra])
-        difference = Signal(signed(max(len(probability), spec.error.width + 1) + 1))
-        m.d.comb += difference.eq(Mux(error_index[2] == self.label, spec.one, 0) - probability)
-        m.d.sync += [
-            self.o_valid.eq(error_valid[2]),
-            self.o_index.eq(error_index[2]),
-            self.o_word.eq(saturate(difference, spec.error)),
-        ]
-        return m
+        return probability

@@ -5,6 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..fixed import DITHER_BITS, Q, Rounding
+from ..plan import PORTABLE, Pipeline
+from .delay import delayed
 from .requant import fits, saturate
 
 __all__ = ["UpdateUnit"]
@@ -25,6 +27,18 @@ class UpdateUnit(wiring.Component):
         Nearest even, or stochastic.
     sigma : (int, int)
         Least and greatest right shift, bits; negative ones are left shifts.
+    pipeline : Pipeline, optional
+        Cycles of the stages shift, round and add.
+
+    Attributes
+    ----------
+    latency : int
+        From ``sum`` to ``new``, cycles.
+
+    Raises
+    ------
+    ValueError
+        If the greatest shift is less than the least one.
 
     Members
     -------
@@ -33,22 +47,31 @@ class UpdateUnit(wiring.Component):
     shift : ``In``
         Right shift above the least one, bits; with ``sum``.
     dither : ``In(16)``
-        Dither, one cycle after ``sum``.
+        Dither, ``pipeline.shift`` cycles after ``sum``.
     old : ``In(signed)``
-        The weight, two cycles after ``sum``.
+        The weight, ``pipeline.shift + pipeline.round`` cycles after ``sum``.
     new : ``Out(signed)``
-        The weight after the update, three cycles after ``sum``.
+        The weight after the update, ``latency`` cycles after ``sum``.
     saturated : ``Out(1)``
         ``new`` was limited; with ``new``.
 
     Timing
     ------
-    Latency 3 cycles, interval 1, never stalls.
+    Latency ``pipeline.update`` cycles (portable: 3), interval 1, never stalls.  Reset clears the registers.
     """
 
-    LATENCY = 3
-
-    def __init__(self, sum_width: int, weight: Q, rounding: Rounding, sigma: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        sum_width: int,
+        weight: Q,
+        rounding: Rounding,
+        sigma: tuple[int, int],
+        pipeline: Pipeline = PORTABLE,
+    ) -> None:
+        if sigma[1] < sigma[0]:
+            raise ValueError(f"sigma is (least, greatest) right shift, not {sigma}")
+        self.pipeline = pipeline
+        self.latency = pipeline.update
         self.weight = weight
         self.rounding = rounding
         self.sigma = sigma
@@ -82,24 +105,30 @@ class UpdateUnit(wiring.Component):
             word, lost = Mux(self.shift[bit], moved, word).as_signed(), Mux(self.shift[bit], fallen, lost)
         aligned = Signal(signed(len(word)))
         sticky = Signal()
-        m.d.sync += [aligned.eq(word), sticky.eq(lost)]
+        m.d.comb += [
+            aligned.eq(delayed(m, word, self.pipeline.shift, "shifted")),
+            sticky.eq(delayed(m, lost, self.pipeline.shift, "sticky")),
+        ]
 
         # Round away the 16 bits.
         delta = Signal(signed(max(len(word) - DITHER_BITS, 1) + 1))
         if self.rounding is Rounding.STOCHASTIC:
-            m.d.sync += delta.eq((aligned + self.dither) >> DITHER_BITS)
+            rounded = (aligned + self.dither) >> DITHER_BITS
         else:
             floor = aligned >> DITHER_BITS
             half = aligned[DITHER_BITS - 1]
             rest = aligned[: DITHER_BITS - 1].any() | sticky
-            m.d.sync += delta.eq(floor + (half & (rest | floor[0])))
+            rounded = floor + (half & (rest | floor[0]))
+        change = Signal(signed(max(len(word) - DITHER_BITS, 1) + 1))
+        m.d.comb += [change.eq(rounded), delta.eq(delayed(m, change, self.pipeline.round, "change"))]
 
         # Add and limit.
         total = Signal(signed(max(len(self.old), len(delta)) + 1))
         m.d.comb += total.eq(self.old + delta)
-        m.d.sync += [
-            self.new.eq(saturate(total, self.weight)),
-            self.saturated.eq(~fits(total, self.weight.width)),
+        limited = saturate(total, self.weight)
+        m.d.comb += [
+            self.new.eq(delayed(m, limited, self.pipeline.add, "limited")),
+            self.saturated.eq(delayed(m, ~fits(total, self.weight.width), self.pipeline.add, "was_limited")),
         ]
         return m
 

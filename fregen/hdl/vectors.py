@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .beat import Sizes
+from .delay import delayed
 
 __all__ = ["VectorUnit"]
 
@@ -25,7 +26,7 @@ class VectorUnit(wiring.Component):
     state_address, offset_address : ``In``
         Lines to read.
     states, offsets : ``Out``
-        The lines, P words, in the cycle after their address.
+        The lines, P words, ``pipeline.read`` cycles after their address.
     word_valid, word_offset, word_address, word_lane, word : ``In``
         Write one word into the state memory, or with ``word_offset`` into the offset memory.
     copy, keep, subtract, to_offsets, move_address : ``In``
@@ -36,7 +37,8 @@ class VectorUnit(wiring.Component):
 
     Timing
     ------
-    Reads: latency 1, interval 1.  A word is readable in the cycle after it is written.  Reset clears nothing.
+    Reads: latency ``pipeline.read`` (portable: 1), interval 1.  A word is readable in the cycle after it is written.
+    Reset clears no memory.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -98,7 +100,7 @@ class VectorUnit(wiring.Component):
             read, write = memory.read_port(), memory.write_port(granularity=width)
             m.d.comb += [
                 read.addr.eq(address),
-                output.as_value().eq(read.data),
+                output.as_value().eq(delayed(m, read.data, sizes.pipeline.read - 1, name)),
                 write.addr.eq(write_address),
                 write.data.eq(Cat(self.line[lane][:width] for lane in range(lanes))),
                 write.en.eq(enable),

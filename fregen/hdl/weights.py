@@ -1,10 +1,11 @@
 """Weight load and read-back, in the order of the memory image."""
 
-from amaranth.hdl import Array, Module, Signal, signed
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .beat import Sizes
+from .delay import delayed
 
 __all__ = ["WeightPort"]
 
@@ -34,11 +35,12 @@ class WeightPort(wiring.Component):
     load, load_lane, load_word, read, address : ``Out``
         To the lanes.
     weights : ``In``
-        All lanes' words, one cycle after ``read``.
+        All lanes' words, ``pipeline.read`` cycles after ``read``.
 
     Timing
     ------
-    Loading: one word a cycle.  Reading: P + 2 cycles for P words; stalls losslessly.
+    Loading: one word a cycle.  Reading: P + 1 + ``pipeline.read`` cycles for P words; stalls losslessly.
+    After reset: at the first word, neither loading nor sending.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -66,11 +68,12 @@ class WeightPort(wiring.Component):
         lane, address, loading = Signal(max(self.sizes.lane_bits, 1)), Signal(self.sizes.weight_address), Signal()
         last_lane, last_address = lane == lanes - 1, address == depth - 1
         line = Signal.like(self.weights)
+        answered = delayed(m, self.read, self.sizes.pipeline.read, "read")
         m.d.comb += [
             self.address.eq(address),
             self.load_lane.eq(lane),
             self.load_word.eq(self.i.payload),
-            self.o.payload.eq(line[0] if lanes == 1 else Array(line[k] for k in range(lanes))[lane]),
+            self.o.payload.eq(line[lane]),
         ]
 
         def step() -> None:
@@ -98,8 +101,9 @@ class WeightPort(wiring.Component):
                 m.next = "KEEP"
             with m.State("KEEP"):
                 m.d.comb += self.busy.eq(1)
-                m.d.sync += line.eq(self.weights)
-                m.next = "SEND"
+                with m.If(answered):
+                    m.d.sync += line.eq(self.weights)
+                    m.next = "SEND"
             with m.State("SEND"):
                 m.d.comb += [self.busy.eq(1), self.o.valid.eq(1)]
                 with m.If(self.o.ready):

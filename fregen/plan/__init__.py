@@ -4,9 +4,11 @@ from .cycles import CycleModel, PhaseCycles
 from .images import pack_weights, unpack_weights
 from .instruction import Drain, Feed, Instruction, Op, Plane, Start, Store
 from .memory_map import MemoryMap
+from .pipeline import PORTABLE, Pipeline
 from .schedule import Program, Schedule
 
 __all__ = [
+    "PORTABLE",
     "CycleModel",
     "Drain",
     "Feed",
@@ -14,6 +16,7 @@ __all__ = [
     "MemoryMap",
     "Op",
     "PhaseCycles",
+    "Pipeline",
     "Plane",
     "Program",
     "Schedule",

@@ -18,7 +18,7 @@ from ..design.graph import Matrix
 from ..spec.network import NetworkSpec, Operand, Product
 from .instruction import Drain, Feed, Instruction, Op, Plane, Start, Store
 from .memory_map import MemoryMap
-from .timing import COPY_WAIT, DIFFERENCE_WAIT, NEURON_WAIT, UPDATE_WAIT, softmax_wait
+from .pipeline import PORTABLE, Pipeline
 
 __all__ = ["Program", "Schedule"]
 
@@ -44,6 +44,7 @@ class _Compiler:
     """Emits one program; keeps what has been written since the pipeline last ran empty."""
 
     memory: MemoryMap
+    pipeline: Pipeline
     lines: list[Instruction] = field(default_factory=list)
     fresh: set[tuple[Store, Plane, int]] = field(default_factory=set)
 
@@ -75,11 +76,11 @@ class _Compiler:
             lines = [(self._product(p, plane, tile), reads) for p, plane, reads in sources[:saved] + rest]
             if not lines:
                 lines = [(Instruction(Op.PRODUCT, Feed.NOTHING), (Store.STATES, Plane.SLOT, 0))]
+            neurons = memory.tile(size, tile)
+            wait = self.pipeline.word_wait(neurons)
             if drain is Drain.SOFTMAX:
                 is_last = tile == memory.groups(size) - 1
-                wait = softmax_wait(memory.spec.softmax, wants_error) if is_last else 0
-            else:
-                wait = NEURON_WAIT
+                wait = self.pipeline.error_wait(neurons, size) if is_last and wants_error else 0
             for index, (line, reads) in enumerate(lines):
                 is_final = index == len(lines) - 1
                 self.emit(
@@ -89,13 +90,13 @@ class _Compiler:
                         save=index == saved - 1,
                         drive=0 if target == output else memory.vector_bases[target] + tile,
                         drain=drain if is_final else Drain.NONE,
-                        drain_count=memory.tile(size, tile),
+                        drain_count=neurons,
                         target_plane=target_plane,
                         target=memory.vector_bases[target] + tile,
                         neuron=tile * memory.lanes + (0 if target == output else memory.neuron_bases[target]),
                         first=first,
                         wants_error=wants_error,
-                        wait=wait + memory.tile(size, tile) if is_final else 0,
+                        wait=wait if is_final else 0,
                     ),
                     reads,
                 )
@@ -139,7 +140,7 @@ class _Compiler:
                 count=self.memory.hidden_groups,
                 target_plane=plane,
                 sync=True,
-                wait=COPY_WAIT,
+                wait=self.pipeline.copy_wait,
             )
         )
 
@@ -156,14 +157,17 @@ class Schedule:
     ----------
     memory : MemoryMap
         Addresses.
+    pipeline : Pipeline, optional
+        Depth of the hardware's pipeline: gives the waits.
     """
 
     memory: MemoryMap
+    pipeline: Pipeline = PORTABLE
 
     @classmethod
-    def of(cls, spec: NetworkSpec) -> "Schedule":
+    def of(cls, spec: NetworkSpec, pipeline: Pipeline = PORTABLE) -> "Schedule":
         """Compile the schedule of a network."""
-        return cls(MemoryMap(spec))
+        return cls(MemoryMap(spec), pipeline)
 
     @property
     def spec(self) -> NetworkSpec:
@@ -183,7 +187,20 @@ class Schedule:
             Program.CONTRAST: self._contrast(),
             Program.UPDATE: self._update(),
         }
-        return {name: (*lines[:-1], replace(lines[-1], end=True)) if lines else () for name, lines in compiled.items()}
+        return {name: self._ended(name, lines) if lines else () for name, lines in compiled.items()}
+
+    def _ended(self, name: Program, lines: list[Instruction]) -> tuple[Instruction, ...]:
+        """Mark the last instruction: it waits for what the end of its program needs, instead of for readers."""
+        last, pipeline = lines[-1], self.pipeline
+        wait = last.wait
+        if name is Program.PREDICT:
+            wait = pipeline.prediction_wait(last.drain_count)
+        elif name is Program.READOUT:
+            wait = pipeline.readout_wait(last.drain_count, self.spec.softmax.classes)
+        elif last.op is Op.PRODUCT:
+            stops = self.spec.design.learning.stop
+            wait = pipeline.change_wait(last.drain_count) if stops else pipeline.step_wait(last.drain_count)
+        return (*lines[:-1], replace(last, wait=wait, end=True))
 
     @cached_property
     def starts(self) -> dict[Program, int]:
@@ -211,7 +228,7 @@ class Schedule:
         return min(found), max(found)
 
     def _free(self, first: bool) -> list[Instruction]:
-        spec, compiler = self.spec, _Compiler(self.memory)
+        spec, compiler = self.spec, _Compiler(self.memory, self.pipeline)
         plane = Plane.SLOT if first or spec.is_sweep else Plane.NEXT
         done: set[int] = set()
         for layer in spec.free_order:
@@ -229,7 +246,7 @@ class Schedule:
         return compiler.lines
 
     def _readout(self, wants_error: bool) -> list[Instruction]:
-        compiler = _Compiler(self.memory)
+        compiler = _Compiler(self.memory, self.pipeline)
         products = [(p, Plane.SLOT) for p in self.spec.free_products(self.spec.graph.output)]
         self._logits(compiler, products, Plane.SLOT, wants_error)
         return compiler.lines
@@ -241,7 +258,7 @@ class Schedule:
         compiler.layer(output, products, Start.CLEAR, 0, Drain.SOFTMAX, plane, wants_error=wants_error)
 
     def _nudged(self, first: bool) -> list[Instruction]:
-        spec, compiler = self.spec, _Compiler(self.memory)
+        spec, compiler = self.spec, _Compiler(self.memory, self.pipeline)
         drain, store = (Drain.OFFSET, Store.OFFSETS) if spec.has_offsets else (Drain.STATE, Store.STATES)
         home = Plane.SLOT if spec.has_offsets else Plane.SCRATCH
         plane = home if first or spec.is_sweep else Plane.NEXT
@@ -279,7 +296,7 @@ class Schedule:
     def _contrast(self) -> list[Instruction]:
         if self.spec.has_offsets:
             return []
-        return [Instruction(Op.DIFFERENCE, count=self.memory.hidden_groups, wait=DIFFERENCE_WAIT)]
+        return [Instruction(Op.DIFFERENCE, count=self.memory.hidden_groups, wait=self.pipeline.difference_wait)]
 
     def _update(self) -> list[Instruction]:
         return list(self._updates())
@@ -307,5 +324,5 @@ class Schedule:
             last_rows=memory.tile(rows, groups - 1),
             sigma=spec.update_shift(matrix, 1.0),
             column=spec.column_id(matrix),
-            wait=UPDATE_WAIT,
+            wait=self.pipeline.update_wait,
         )

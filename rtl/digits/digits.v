@@ -21,19 +21,19 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire \$15 ;
   wire \$16 ;
   reg [6:0] \$17 ;
-  reg [3:0] \$18 ;
+  reg [6:0] \$18 ;
   reg [6:0] \$19 ;
   wire \$2 ;
-  reg [3:0] \$20 ;
+  reg [6:0] \$20 ;
   reg [6:0] \$21 ;
-  reg [3:0] \$22 ;
+  reg [6:0] \$22 ;
   reg [6:0] \$23 ;
   reg [3:0] \$24 ;
-  reg [6:0] \$25 ;
+  reg [3:0] \$25 ;
   reg [3:0] \$26 ;
-  reg [6:0] \$27 ;
+  reg [3:0] \$27 ;
   reg [3:0] \$28 ;
-  reg [6:0] \$29 ;
+  reg [3:0] \$29 ;
   wire \$3 ;
   reg [3:0] \$30 ;
   reg [6:0] \$31 ;
@@ -180,13 +180,13 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire keep;
   wire [3:0] label;
   wire [3:0] \label$99 ;
-  reg [3:0] lane_0 = 4'h0;
   reg [3:0] lane_1 = 4'h0;
   reg [3:0] lane_2 = 4'h0;
   reg [3:0] lane_3 = 4'h0;
   reg [3:0] lane_4 = 4'h0;
   reg [3:0] lane_5 = 4'h0;
   reg [3:0] lane_6 = 4'h0;
+  reg [3:0] lane_7 = 4'h0;
   wire [105:0] late_1;
   wire \late_1.clear ;
   wire [6:0] \late_1.column ;
@@ -480,13 +480,13 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire [43:0] \sum$94 ;
   wire take;
   wire \take$38 ;
-  reg [6:0] target_0 = 7'h00;
   reg [6:0] target_1 = 7'h00;
   reg [6:0] target_2 = 7'h00;
   reg [6:0] target_3 = 7'h00;
   reg [6:0] target_4 = 7'h00;
   reg [6:0] target_5 = 7'h00;
   reg [6:0] target_6 = 7'h00;
+  reg [6:0] target_7 = 7'h00;
   wire to_offsets;
   wire turned;
   wire update;
@@ -576,8 +576,8 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   assign probe_word_valid = \o_valid$101  | probe_word_error;
   assign probe_word_offset = probe_word_error | o_offset;
   assign \$5  = error_base + 4'h0;
-  assign \$6  = probe_word_error ? \$5  : { 1'h0, target_6 };
-  assign probe_word_lane = probe_word_error ? o_index : lane_6;
+  assign \$6  = probe_word_error ? \$5  : { 1'h0, target_7 };
+  assign probe_word_lane = probe_word_error ? o_index : lane_7;
   assign probe_word = probe_word_error ? { \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113  } : o_word;
   assign \$7  = ~ prediction_valid;
   assign emit_ready = \$7  | prediction_ready;
@@ -594,33 +594,33 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   assign \$15  = \$13  & \$14 ;
   assign \$16  = emit & emit_ready;
   always @(posedge clk)
-    target_0 <= \$17 ;
+    target_1 <= \$17 ;
   always @(posedge clk)
-    lane_0 <= \$18 ;
+    target_2 <= \$18 ;
   always @(posedge clk)
-    target_1 <= \$19 ;
+    target_3 <= \$19 ;
   always @(posedge clk)
-    lane_1 <= \$20 ;
+    target_4 <= \$20 ;
   always @(posedge clk)
-    target_2 <= \$21 ;
+    target_5 <= \$21 ;
   always @(posedge clk)
-    lane_2 <= \$22 ;
+    target_6 <= \$22 ;
   always @(posedge clk)
-    target_3 <= \$23 ;
+    target_7 <= \$23 ;
   always @(posedge clk)
-    lane_3 <= \$24 ;
+    lane_1 <= \$24 ;
   always @(posedge clk)
-    target_4 <= \$25 ;
+    lane_2 <= \$25 ;
   always @(posedge clk)
-    lane_4 <= \$26 ;
+    lane_3 <= \$26 ;
   always @(posedge clk)
-    target_5 <= \$27 ;
+    lane_4 <= \$27 ;
   always @(posedge clk)
     lane_5 <= \$28 ;
   always @(posedge clk)
-    target_6 <= \$29 ;
+    lane_6 <= \$29 ;
   always @(posedge clk)
-    lane_6 <= \$30 ;
+    lane_7 <= \$30 ;
   always @(posedge clk)
     error_base <= \$31 ;
   always @(posedge clk)
@@ -802,72 +802,72 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$18  = o_lane;
+    \$18  = target_1;
     if (rst) begin
-      \$18  = 4'h0;
+      \$18  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$19  = target_0;
+    \$19  = target_2;
     if (rst) begin
       \$19  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$20  = lane_0;
+    \$20  = target_3;
     if (rst) begin
-      \$20  = 4'h0;
+      \$20  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$21  = target_1;
+    \$21  = target_4;
     if (rst) begin
       \$21  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$22  = lane_1;
+    \$22  = target_5;
     if (rst) begin
-      \$22  = 4'h0;
+      \$22  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$23  = target_2;
+    \$23  = target_6;
     if (rst) begin
       \$23  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$24  = lane_2;
+    \$24  = o_lane;
     if (rst) begin
       \$24  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$25  = target_3;
+    \$25  = lane_1;
     if (rst) begin
-      \$25  = 7'h00;
+      \$25  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$26  = lane_3;
+    \$26  = lane_2;
     if (rst) begin
       \$26  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$27  = target_4;
+    \$27  = lane_3;
     if (rst) begin
-      \$27  = 7'h00;
+      \$27  = 4'h0;
     end
   end
   always @* begin
@@ -879,14 +879,14 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$29  = target_5;
+    \$29  = lane_5;
     if (rst) begin
-      \$29  = 7'h00;
+      \$29  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$30  = lane_5;
+    \$30  = lane_6;
     if (rst) begin
       \$30  = 4'h0;
     end
@@ -1319,8 +1319,8 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
-  wire [5:0] \$10 ;
-  wire [8:0] \$11 ;
+  wire [15:0] \$10 ;
+  wire [15:0] \$11 ;
   wire \$12 ;
   wire \$13 ;
   wire [7:0] \$14 ;
@@ -1344,7 +1344,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire \$33 ;
+  reg [105:0] \$33 ;
   reg [105:0] \$34 ;
   reg [105:0] \$35 ;
   reg [105:0] \$36 ;
@@ -1354,7 +1354,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire [4:0] \$4 ;
   reg [105:0] \$40 ;
   reg [105:0] \$41 ;
-  reg [105:0] \$42 ;
+  reg [43:0] \$42 ;
   reg [43:0] \$43 ;
   reg [43:0] \$44 ;
   reg [43:0] \$45 ;
@@ -1371,18 +1371,19 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   reg [43:0] \$55 ;
   reg [43:0] \$56 ;
   reg [43:0] \$57 ;
-  reg [43:0] \$58 ;
-  reg [4:0] \$59 ;
-  reg [15:0] \$6 ;
-  reg [3:0] \$60 ;
-  reg [1:0] \$61 ;
-  reg [5:0] \$62 ;
-  reg [6:0] \$63 ;
+  reg [4:0] \$58 ;
+  reg [3:0] \$59 ;
+  wire \$6 ;
+  reg [1:0] \$60 ;
+  reg [5:0] \$61 ;
+  reg [6:0] \$62 ;
+  reg \$63 ;
   reg \$64 ;
-  reg \$65 ;
-  reg [15:0] \$7 ;
-  wire \$8 ;
-  wire \$9 ;
+  wire \$7 ;
+  wire [8:0] \$74 ;
+  wire [8:0] \$77 ;
+  wire [5:0] \$8 ;
+  wire [8:0] \$9 ;
   input [7:0] address;
   wire [7:0] address;
   input [105:0] beat;
@@ -1779,48 +1780,64 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire clk;
   wire [6:0] column;
   reg [89:0] control;
-  wire [7:0] \control.s1_address ;
-  wire \control.s1_ring ;
-  wire [3:0] \control.s1_rotate ;
-  wire \control.s2_null ;
-  wire \control.s2_ring ;
-  wire [15:0] \control.s2_shared ;
-  wire \control.s2_update ;
-  wire [1:0] \control.s4_drive ;
-  wire [2:0] \control.s4_shift ;
-  wire \control.s5_clear ;
-  wire \control.s5_load ;
-  wire \control.s5_ring ;
-  wire \control.s5_valid ;
-  wire [1:0] \control.s6_drive ;
-  wire \control.s6_save ;
-  wire [4:0] \control.s6_sigma ;
-  wire [31:0] \control.s7_dither ;
-  wire [7:0] \control.write_address ;
-  wire \control.write_update ;
+  wire [3:0] \control.add ;
+  wire \control.add.clear ;
+  wire \control.add.load ;
+  wire \control.add.ring ;
+  wire \control.add.valid ;
+  wire [12:0] \control.address ;
+  wire \control.address.ring ;
+  wire [3:0] \control.address.rotate ;
+  wire [7:0] \control.address.weight ;
+  wire [2:0] \control.align ;
+  wire [2:0] \control.align.shift ;
+  wire [31:0] \control.dither ;
+  wire [31:0] \control.dither.word ;
+  wire [1:0] \control.drive_read ;
+  wire [1:0] \control.drive_read.drive ;
+  wire [18:0] \control.operands ;
+  wire \control.operands.null ;
+  wire \control.operands.ring ;
+  wire [15:0] \control.operands.shared ;
+  wire \control.operands.update ;
+  wire [7:0] \control.total ;
+  wire [1:0] \control.total.drive ;
+  wire \control.total.save ;
+  wire [4:0] \control.total.sigma ;
+  wire [8:0] \control.write ;
+  wire \control.write.update ;
+  wire [7:0] \control.write.weight ;
   wire group;
   input [5:0] index;
   wire [5:0] index;
   wire [89:0] lane_0__control;
-  wire [7:0] \lane_0__control.s1_address ;
-  wire \lane_0__control.s1_ring ;
-  wire [3:0] \lane_0__control.s1_rotate ;
-  wire \lane_0__control.s2_null ;
-  wire \lane_0__control.s2_ring ;
-  wire [15:0] \lane_0__control.s2_shared ;
-  wire \lane_0__control.s2_update ;
-  wire [1:0] \lane_0__control.s4_drive ;
-  wire [2:0] \lane_0__control.s4_shift ;
-  wire \lane_0__control.s5_clear ;
-  wire \lane_0__control.s5_load ;
-  wire \lane_0__control.s5_ring ;
-  wire \lane_0__control.s5_valid ;
-  wire [1:0] \lane_0__control.s6_drive ;
-  wire \lane_0__control.s6_save ;
-  wire [4:0] \lane_0__control.s6_sigma ;
-  wire [31:0] \lane_0__control.s7_dither ;
-  wire [7:0] \lane_0__control.write_address ;
-  wire \lane_0__control.write_update ;
+  wire [3:0] \lane_0__control.add ;
+  wire \lane_0__control.add.clear ;
+  wire \lane_0__control.add.load ;
+  wire \lane_0__control.add.ring ;
+  wire \lane_0__control.add.valid ;
+  wire [12:0] \lane_0__control.address ;
+  wire \lane_0__control.address.ring ;
+  wire [3:0] \lane_0__control.address.rotate ;
+  wire [7:0] \lane_0__control.address.weight ;
+  wire [2:0] \lane_0__control.align ;
+  wire [2:0] \lane_0__control.align.shift ;
+  wire [31:0] \lane_0__control.dither ;
+  wire [31:0] \lane_0__control.dither.word ;
+  wire [1:0] \lane_0__control.drive_read ;
+  wire [1:0] \lane_0__control.drive_read.drive ;
+  wire [18:0] \lane_0__control.operands ;
+  wire \lane_0__control.operands.null ;
+  wire \lane_0__control.operands.ring ;
+  wire [15:0] \lane_0__control.operands.shared ;
+  wire \lane_0__control.operands.update ;
+  wire [7:0] \lane_0__control.total ;
+  wire [1:0] \lane_0__control.total.drive ;
+  wire \lane_0__control.total.save ;
+  wire [4:0] \lane_0__control.total.sigma ;
+  wire [8:0] \lane_0__control.write ;
+  wire \lane_0__control.write.update ;
+  wire [7:0] \lane_0__control.write.weight ;
   wire lane_0__load;
   wire [15:0] lane_0__load_word;
   wire [43:0] lane_0__neighbour;
@@ -1833,25 +1850,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_0__write;
   wire [15:0] lane_0__write_word;
   wire [89:0] lane_10__control;
-  wire [7:0] \lane_10__control.s1_address ;
-  wire \lane_10__control.s1_ring ;
-  wire [3:0] \lane_10__control.s1_rotate ;
-  wire \lane_10__control.s2_null ;
-  wire \lane_10__control.s2_ring ;
-  wire [15:0] \lane_10__control.s2_shared ;
-  wire \lane_10__control.s2_update ;
-  wire [1:0] \lane_10__control.s4_drive ;
-  wire [2:0] \lane_10__control.s4_shift ;
-  wire \lane_10__control.s5_clear ;
-  wire \lane_10__control.s5_load ;
-  wire \lane_10__control.s5_ring ;
-  wire \lane_10__control.s5_valid ;
-  wire [1:0] \lane_10__control.s6_drive ;
-  wire \lane_10__control.s6_save ;
-  wire [4:0] \lane_10__control.s6_sigma ;
-  wire [31:0] \lane_10__control.s7_dither ;
-  wire [7:0] \lane_10__control.write_address ;
-  wire \lane_10__control.write_update ;
+  wire [3:0] \lane_10__control.add ;
+  wire \lane_10__control.add.clear ;
+  wire \lane_10__control.add.load ;
+  wire \lane_10__control.add.ring ;
+  wire \lane_10__control.add.valid ;
+  wire [12:0] \lane_10__control.address ;
+  wire \lane_10__control.address.ring ;
+  wire [3:0] \lane_10__control.address.rotate ;
+  wire [7:0] \lane_10__control.address.weight ;
+  wire [2:0] \lane_10__control.align ;
+  wire [2:0] \lane_10__control.align.shift ;
+  wire [31:0] \lane_10__control.dither ;
+  wire [31:0] \lane_10__control.dither.word ;
+  wire [1:0] \lane_10__control.drive_read ;
+  wire [1:0] \lane_10__control.drive_read.drive ;
+  wire [18:0] \lane_10__control.operands ;
+  wire \lane_10__control.operands.null ;
+  wire \lane_10__control.operands.ring ;
+  wire [15:0] \lane_10__control.operands.shared ;
+  wire \lane_10__control.operands.update ;
+  wire [7:0] \lane_10__control.total ;
+  wire [1:0] \lane_10__control.total.drive ;
+  wire \lane_10__control.total.save ;
+  wire [4:0] \lane_10__control.total.sigma ;
+  wire [8:0] \lane_10__control.write ;
+  wire \lane_10__control.write.update ;
+  wire [7:0] \lane_10__control.write.weight ;
   wire lane_10__load;
   wire [15:0] lane_10__load_word;
   wire [43:0] lane_10__neighbour;
@@ -1864,25 +1889,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_10__write;
   wire [15:0] lane_10__write_word;
   wire [89:0] lane_11__control;
-  wire [7:0] \lane_11__control.s1_address ;
-  wire \lane_11__control.s1_ring ;
-  wire [3:0] \lane_11__control.s1_rotate ;
-  wire \lane_11__control.s2_null ;
-  wire \lane_11__control.s2_ring ;
-  wire [15:0] \lane_11__control.s2_shared ;
-  wire \lane_11__control.s2_update ;
-  wire [1:0] \lane_11__control.s4_drive ;
-  wire [2:0] \lane_11__control.s4_shift ;
-  wire \lane_11__control.s5_clear ;
-  wire \lane_11__control.s5_load ;
-  wire \lane_11__control.s5_ring ;
-  wire \lane_11__control.s5_valid ;
-  wire [1:0] \lane_11__control.s6_drive ;
-  wire \lane_11__control.s6_save ;
-  wire [4:0] \lane_11__control.s6_sigma ;
-  wire [31:0] \lane_11__control.s7_dither ;
-  wire [7:0] \lane_11__control.write_address ;
-  wire \lane_11__control.write_update ;
+  wire [3:0] \lane_11__control.add ;
+  wire \lane_11__control.add.clear ;
+  wire \lane_11__control.add.load ;
+  wire \lane_11__control.add.ring ;
+  wire \lane_11__control.add.valid ;
+  wire [12:0] \lane_11__control.address ;
+  wire \lane_11__control.address.ring ;
+  wire [3:0] \lane_11__control.address.rotate ;
+  wire [7:0] \lane_11__control.address.weight ;
+  wire [2:0] \lane_11__control.align ;
+  wire [2:0] \lane_11__control.align.shift ;
+  wire [31:0] \lane_11__control.dither ;
+  wire [31:0] \lane_11__control.dither.word ;
+  wire [1:0] \lane_11__control.drive_read ;
+  wire [1:0] \lane_11__control.drive_read.drive ;
+  wire [18:0] \lane_11__control.operands ;
+  wire \lane_11__control.operands.null ;
+  wire \lane_11__control.operands.ring ;
+  wire [15:0] \lane_11__control.operands.shared ;
+  wire \lane_11__control.operands.update ;
+  wire [7:0] \lane_11__control.total ;
+  wire [1:0] \lane_11__control.total.drive ;
+  wire \lane_11__control.total.save ;
+  wire [4:0] \lane_11__control.total.sigma ;
+  wire [8:0] \lane_11__control.write ;
+  wire \lane_11__control.write.update ;
+  wire [7:0] \lane_11__control.write.weight ;
   wire lane_11__load;
   wire [15:0] lane_11__load_word;
   wire [43:0] lane_11__neighbour;
@@ -1895,25 +1928,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_11__write;
   wire [15:0] lane_11__write_word;
   wire [89:0] lane_12__control;
-  wire [7:0] \lane_12__control.s1_address ;
-  wire \lane_12__control.s1_ring ;
-  wire [3:0] \lane_12__control.s1_rotate ;
-  wire \lane_12__control.s2_null ;
-  wire \lane_12__control.s2_ring ;
-  wire [15:0] \lane_12__control.s2_shared ;
-  wire \lane_12__control.s2_update ;
-  wire [1:0] \lane_12__control.s4_drive ;
-  wire [2:0] \lane_12__control.s4_shift ;
-  wire \lane_12__control.s5_clear ;
-  wire \lane_12__control.s5_load ;
-  wire \lane_12__control.s5_ring ;
-  wire \lane_12__control.s5_valid ;
-  wire [1:0] \lane_12__control.s6_drive ;
-  wire \lane_12__control.s6_save ;
-  wire [4:0] \lane_12__control.s6_sigma ;
-  wire [31:0] \lane_12__control.s7_dither ;
-  wire [7:0] \lane_12__control.write_address ;
-  wire \lane_12__control.write_update ;
+  wire [3:0] \lane_12__control.add ;
+  wire \lane_12__control.add.clear ;
+  wire \lane_12__control.add.load ;
+  wire \lane_12__control.add.ring ;
+  wire \lane_12__control.add.valid ;
+  wire [12:0] \lane_12__control.address ;
+  wire \lane_12__control.address.ring ;
+  wire [3:0] \lane_12__control.address.rotate ;
+  wire [7:0] \lane_12__control.address.weight ;
+  wire [2:0] \lane_12__control.align ;
+  wire [2:0] \lane_12__control.align.shift ;
+  wire [31:0] \lane_12__control.dither ;
+  wire [31:0] \lane_12__control.dither.word ;
+  wire [1:0] \lane_12__control.drive_read ;
+  wire [1:0] \lane_12__control.drive_read.drive ;
+  wire [18:0] \lane_12__control.operands ;
+  wire \lane_12__control.operands.null ;
+  wire \lane_12__control.operands.ring ;
+  wire [15:0] \lane_12__control.operands.shared ;
+  wire \lane_12__control.operands.update ;
+  wire [7:0] \lane_12__control.total ;
+  wire [1:0] \lane_12__control.total.drive ;
+  wire \lane_12__control.total.save ;
+  wire [4:0] \lane_12__control.total.sigma ;
+  wire [8:0] \lane_12__control.write ;
+  wire \lane_12__control.write.update ;
+  wire [7:0] \lane_12__control.write.weight ;
   wire lane_12__load;
   wire [15:0] lane_12__load_word;
   wire [43:0] lane_12__neighbour;
@@ -1926,25 +1967,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_12__write;
   wire [15:0] lane_12__write_word;
   wire [89:0] lane_13__control;
-  wire [7:0] \lane_13__control.s1_address ;
-  wire \lane_13__control.s1_ring ;
-  wire [3:0] \lane_13__control.s1_rotate ;
-  wire \lane_13__control.s2_null ;
-  wire \lane_13__control.s2_ring ;
-  wire [15:0] \lane_13__control.s2_shared ;
-  wire \lane_13__control.s2_update ;
-  wire [1:0] \lane_13__control.s4_drive ;
-  wire [2:0] \lane_13__control.s4_shift ;
-  wire \lane_13__control.s5_clear ;
-  wire \lane_13__control.s5_load ;
-  wire \lane_13__control.s5_ring ;
-  wire \lane_13__control.s5_valid ;
-  wire [1:0] \lane_13__control.s6_drive ;
-  wire \lane_13__control.s6_save ;
-  wire [4:0] \lane_13__control.s6_sigma ;
-  wire [31:0] \lane_13__control.s7_dither ;
-  wire [7:0] \lane_13__control.write_address ;
-  wire \lane_13__control.write_update ;
+  wire [3:0] \lane_13__control.add ;
+  wire \lane_13__control.add.clear ;
+  wire \lane_13__control.add.load ;
+  wire \lane_13__control.add.ring ;
+  wire \lane_13__control.add.valid ;
+  wire [12:0] \lane_13__control.address ;
+  wire \lane_13__control.address.ring ;
+  wire [3:0] \lane_13__control.address.rotate ;
+  wire [7:0] \lane_13__control.address.weight ;
+  wire [2:0] \lane_13__control.align ;
+  wire [2:0] \lane_13__control.align.shift ;
+  wire [31:0] \lane_13__control.dither ;
+  wire [31:0] \lane_13__control.dither.word ;
+  wire [1:0] \lane_13__control.drive_read ;
+  wire [1:0] \lane_13__control.drive_read.drive ;
+  wire [18:0] \lane_13__control.operands ;
+  wire \lane_13__control.operands.null ;
+  wire \lane_13__control.operands.ring ;
+  wire [15:0] \lane_13__control.operands.shared ;
+  wire \lane_13__control.operands.update ;
+  wire [7:0] \lane_13__control.total ;
+  wire [1:0] \lane_13__control.total.drive ;
+  wire \lane_13__control.total.save ;
+  wire [4:0] \lane_13__control.total.sigma ;
+  wire [8:0] \lane_13__control.write ;
+  wire \lane_13__control.write.update ;
+  wire [7:0] \lane_13__control.write.weight ;
   wire lane_13__load;
   wire [15:0] lane_13__load_word;
   wire [43:0] lane_13__neighbour;
@@ -1957,25 +2006,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_13__write;
   wire [15:0] lane_13__write_word;
   wire [89:0] lane_14__control;
-  wire [7:0] \lane_14__control.s1_address ;
-  wire \lane_14__control.s1_ring ;
-  wire [3:0] \lane_14__control.s1_rotate ;
-  wire \lane_14__control.s2_null ;
-  wire \lane_14__control.s2_ring ;
-  wire [15:0] \lane_14__control.s2_shared ;
-  wire \lane_14__control.s2_update ;
-  wire [1:0] \lane_14__control.s4_drive ;
-  wire [2:0] \lane_14__control.s4_shift ;
-  wire \lane_14__control.s5_clear ;
-  wire \lane_14__control.s5_load ;
-  wire \lane_14__control.s5_ring ;
-  wire \lane_14__control.s5_valid ;
-  wire [1:0] \lane_14__control.s6_drive ;
-  wire \lane_14__control.s6_save ;
-  wire [4:0] \lane_14__control.s6_sigma ;
-  wire [31:0] \lane_14__control.s7_dither ;
-  wire [7:0] \lane_14__control.write_address ;
-  wire \lane_14__control.write_update ;
+  wire [3:0] \lane_14__control.add ;
+  wire \lane_14__control.add.clear ;
+  wire \lane_14__control.add.load ;
+  wire \lane_14__control.add.ring ;
+  wire \lane_14__control.add.valid ;
+  wire [12:0] \lane_14__control.address ;
+  wire \lane_14__control.address.ring ;
+  wire [3:0] \lane_14__control.address.rotate ;
+  wire [7:0] \lane_14__control.address.weight ;
+  wire [2:0] \lane_14__control.align ;
+  wire [2:0] \lane_14__control.align.shift ;
+  wire [31:0] \lane_14__control.dither ;
+  wire [31:0] \lane_14__control.dither.word ;
+  wire [1:0] \lane_14__control.drive_read ;
+  wire [1:0] \lane_14__control.drive_read.drive ;
+  wire [18:0] \lane_14__control.operands ;
+  wire \lane_14__control.operands.null ;
+  wire \lane_14__control.operands.ring ;
+  wire [15:0] \lane_14__control.operands.shared ;
+  wire \lane_14__control.operands.update ;
+  wire [7:0] \lane_14__control.total ;
+  wire [1:0] \lane_14__control.total.drive ;
+  wire \lane_14__control.total.save ;
+  wire [4:0] \lane_14__control.total.sigma ;
+  wire [8:0] \lane_14__control.write ;
+  wire \lane_14__control.write.update ;
+  wire [7:0] \lane_14__control.write.weight ;
   wire lane_14__load;
   wire [15:0] lane_14__load_word;
   wire [43:0] lane_14__neighbour;
@@ -1988,25 +2045,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_14__write;
   wire [15:0] lane_14__write_word;
   wire [89:0] lane_15__control;
-  wire [7:0] \lane_15__control.s1_address ;
-  wire \lane_15__control.s1_ring ;
-  wire [3:0] \lane_15__control.s1_rotate ;
-  wire \lane_15__control.s2_null ;
-  wire \lane_15__control.s2_ring ;
-  wire [15:0] \lane_15__control.s2_shared ;
-  wire \lane_15__control.s2_update ;
-  wire [1:0] \lane_15__control.s4_drive ;
-  wire [2:0] \lane_15__control.s4_shift ;
-  wire \lane_15__control.s5_clear ;
-  wire \lane_15__control.s5_load ;
-  wire \lane_15__control.s5_ring ;
-  wire \lane_15__control.s5_valid ;
-  wire [1:0] \lane_15__control.s6_drive ;
-  wire \lane_15__control.s6_save ;
-  wire [4:0] \lane_15__control.s6_sigma ;
-  wire [31:0] \lane_15__control.s7_dither ;
-  wire [7:0] \lane_15__control.write_address ;
-  wire \lane_15__control.write_update ;
+  wire [3:0] \lane_15__control.add ;
+  wire \lane_15__control.add.clear ;
+  wire \lane_15__control.add.load ;
+  wire \lane_15__control.add.ring ;
+  wire \lane_15__control.add.valid ;
+  wire [12:0] \lane_15__control.address ;
+  wire \lane_15__control.address.ring ;
+  wire [3:0] \lane_15__control.address.rotate ;
+  wire [7:0] \lane_15__control.address.weight ;
+  wire [2:0] \lane_15__control.align ;
+  wire [2:0] \lane_15__control.align.shift ;
+  wire [31:0] \lane_15__control.dither ;
+  wire [31:0] \lane_15__control.dither.word ;
+  wire [1:0] \lane_15__control.drive_read ;
+  wire [1:0] \lane_15__control.drive_read.drive ;
+  wire [18:0] \lane_15__control.operands ;
+  wire \lane_15__control.operands.null ;
+  wire \lane_15__control.operands.ring ;
+  wire [15:0] \lane_15__control.operands.shared ;
+  wire \lane_15__control.operands.update ;
+  wire [7:0] \lane_15__control.total ;
+  wire [1:0] \lane_15__control.total.drive ;
+  wire \lane_15__control.total.save ;
+  wire [4:0] \lane_15__control.total.sigma ;
+  wire [8:0] \lane_15__control.write ;
+  wire \lane_15__control.write.update ;
+  wire [7:0] \lane_15__control.write.weight ;
   wire lane_15__load;
   wire [15:0] lane_15__load_word;
   wire [43:0] lane_15__neighbour;
@@ -2019,25 +2084,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_15__write;
   wire [15:0] lane_15__write_word;
   wire [89:0] lane_1__control;
-  wire [7:0] \lane_1__control.s1_address ;
-  wire \lane_1__control.s1_ring ;
-  wire [3:0] \lane_1__control.s1_rotate ;
-  wire \lane_1__control.s2_null ;
-  wire \lane_1__control.s2_ring ;
-  wire [15:0] \lane_1__control.s2_shared ;
-  wire \lane_1__control.s2_update ;
-  wire [1:0] \lane_1__control.s4_drive ;
-  wire [2:0] \lane_1__control.s4_shift ;
-  wire \lane_1__control.s5_clear ;
-  wire \lane_1__control.s5_load ;
-  wire \lane_1__control.s5_ring ;
-  wire \lane_1__control.s5_valid ;
-  wire [1:0] \lane_1__control.s6_drive ;
-  wire \lane_1__control.s6_save ;
-  wire [4:0] \lane_1__control.s6_sigma ;
-  wire [31:0] \lane_1__control.s7_dither ;
-  wire [7:0] \lane_1__control.write_address ;
-  wire \lane_1__control.write_update ;
+  wire [3:0] \lane_1__control.add ;
+  wire \lane_1__control.add.clear ;
+  wire \lane_1__control.add.load ;
+  wire \lane_1__control.add.ring ;
+  wire \lane_1__control.add.valid ;
+  wire [12:0] \lane_1__control.address ;
+  wire \lane_1__control.address.ring ;
+  wire [3:0] \lane_1__control.address.rotate ;
+  wire [7:0] \lane_1__control.address.weight ;
+  wire [2:0] \lane_1__control.align ;
+  wire [2:0] \lane_1__control.align.shift ;
+  wire [31:0] \lane_1__control.dither ;
+  wire [31:0] \lane_1__control.dither.word ;
+  wire [1:0] \lane_1__control.drive_read ;
+  wire [1:0] \lane_1__control.drive_read.drive ;
+  wire [18:0] \lane_1__control.operands ;
+  wire \lane_1__control.operands.null ;
+  wire \lane_1__control.operands.ring ;
+  wire [15:0] \lane_1__control.operands.shared ;
+  wire \lane_1__control.operands.update ;
+  wire [7:0] \lane_1__control.total ;
+  wire [1:0] \lane_1__control.total.drive ;
+  wire \lane_1__control.total.save ;
+  wire [4:0] \lane_1__control.total.sigma ;
+  wire [8:0] \lane_1__control.write ;
+  wire \lane_1__control.write.update ;
+  wire [7:0] \lane_1__control.write.weight ;
   wire lane_1__load;
   wire [15:0] lane_1__load_word;
   wire [43:0] lane_1__neighbour;
@@ -2050,25 +2123,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_1__write;
   wire [15:0] lane_1__write_word;
   wire [89:0] lane_2__control;
-  wire [7:0] \lane_2__control.s1_address ;
-  wire \lane_2__control.s1_ring ;
-  wire [3:0] \lane_2__control.s1_rotate ;
-  wire \lane_2__control.s2_null ;
-  wire \lane_2__control.s2_ring ;
-  wire [15:0] \lane_2__control.s2_shared ;
-  wire \lane_2__control.s2_update ;
-  wire [1:0] \lane_2__control.s4_drive ;
-  wire [2:0] \lane_2__control.s4_shift ;
-  wire \lane_2__control.s5_clear ;
-  wire \lane_2__control.s5_load ;
-  wire \lane_2__control.s5_ring ;
-  wire \lane_2__control.s5_valid ;
-  wire [1:0] \lane_2__control.s6_drive ;
-  wire \lane_2__control.s6_save ;
-  wire [4:0] \lane_2__control.s6_sigma ;
-  wire [31:0] \lane_2__control.s7_dither ;
-  wire [7:0] \lane_2__control.write_address ;
-  wire \lane_2__control.write_update ;
+  wire [3:0] \lane_2__control.add ;
+  wire \lane_2__control.add.clear ;
+  wire \lane_2__control.add.load ;
+  wire \lane_2__control.add.ring ;
+  wire \lane_2__control.add.valid ;
+  wire [12:0] \lane_2__control.address ;
+  wire \lane_2__control.address.ring ;
+  wire [3:0] \lane_2__control.address.rotate ;
+  wire [7:0] \lane_2__control.address.weight ;
+  wire [2:0] \lane_2__control.align ;
+  wire [2:0] \lane_2__control.align.shift ;
+  wire [31:0] \lane_2__control.dither ;
+  wire [31:0] \lane_2__control.dither.word ;
+  wire [1:0] \lane_2__control.drive_read ;
+  wire [1:0] \lane_2__control.drive_read.drive ;
+  wire [18:0] \lane_2__control.operands ;
+  wire \lane_2__control.operands.null ;
+  wire \lane_2__control.operands.ring ;
+  wire [15:0] \lane_2__control.operands.shared ;
+  wire \lane_2__control.operands.update ;
+  wire [7:0] \lane_2__control.total ;
+  wire [1:0] \lane_2__control.total.drive ;
+  wire \lane_2__control.total.save ;
+  wire [4:0] \lane_2__control.total.sigma ;
+  wire [8:0] \lane_2__control.write ;
+  wire \lane_2__control.write.update ;
+  wire [7:0] \lane_2__control.write.weight ;
   wire lane_2__load;
   wire [15:0] lane_2__load_word;
   wire [43:0] lane_2__neighbour;
@@ -2081,25 +2162,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_2__write;
   wire [15:0] lane_2__write_word;
   wire [89:0] lane_3__control;
-  wire [7:0] \lane_3__control.s1_address ;
-  wire \lane_3__control.s1_ring ;
-  wire [3:0] \lane_3__control.s1_rotate ;
-  wire \lane_3__control.s2_null ;
-  wire \lane_3__control.s2_ring ;
-  wire [15:0] \lane_3__control.s2_shared ;
-  wire \lane_3__control.s2_update ;
-  wire [1:0] \lane_3__control.s4_drive ;
-  wire [2:0] \lane_3__control.s4_shift ;
-  wire \lane_3__control.s5_clear ;
-  wire \lane_3__control.s5_load ;
-  wire \lane_3__control.s5_ring ;
-  wire \lane_3__control.s5_valid ;
-  wire [1:0] \lane_3__control.s6_drive ;
-  wire \lane_3__control.s6_save ;
-  wire [4:0] \lane_3__control.s6_sigma ;
-  wire [31:0] \lane_3__control.s7_dither ;
-  wire [7:0] \lane_3__control.write_address ;
-  wire \lane_3__control.write_update ;
+  wire [3:0] \lane_3__control.add ;
+  wire \lane_3__control.add.clear ;
+  wire \lane_3__control.add.load ;
+  wire \lane_3__control.add.ring ;
+  wire \lane_3__control.add.valid ;
+  wire [12:0] \lane_3__control.address ;
+  wire \lane_3__control.address.ring ;
+  wire [3:0] \lane_3__control.address.rotate ;
+  wire [7:0] \lane_3__control.address.weight ;
+  wire [2:0] \lane_3__control.align ;
+  wire [2:0] \lane_3__control.align.shift ;
+  wire [31:0] \lane_3__control.dither ;
+  wire [31:0] \lane_3__control.dither.word ;
+  wire [1:0] \lane_3__control.drive_read ;
+  wire [1:0] \lane_3__control.drive_read.drive ;
+  wire [18:0] \lane_3__control.operands ;
+  wire \lane_3__control.operands.null ;
+  wire \lane_3__control.operands.ring ;
+  wire [15:0] \lane_3__control.operands.shared ;
+  wire \lane_3__control.operands.update ;
+  wire [7:0] \lane_3__control.total ;
+  wire [1:0] \lane_3__control.total.drive ;
+  wire \lane_3__control.total.save ;
+  wire [4:0] \lane_3__control.total.sigma ;
+  wire [8:0] \lane_3__control.write ;
+  wire \lane_3__control.write.update ;
+  wire [7:0] \lane_3__control.write.weight ;
   wire lane_3__load;
   wire [15:0] lane_3__load_word;
   wire [43:0] lane_3__neighbour;
@@ -2112,25 +2201,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_3__write;
   wire [15:0] lane_3__write_word;
   wire [89:0] lane_4__control;
-  wire [7:0] \lane_4__control.s1_address ;
-  wire \lane_4__control.s1_ring ;
-  wire [3:0] \lane_4__control.s1_rotate ;
-  wire \lane_4__control.s2_null ;
-  wire \lane_4__control.s2_ring ;
-  wire [15:0] \lane_4__control.s2_shared ;
-  wire \lane_4__control.s2_update ;
-  wire [1:0] \lane_4__control.s4_drive ;
-  wire [2:0] \lane_4__control.s4_shift ;
-  wire \lane_4__control.s5_clear ;
-  wire \lane_4__control.s5_load ;
-  wire \lane_4__control.s5_ring ;
-  wire \lane_4__control.s5_valid ;
-  wire [1:0] \lane_4__control.s6_drive ;
-  wire \lane_4__control.s6_save ;
-  wire [4:0] \lane_4__control.s6_sigma ;
-  wire [31:0] \lane_4__control.s7_dither ;
-  wire [7:0] \lane_4__control.write_address ;
-  wire \lane_4__control.write_update ;
+  wire [3:0] \lane_4__control.add ;
+  wire \lane_4__control.add.clear ;
+  wire \lane_4__control.add.load ;
+  wire \lane_4__control.add.ring ;
+  wire \lane_4__control.add.valid ;
+  wire [12:0] \lane_4__control.address ;
+  wire \lane_4__control.address.ring ;
+  wire [3:0] \lane_4__control.address.rotate ;
+  wire [7:0] \lane_4__control.address.weight ;
+  wire [2:0] \lane_4__control.align ;
+  wire [2:0] \lane_4__control.align.shift ;
+  wire [31:0] \lane_4__control.dither ;
+  wire [31:0] \lane_4__control.dither.word ;
+  wire [1:0] \lane_4__control.drive_read ;
+  wire [1:0] \lane_4__control.drive_read.drive ;
+  wire [18:0] \lane_4__control.operands ;
+  wire \lane_4__control.operands.null ;
+  wire \lane_4__control.operands.ring ;
+  wire [15:0] \lane_4__control.operands.shared ;
+  wire \lane_4__control.operands.update ;
+  wire [7:0] \lane_4__control.total ;
+  wire [1:0] \lane_4__control.total.drive ;
+  wire \lane_4__control.total.save ;
+  wire [4:0] \lane_4__control.total.sigma ;
+  wire [8:0] \lane_4__control.write ;
+  wire \lane_4__control.write.update ;
+  wire [7:0] \lane_4__control.write.weight ;
   wire lane_4__load;
   wire [15:0] lane_4__load_word;
   wire [43:0] lane_4__neighbour;
@@ -2143,25 +2240,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_4__write;
   wire [15:0] lane_4__write_word;
   wire [89:0] lane_5__control;
-  wire [7:0] \lane_5__control.s1_address ;
-  wire \lane_5__control.s1_ring ;
-  wire [3:0] \lane_5__control.s1_rotate ;
-  wire \lane_5__control.s2_null ;
-  wire \lane_5__control.s2_ring ;
-  wire [15:0] \lane_5__control.s2_shared ;
-  wire \lane_5__control.s2_update ;
-  wire [1:0] \lane_5__control.s4_drive ;
-  wire [2:0] \lane_5__control.s4_shift ;
-  wire \lane_5__control.s5_clear ;
-  wire \lane_5__control.s5_load ;
-  wire \lane_5__control.s5_ring ;
-  wire \lane_5__control.s5_valid ;
-  wire [1:0] \lane_5__control.s6_drive ;
-  wire \lane_5__control.s6_save ;
-  wire [4:0] \lane_5__control.s6_sigma ;
-  wire [31:0] \lane_5__control.s7_dither ;
-  wire [7:0] \lane_5__control.write_address ;
-  wire \lane_5__control.write_update ;
+  wire [3:0] \lane_5__control.add ;
+  wire \lane_5__control.add.clear ;
+  wire \lane_5__control.add.load ;
+  wire \lane_5__control.add.ring ;
+  wire \lane_5__control.add.valid ;
+  wire [12:0] \lane_5__control.address ;
+  wire \lane_5__control.address.ring ;
+  wire [3:0] \lane_5__control.address.rotate ;
+  wire [7:0] \lane_5__control.address.weight ;
+  wire [2:0] \lane_5__control.align ;
+  wire [2:0] \lane_5__control.align.shift ;
+  wire [31:0] \lane_5__control.dither ;
+  wire [31:0] \lane_5__control.dither.word ;
+  wire [1:0] \lane_5__control.drive_read ;
+  wire [1:0] \lane_5__control.drive_read.drive ;
+  wire [18:0] \lane_5__control.operands ;
+  wire \lane_5__control.operands.null ;
+  wire \lane_5__control.operands.ring ;
+  wire [15:0] \lane_5__control.operands.shared ;
+  wire \lane_5__control.operands.update ;
+  wire [7:0] \lane_5__control.total ;
+  wire [1:0] \lane_5__control.total.drive ;
+  wire \lane_5__control.total.save ;
+  wire [4:0] \lane_5__control.total.sigma ;
+  wire [8:0] \lane_5__control.write ;
+  wire \lane_5__control.write.update ;
+  wire [7:0] \lane_5__control.write.weight ;
   wire lane_5__load;
   wire [15:0] lane_5__load_word;
   wire [43:0] lane_5__neighbour;
@@ -2174,25 +2279,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_5__write;
   wire [15:0] lane_5__write_word;
   wire [89:0] lane_6__control;
-  wire [7:0] \lane_6__control.s1_address ;
-  wire \lane_6__control.s1_ring ;
-  wire [3:0] \lane_6__control.s1_rotate ;
-  wire \lane_6__control.s2_null ;
-  wire \lane_6__control.s2_ring ;
-  wire [15:0] \lane_6__control.s2_shared ;
-  wire \lane_6__control.s2_update ;
-  wire [1:0] \lane_6__control.s4_drive ;
-  wire [2:0] \lane_6__control.s4_shift ;
-  wire \lane_6__control.s5_clear ;
-  wire \lane_6__control.s5_load ;
-  wire \lane_6__control.s5_ring ;
-  wire \lane_6__control.s5_valid ;
-  wire [1:0] \lane_6__control.s6_drive ;
-  wire \lane_6__control.s6_save ;
-  wire [4:0] \lane_6__control.s6_sigma ;
-  wire [31:0] \lane_6__control.s7_dither ;
-  wire [7:0] \lane_6__control.write_address ;
-  wire \lane_6__control.write_update ;
+  wire [3:0] \lane_6__control.add ;
+  wire \lane_6__control.add.clear ;
+  wire \lane_6__control.add.load ;
+  wire \lane_6__control.add.ring ;
+  wire \lane_6__control.add.valid ;
+  wire [12:0] \lane_6__control.address ;
+  wire \lane_6__control.address.ring ;
+  wire [3:0] \lane_6__control.address.rotate ;
+  wire [7:0] \lane_6__control.address.weight ;
+  wire [2:0] \lane_6__control.align ;
+  wire [2:0] \lane_6__control.align.shift ;
+  wire [31:0] \lane_6__control.dither ;
+  wire [31:0] \lane_6__control.dither.word ;
+  wire [1:0] \lane_6__control.drive_read ;
+  wire [1:0] \lane_6__control.drive_read.drive ;
+  wire [18:0] \lane_6__control.operands ;
+  wire \lane_6__control.operands.null ;
+  wire \lane_6__control.operands.ring ;
+  wire [15:0] \lane_6__control.operands.shared ;
+  wire \lane_6__control.operands.update ;
+  wire [7:0] \lane_6__control.total ;
+  wire [1:0] \lane_6__control.total.drive ;
+  wire \lane_6__control.total.save ;
+  wire [4:0] \lane_6__control.total.sigma ;
+  wire [8:0] \lane_6__control.write ;
+  wire \lane_6__control.write.update ;
+  wire [7:0] \lane_6__control.write.weight ;
   wire lane_6__load;
   wire [15:0] lane_6__load_word;
   wire [43:0] lane_6__neighbour;
@@ -2205,25 +2318,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_6__write;
   wire [15:0] lane_6__write_word;
   wire [89:0] lane_7__control;
-  wire [7:0] \lane_7__control.s1_address ;
-  wire \lane_7__control.s1_ring ;
-  wire [3:0] \lane_7__control.s1_rotate ;
-  wire \lane_7__control.s2_null ;
-  wire \lane_7__control.s2_ring ;
-  wire [15:0] \lane_7__control.s2_shared ;
-  wire \lane_7__control.s2_update ;
-  wire [1:0] \lane_7__control.s4_drive ;
-  wire [2:0] \lane_7__control.s4_shift ;
-  wire \lane_7__control.s5_clear ;
-  wire \lane_7__control.s5_load ;
-  wire \lane_7__control.s5_ring ;
-  wire \lane_7__control.s5_valid ;
-  wire [1:0] \lane_7__control.s6_drive ;
-  wire \lane_7__control.s6_save ;
-  wire [4:0] \lane_7__control.s6_sigma ;
-  wire [31:0] \lane_7__control.s7_dither ;
-  wire [7:0] \lane_7__control.write_address ;
-  wire \lane_7__control.write_update ;
+  wire [3:0] \lane_7__control.add ;
+  wire \lane_7__control.add.clear ;
+  wire \lane_7__control.add.load ;
+  wire \lane_7__control.add.ring ;
+  wire \lane_7__control.add.valid ;
+  wire [12:0] \lane_7__control.address ;
+  wire \lane_7__control.address.ring ;
+  wire [3:0] \lane_7__control.address.rotate ;
+  wire [7:0] \lane_7__control.address.weight ;
+  wire [2:0] \lane_7__control.align ;
+  wire [2:0] \lane_7__control.align.shift ;
+  wire [31:0] \lane_7__control.dither ;
+  wire [31:0] \lane_7__control.dither.word ;
+  wire [1:0] \lane_7__control.drive_read ;
+  wire [1:0] \lane_7__control.drive_read.drive ;
+  wire [18:0] \lane_7__control.operands ;
+  wire \lane_7__control.operands.null ;
+  wire \lane_7__control.operands.ring ;
+  wire [15:0] \lane_7__control.operands.shared ;
+  wire \lane_7__control.operands.update ;
+  wire [7:0] \lane_7__control.total ;
+  wire [1:0] \lane_7__control.total.drive ;
+  wire \lane_7__control.total.save ;
+  wire [4:0] \lane_7__control.total.sigma ;
+  wire [8:0] \lane_7__control.write ;
+  wire \lane_7__control.write.update ;
+  wire [7:0] \lane_7__control.write.weight ;
   wire lane_7__load;
   wire [15:0] lane_7__load_word;
   wire [43:0] lane_7__neighbour;
@@ -2236,25 +2357,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_7__write;
   wire [15:0] lane_7__write_word;
   wire [89:0] lane_8__control;
-  wire [7:0] \lane_8__control.s1_address ;
-  wire \lane_8__control.s1_ring ;
-  wire [3:0] \lane_8__control.s1_rotate ;
-  wire \lane_8__control.s2_null ;
-  wire \lane_8__control.s2_ring ;
-  wire [15:0] \lane_8__control.s2_shared ;
-  wire \lane_8__control.s2_update ;
-  wire [1:0] \lane_8__control.s4_drive ;
-  wire [2:0] \lane_8__control.s4_shift ;
-  wire \lane_8__control.s5_clear ;
-  wire \lane_8__control.s5_load ;
-  wire \lane_8__control.s5_ring ;
-  wire \lane_8__control.s5_valid ;
-  wire [1:0] \lane_8__control.s6_drive ;
-  wire \lane_8__control.s6_save ;
-  wire [4:0] \lane_8__control.s6_sigma ;
-  wire [31:0] \lane_8__control.s7_dither ;
-  wire [7:0] \lane_8__control.write_address ;
-  wire \lane_8__control.write_update ;
+  wire [3:0] \lane_8__control.add ;
+  wire \lane_8__control.add.clear ;
+  wire \lane_8__control.add.load ;
+  wire \lane_8__control.add.ring ;
+  wire \lane_8__control.add.valid ;
+  wire [12:0] \lane_8__control.address ;
+  wire \lane_8__control.address.ring ;
+  wire [3:0] \lane_8__control.address.rotate ;
+  wire [7:0] \lane_8__control.address.weight ;
+  wire [2:0] \lane_8__control.align ;
+  wire [2:0] \lane_8__control.align.shift ;
+  wire [31:0] \lane_8__control.dither ;
+  wire [31:0] \lane_8__control.dither.word ;
+  wire [1:0] \lane_8__control.drive_read ;
+  wire [1:0] \lane_8__control.drive_read.drive ;
+  wire [18:0] \lane_8__control.operands ;
+  wire \lane_8__control.operands.null ;
+  wire \lane_8__control.operands.ring ;
+  wire [15:0] \lane_8__control.operands.shared ;
+  wire \lane_8__control.operands.update ;
+  wire [7:0] \lane_8__control.total ;
+  wire [1:0] \lane_8__control.total.drive ;
+  wire \lane_8__control.total.save ;
+  wire [4:0] \lane_8__control.total.sigma ;
+  wire [8:0] \lane_8__control.write ;
+  wire \lane_8__control.write.update ;
+  wire [7:0] \lane_8__control.write.weight ;
   wire lane_8__load;
   wire [15:0] lane_8__load_word;
   wire [43:0] lane_8__neighbour;
@@ -2267,25 +2396,33 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire lane_8__write;
   wire [15:0] lane_8__write_word;
   wire [89:0] lane_9__control;
-  wire [7:0] \lane_9__control.s1_address ;
-  wire \lane_9__control.s1_ring ;
-  wire [3:0] \lane_9__control.s1_rotate ;
-  wire \lane_9__control.s2_null ;
-  wire \lane_9__control.s2_ring ;
-  wire [15:0] \lane_9__control.s2_shared ;
-  wire \lane_9__control.s2_update ;
-  wire [1:0] \lane_9__control.s4_drive ;
-  wire [2:0] \lane_9__control.s4_shift ;
-  wire \lane_9__control.s5_clear ;
-  wire \lane_9__control.s5_load ;
-  wire \lane_9__control.s5_ring ;
-  wire \lane_9__control.s5_valid ;
-  wire [1:0] \lane_9__control.s6_drive ;
-  wire \lane_9__control.s6_save ;
-  wire [4:0] \lane_9__control.s6_sigma ;
-  wire [31:0] \lane_9__control.s7_dither ;
-  wire [7:0] \lane_9__control.write_address ;
-  wire \lane_9__control.write_update ;
+  wire [3:0] \lane_9__control.add ;
+  wire \lane_9__control.add.clear ;
+  wire \lane_9__control.add.load ;
+  wire \lane_9__control.add.ring ;
+  wire \lane_9__control.add.valid ;
+  wire [12:0] \lane_9__control.address ;
+  wire \lane_9__control.address.ring ;
+  wire [3:0] \lane_9__control.address.rotate ;
+  wire [7:0] \lane_9__control.address.weight ;
+  wire [2:0] \lane_9__control.align ;
+  wire [2:0] \lane_9__control.align.shift ;
+  wire [31:0] \lane_9__control.dither ;
+  wire [31:0] \lane_9__control.dither.word ;
+  wire [1:0] \lane_9__control.drive_read ;
+  wire [1:0] \lane_9__control.drive_read.drive ;
+  wire [18:0] \lane_9__control.operands ;
+  wire \lane_9__control.operands.null ;
+  wire \lane_9__control.operands.ring ;
+  wire [15:0] \lane_9__control.operands.shared ;
+  wire \lane_9__control.operands.update ;
+  wire [7:0] \lane_9__control.total ;
+  wire [1:0] \lane_9__control.total.drive ;
+  wire \lane_9__control.total.save ;
+  wire [4:0] \lane_9__control.total.sigma ;
+  wire [8:0] \lane_9__control.write ;
+  wire \lane_9__control.write.update ;
+  wire [7:0] \lane_9__control.write.weight ;
   wire lane_9__load;
   wire [15:0] lane_9__load_word;
   wire [43:0] lane_9__neighbour;
@@ -2424,7 +2561,6 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire rst;
   output [15:0] saturated;
   wire [15:0] saturated;
-  reg [15:0] shared;
   input [255:0] states;
   wire [255:0] states;
   wire [15:0] \states[0] ;
@@ -2487,6 +2623,9 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire [15:0] \write_words[7] ;
   wire [15:0] \write_words[8] ;
   wire [15:0] \write_words[9] ;
+  assign lane_5__own = late_2[37] ? offsets[95:80] : states[95:80];
+  assign \$22  = load_lane == 3'h5;
+  assign lane_5__load = load & \$22 ;
   assign lane_6__own = late_2[37] ? offsets[111:96] : states[111:96];
   assign \$23  = load_lane == 3'h6;
   assign lane_6__load = load & \$23 ;
@@ -2517,82 +2656,84 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   assign lane_15__own = late_2[37] ? offsets[255:240] : states[255:240];
   assign \$32  = load_lane == 4'hf;
   assign lane_15__load = load & \$32 ;
-  assign \$33  = beat_9[0] & beat_9[1];
-  assign updates = \$33  & beat_9[66];
   assign o_valid = | left;
   always @(posedge clk)
-    late_1 <= \$34 ;
+    late_1 <= \$33 ;
   always @(posedge clk)
-    late_2 <= \$35 ;
+    late_2 <= \$34 ;
   always @(posedge clk)
-    beat_3 <= \$36 ;
+    beat_3 <= \$35 ;
   always @(posedge clk)
-    beat_4 <= \$37 ;
+    beat_4 <= \$36 ;
   always @(posedge clk)
-    beat_5 <= \$38 ;
+    beat_5 <= \$37 ;
   always @(posedge clk)
-    beat_6 <= \$39 ;
+    beat_6 <= \$38 ;
   always @(posedge clk)
-    beat_7 <= \$40 ;
+    beat_7 <= \$39 ;
   always @(posedge clk)
-    beat_8 <= \$41 ;
+    beat_8 <= \$40 ;
   always @(posedge clk)
-    beat_9 <= \$42 ;
+    beat_9 <= \$41 ;
   always @(posedge clk)
-    o_sum <= \$43 ;
+    o_sum <= \$42 ;
   always @(posedge clk)
-    chain_1 <= \$44 ;
+    chain_1 <= \$43 ;
   always @(posedge clk)
-    chain_2 <= \$45 ;
+    chain_2 <= \$44 ;
   always @(posedge clk)
-    chain_3 <= \$46 ;
+    chain_3 <= \$45 ;
   always @(posedge clk)
-    chain_4 <= \$47 ;
+    chain_4 <= \$46 ;
   always @(posedge clk)
-    chain_5 <= \$48 ;
+    chain_5 <= \$47 ;
   always @(posedge clk)
-    chain_6 <= \$49 ;
+    chain_6 <= \$48 ;
   always @(posedge clk)
-    chain_7 <= \$50 ;
+    chain_7 <= \$49 ;
   always @(posedge clk)
-    chain_8 <= \$51 ;
+    chain_8 <= \$50 ;
   always @(posedge clk)
-    chain_9 <= \$52 ;
+    chain_9 <= \$51 ;
   always @(posedge clk)
-    chain_10 <= \$53 ;
+    chain_10 <= \$52 ;
   always @(posedge clk)
-    chain_11 <= \$54 ;
+    chain_11 <= \$53 ;
   always @(posedge clk)
-    chain_12 <= \$55 ;
+    chain_12 <= \$54 ;
   always @(posedge clk)
-    chain_13 <= \$56 ;
+    chain_13 <= \$55 ;
   always @(posedge clk)
-    chain_14 <= \$57 ;
+    chain_14 <= \$56 ;
   always @(posedge clk)
-    chain_15 <= \$58 ;
+    chain_15 <= \$57 ;
   always @(posedge clk)
-    left <= \$59 ;
+    left <= \$58 ;
   always @(posedge clk)
-    o_lane <= \$60 ;
+    o_lane <= \$59 ;
   always @(posedge clk)
-    o_drain <= \$61 ;
+    o_drain <= \$60 ;
   always @(posedge clk)
-    o_neuron <= \$62 ;
+    o_neuron <= \$61 ;
   always @(posedge clk)
-    o_target <= \$63 ;
+    o_target <= \$62 ;
   always @(posedge clk)
-    o_first <= \$64 ;
+    o_first <= \$63 ;
   always @(posedge clk)
-    o_wants_error <= \$65 ;
+    o_wants_error <= \$64 ;
   assign \$1  = | beat_6[81:80];
   assign \$2  = | left;
   assign \$3  = left - 1'h1;
   assign \$4  = o_lane + 1'h1;
   assign \$5  = o_neuron + 1'h1;
-  assign \$8  = beat_7[0] & beat_7[1];
-  assign \$9  = \$8  & beat_7[66];
-  assign \$10  = late_1[3] ? index : 6'h00;
-  assign \$11  = late_1[12:5] + \$10 ;
+  assign \$6  = beat_7[0] & beat_7[1];
+  assign \$7  = \$6  & beat_7[66];
+  assign \$8  = late_1[3] ? index : 6'h00;
+  assign \$9  = late_1[12:5] + \$8 ;
+  assign \$74  = late_2[34:31] * 5'h10;
+  assign \$10  = offsets >> \$74 ;
+  assign \$77  = late_2[34:31] * 5'h10;
+  assign \$11  = states >> \$77 ;
   assign \$12  = beat_9[0] & beat_9[1];
   assign \$13  = \$12  & beat_9[66];
   assign \$14  = \$13  ? beat_9[12:5] : address;
@@ -2613,9 +2754,6 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   assign lane_4__own = late_2[37] ? offsets[79:64] : states[79:64];
   assign \$21  = load_lane == 3'h4;
   assign lane_4__load = load & \$21 ;
-  assign lane_5__own = late_2[37] ? offsets[95:80] : states[95:80];
-  assign \$22  = load_lane == 3'h5;
-  assign lane_5__load = load & \$22 ;
   digits_dither dither (
     .clk(clk),
     .column(beat[78:72]),
@@ -2882,74 +3020,86 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$34  = beat;
+    \$33  = beat;
+    if (rst) begin
+      \$33  = 106'h000000000000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$34  = late_1;
     if (rst) begin
       \$34  = 106'h000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$35  = late_1;
+    \$35  = late_2;
     if (rst) begin
       \$35  = 106'h000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$36  = late_2;
+    \$36  = beat_3;
     if (rst) begin
       \$36  = 106'h000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$37  = beat_3;
+    \$37  = beat_4;
     if (rst) begin
       \$37  = 106'h000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$38  = beat_4;
+    \$38  = beat_5;
     if (rst) begin
       \$38  = 106'h000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$39  = beat_5;
+    \$39  = beat_6;
     if (rst) begin
       \$39  = 106'h000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$40  = beat_6;
+    \$40  = beat_7;
     if (rst) begin
       \$40  = 106'h000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$41  = beat_7;
+    \$41  = beat_8;
     if (rst) begin
       \$41  = 106'h000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$42  = beat_8;
+    \$42  = o_sum;
+    if (\$1 ) begin
+      \$42  = lane_0__sum;
+    end else if (\$2 ) begin
+      \$42  = chain_1;
+    end
     if (rst) begin
-      \$42  = 106'h000000000000000000000000000;
+      \$42  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$43  = o_sum;
+    \$43  = chain_1;
     if (\$1 ) begin
-      \$43  = lane_0__sum;
+      \$43  = lane_1__sum;
     end else if (\$2 ) begin
-      \$43  = chain_1;
+      \$43  = chain_2;
     end
     if (rst) begin
       \$43  = 44'h00000000000;
@@ -2957,11 +3107,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$44  = chain_1;
+    \$44  = chain_2;
     if (\$1 ) begin
-      \$44  = lane_1__sum;
+      \$44  = lane_2__sum;
     end else if (\$2 ) begin
-      \$44  = chain_2;
+      \$44  = chain_3;
     end
     if (rst) begin
       \$44  = 44'h00000000000;
@@ -2969,11 +3119,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$45  = chain_2;
+    \$45  = chain_3;
     if (\$1 ) begin
-      \$45  = lane_2__sum;
+      \$45  = lane_3__sum;
     end else if (\$2 ) begin
-      \$45  = chain_3;
+      \$45  = chain_4;
     end
     if (rst) begin
       \$45  = 44'h00000000000;
@@ -2981,11 +3131,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$46  = chain_3;
+    \$46  = chain_4;
     if (\$1 ) begin
-      \$46  = lane_3__sum;
+      \$46  = lane_4__sum;
     end else if (\$2 ) begin
-      \$46  = chain_4;
+      \$46  = chain_5;
     end
     if (rst) begin
       \$46  = 44'h00000000000;
@@ -2993,11 +3143,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$47  = chain_4;
+    \$47  = chain_5;
     if (\$1 ) begin
-      \$47  = lane_4__sum;
+      \$47  = lane_5__sum;
     end else if (\$2 ) begin
-      \$47  = chain_5;
+      \$47  = chain_6;
     end
     if (rst) begin
       \$47  = 44'h00000000000;
@@ -3005,11 +3155,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$48  = chain_5;
+    \$48  = chain_6;
     if (\$1 ) begin
-      \$48  = lane_5__sum;
+      \$48  = lane_6__sum;
     end else if (\$2 ) begin
-      \$48  = chain_6;
+      \$48  = chain_7;
     end
     if (rst) begin
       \$48  = 44'h00000000000;
@@ -3017,11 +3167,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$49  = chain_6;
+    \$49  = chain_7;
     if (\$1 ) begin
-      \$49  = lane_6__sum;
+      \$49  = lane_7__sum;
     end else if (\$2 ) begin
-      \$49  = chain_7;
+      \$49  = chain_8;
     end
     if (rst) begin
       \$49  = 44'h00000000000;
@@ -3029,11 +3179,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$50  = chain_7;
+    \$50  = chain_8;
     if (\$1 ) begin
-      \$50  = lane_7__sum;
+      \$50  = lane_8__sum;
     end else if (\$2 ) begin
-      \$50  = chain_8;
+      \$50  = chain_9;
     end
     if (rst) begin
       \$50  = 44'h00000000000;
@@ -3041,11 +3191,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$51  = chain_8;
+    \$51  = chain_9;
     if (\$1 ) begin
-      \$51  = lane_8__sum;
+      \$51  = lane_9__sum;
     end else if (\$2 ) begin
-      \$51  = chain_9;
+      \$51  = chain_10;
     end
     if (rst) begin
       \$51  = 44'h00000000000;
@@ -3053,11 +3203,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$52  = chain_9;
+    \$52  = chain_10;
     if (\$1 ) begin
-      \$52  = lane_9__sum;
+      \$52  = lane_10__sum;
     end else if (\$2 ) begin
-      \$52  = chain_10;
+      \$52  = chain_11;
     end
     if (rst) begin
       \$52  = 44'h00000000000;
@@ -3065,11 +3215,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$53  = chain_10;
+    \$53  = chain_11;
     if (\$1 ) begin
-      \$53  = lane_10__sum;
+      \$53  = lane_11__sum;
     end else if (\$2 ) begin
-      \$53  = chain_11;
+      \$53  = chain_12;
     end
     if (rst) begin
       \$53  = 44'h00000000000;
@@ -3077,11 +3227,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$54  = chain_11;
+    \$54  = chain_12;
     if (\$1 ) begin
-      \$54  = lane_11__sum;
+      \$54  = lane_12__sum;
     end else if (\$2 ) begin
-      \$54  = chain_12;
+      \$54  = chain_13;
     end
     if (rst) begin
       \$54  = 44'h00000000000;
@@ -3089,11 +3239,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$55  = chain_12;
+    \$55  = chain_13;
     if (\$1 ) begin
-      \$55  = lane_12__sum;
+      \$55  = lane_13__sum;
     end else if (\$2 ) begin
-      \$55  = chain_13;
+      \$55  = chain_14;
     end
     if (rst) begin
       \$55  = 44'h00000000000;
@@ -3101,11 +3251,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$56  = chain_13;
+    \$56  = chain_14;
     if (\$1 ) begin
-      \$56  = lane_13__sum;
+      \$56  = lane_14__sum;
     end else if (\$2 ) begin
-      \$56  = chain_14;
+      \$56  = chain_15;
     end
     if (rst) begin
       \$56  = 44'h00000000000;
@@ -3113,11 +3263,9 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$57  = chain_14;
+    \$57  = chain_15;
     if (\$1 ) begin
-      \$57  = lane_14__sum;
-    end else if (\$2 ) begin
-      \$57  = chain_15;
+      \$57  = lane_15__sum;
     end
     if (rst) begin
       \$57  = 44'h00000000000;
@@ -3125,99 +3273,78 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$58  = chain_15;
+    \$58  = left;
     if (\$1 ) begin
-      \$58  = lane_15__sum;
-    end
-    if (rst) begin
-      \$58  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$59  = left;
-    if (\$1 ) begin
-      \$59  = beat_6[86:82];
+      \$58  = beat_6[86:82];
     end else if (\$2 ) begin
-      \$59  = \$3 [4:0];
+      \$58  = \$3 [4:0];
     end
     if (rst) begin
-      \$59  = 5'h00;
+      \$58  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$60  = o_lane;
+    \$59  = o_lane;
     if (\$1 ) begin
-      \$60  = 4'h0;
+      \$59  = 4'h0;
     end else if (\$2 ) begin
-      \$60  = \$4 [3:0];
+      \$59  = \$4 [3:0];
     end
     if (rst) begin
-      \$60  = 4'h0;
+      \$59  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$61  = o_drain;
+    \$60  = o_drain;
     if (\$1 ) begin
-      \$61  = beat_6[81:80];
+      \$60  = beat_6[81:80];
     end
     if (rst) begin
-      \$61  = 2'h0;
+      \$60  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = o_neuron;
+    \$61  = o_neuron;
     if (\$1 ) begin
-      \$62  = beat_6[99:94];
+      \$61  = beat_6[99:94];
     end else if (\$2 ) begin
-      \$62  = \$5 [5:0];
+      \$61  = \$5 [5:0];
     end
     if (rst) begin
-      \$62  = 6'h00;
+      \$61  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$63  = o_target;
+    \$62  = o_target;
     if (\$1 ) begin
-      \$63  = beat_6[93:87];
+      \$62  = beat_6[93:87];
     end
     if (rst) begin
-      \$63  = 7'h00;
+      \$62  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$64  = o_first;
+    \$63  = o_first;
     if (\$1 ) begin
-      \$64  = beat_6[100];
+      \$63  = beat_6[100];
+    end
+    if (rst) begin
+      \$63  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$64  = o_wants_error;
+    if (\$1 ) begin
+      \$64  = beat_6[101];
     end
     if (rst) begin
       \$64  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$65  = o_wants_error;
-    if (\$1 ) begin
-      \$65  = beat_6[101];
-    end
-    if (rst) begin
-      \$65  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    if (late_2[36]) begin
-      shared = pixel;
-    end else if (late_2[35]) begin
-      shared = \$6 ;
-    end else begin
-      shared = \$7 ;
     end
   end
   always @* begin
@@ -3226,11 +3353,19 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     (* full_case = 32'd1 *)
     if (read) begin
       control[7:0] = address;
-    end else if (\$9 ) begin
+    end else if (\$7 ) begin
       control[7:0] = beat_7[12:5];
     end else begin
-      control[7:0] = \$11 [7:0];
+      control[7:0] = \$9 [7:0];
       control[8] = late_1[2];
+    end
+    (* full_case = 32'd1 *)
+    if (late_2[36]) begin
+      control[31:16] = pixel;
+    end else if (late_2[35]) begin
+      control[31:16] = \$10 ;
+    end else begin
+      control[31:16] = \$11 ;
     end
     begin
       begin
@@ -3238,7 +3373,6 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
         control[13] = late_2[1];
         control[14] = late_2[2];
         control[15] = late_2[4];
-        control[31:16] = shared;
         control[34:32] = beat_4[60:58];
         control[36:35] = beat_4[65:64];
         control[37] = beat_5[0];
@@ -3253,82 +3387,6 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
         control[89] = \$16 ;
       end
     end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (late_2[34:31])
-      4'h0:
-          \$6  = offsets[15:0];
-      4'h1:
-          \$6  = offsets[31:16];
-      4'h2:
-          \$6  = offsets[47:32];
-      4'h3:
-          \$6  = offsets[63:48];
-      4'h4:
-          \$6  = offsets[79:64];
-      4'h5:
-          \$6  = offsets[95:80];
-      4'h6:
-          \$6  = offsets[111:96];
-      4'h7:
-          \$6  = offsets[127:112];
-      4'h8:
-          \$6  = offsets[143:128];
-      4'h9:
-          \$6  = offsets[159:144];
-      4'ha:
-          \$6  = offsets[175:160];
-      4'hb:
-          \$6  = offsets[191:176];
-      4'hc:
-          \$6  = offsets[207:192];
-      4'hd:
-          \$6  = offsets[223:208];
-      4'he:
-          \$6  = offsets[239:224];
-      4'hf:
-          \$6  = offsets[255:240];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (late_2[34:31])
-      4'h0:
-          \$7  = states[15:0];
-      4'h1:
-          \$7  = states[31:16];
-      4'h2:
-          \$7  = states[47:32];
-      4'h3:
-          \$7  = states[63:48];
-      4'h4:
-          \$7  = states[79:64];
-      4'h5:
-          \$7  = states[95:80];
-      4'h6:
-          \$7  = states[111:96];
-      4'h7:
-          \$7  = states[127:112];
-      4'h8:
-          \$7  = states[143:128];
-      4'h9:
-          \$7  = states[159:144];
-      4'ha:
-          \$7  = states[175:160];
-      4'hb:
-          \$7  = states[191:176];
-      4'hc:
-          \$7  = states[207:192];
-      4'hd:
-          \$7  = states[223:208];
-      4'he:
-          \$7  = states[239:224];
-      4'hf:
-          \$7  = states[255:240];
-    endcase
   end
   assign beat_1 = late_1;
   assign beat_2 = late_2;
@@ -3400,6 +3458,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   assign lane_15__control = control;
   assign lane_0__total = lane_15__neighbour;
   assign lane_15__load_word = load_word;
+  assign updates = control[89];
   assign write_address = control[88:81];
   assign \beat.valid  = beat[0];
   assign \beat.update  = beat[1];
@@ -3897,329 +3956,465 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   assign \beat_9.keep  = beat_9[103];
   assign \beat_9.subtract  = beat_9[104];
   assign \beat_9.move_to_offsets  = beat_9[105];
-  assign \control.s1_address  = control[7:0];
-  assign \control.s1_ring  = control[8];
-  assign \control.s1_rotate  = control[12:9];
-  assign \control.s2_update  = control[13];
-  assign \control.s2_ring  = control[14];
-  assign \control.s2_null  = control[15];
-  assign \control.s2_shared  = control[31:16];
-  assign \control.s4_shift  = control[34:32];
-  assign \control.s4_drive  = control[36:35];
-  assign \control.s5_valid  = control[37];
-  assign \control.s5_ring  = control[38];
-  assign \control.s5_clear  = control[39];
-  assign \control.s5_load  = control[40];
-  assign \control.s6_save  = control[41];
-  assign \control.s6_drive  = control[43:42];
-  assign \control.s6_sigma  = control[48:44];
-  assign \control.s7_dither  = control[80:49];
-  assign \control.write_address  = control[88:81];
-  assign \control.write_update  = control[89];
-  assign \lane_0__control.s1_address  = control[7:0];
-  assign \lane_0__control.s1_ring  = control[8];
-  assign \lane_0__control.s1_rotate  = control[12:9];
-  assign \lane_0__control.s2_update  = control[13];
-  assign \lane_0__control.s2_ring  = control[14];
-  assign \lane_0__control.s2_null  = control[15];
-  assign \lane_0__control.s2_shared  = control[31:16];
-  assign \lane_0__control.s4_shift  = control[34:32];
-  assign \lane_0__control.s4_drive  = control[36:35];
-  assign \lane_0__control.s5_valid  = control[37];
-  assign \lane_0__control.s5_ring  = control[38];
-  assign \lane_0__control.s5_clear  = control[39];
-  assign \lane_0__control.s5_load  = control[40];
-  assign \lane_0__control.s6_save  = control[41];
-  assign \lane_0__control.s6_drive  = control[43:42];
-  assign \lane_0__control.s6_sigma  = control[48:44];
-  assign \lane_0__control.s7_dither  = control[80:49];
-  assign \lane_0__control.write_address  = control[88:81];
-  assign \lane_0__control.write_update  = control[89];
-  assign \lane_1__control.s1_address  = control[7:0];
-  assign \lane_1__control.s1_ring  = control[8];
-  assign \lane_1__control.s1_rotate  = control[12:9];
-  assign \lane_1__control.s2_update  = control[13];
-  assign \lane_1__control.s2_ring  = control[14];
-  assign \lane_1__control.s2_null  = control[15];
-  assign \lane_1__control.s2_shared  = control[31:16];
-  assign \lane_1__control.s4_shift  = control[34:32];
-  assign \lane_1__control.s4_drive  = control[36:35];
-  assign \lane_1__control.s5_valid  = control[37];
-  assign \lane_1__control.s5_ring  = control[38];
-  assign \lane_1__control.s5_clear  = control[39];
-  assign \lane_1__control.s5_load  = control[40];
-  assign \lane_1__control.s6_save  = control[41];
-  assign \lane_1__control.s6_drive  = control[43:42];
-  assign \lane_1__control.s6_sigma  = control[48:44];
-  assign \lane_1__control.s7_dither  = control[80:49];
-  assign \lane_1__control.write_address  = control[88:81];
-  assign \lane_1__control.write_update  = control[89];
-  assign \lane_2__control.s1_address  = control[7:0];
-  assign \lane_2__control.s1_ring  = control[8];
-  assign \lane_2__control.s1_rotate  = control[12:9];
-  assign \lane_2__control.s2_update  = control[13];
-  assign \lane_2__control.s2_ring  = control[14];
-  assign \lane_2__control.s2_null  = control[15];
-  assign \lane_2__control.s2_shared  = control[31:16];
-  assign \lane_2__control.s4_shift  = control[34:32];
-  assign \lane_2__control.s4_drive  = control[36:35];
-  assign \lane_2__control.s5_valid  = control[37];
-  assign \lane_2__control.s5_ring  = control[38];
-  assign \lane_2__control.s5_clear  = control[39];
-  assign \lane_2__control.s5_load  = control[40];
-  assign \lane_2__control.s6_save  = control[41];
-  assign \lane_2__control.s6_drive  = control[43:42];
-  assign \lane_2__control.s6_sigma  = control[48:44];
-  assign \lane_2__control.s7_dither  = control[80:49];
-  assign \lane_2__control.write_address  = control[88:81];
-  assign \lane_2__control.write_update  = control[89];
-  assign \lane_3__control.s1_address  = control[7:0];
-  assign \lane_3__control.s1_ring  = control[8];
-  assign \lane_3__control.s1_rotate  = control[12:9];
-  assign \lane_3__control.s2_update  = control[13];
-  assign \lane_3__control.s2_ring  = control[14];
-  assign \lane_3__control.s2_null  = control[15];
-  assign \lane_3__control.s2_shared  = control[31:16];
-  assign \lane_3__control.s4_shift  = control[34:32];
-  assign \lane_3__control.s4_drive  = control[36:35];
-  assign \lane_3__control.s5_valid  = control[37];
-  assign \lane_3__control.s5_ring  = control[38];
-  assign \lane_3__control.s5_clear  = control[39];
-  assign \lane_3__control.s5_load  = control[40];
-  assign \lane_3__control.s6_save  = control[41];
-  assign \lane_3__control.s6_drive  = control[43:42];
-  assign \lane_3__control.s6_sigma  = control[48:44];
-  assign \lane_3__control.s7_dither  = control[80:49];
-  assign \lane_3__control.write_address  = control[88:81];
-  assign \lane_3__control.write_update  = control[89];
-  assign \lane_4__control.s1_address  = control[7:0];
-  assign \lane_4__control.s1_ring  = control[8];
-  assign \lane_4__control.s1_rotate  = control[12:9];
-  assign \lane_4__control.s2_update  = control[13];
-  assign \lane_4__control.s2_ring  = control[14];
-  assign \lane_4__control.s2_null  = control[15];
-  assign \lane_4__control.s2_shared  = control[31:16];
-  assign \lane_4__control.s4_shift  = control[34:32];
-  assign \lane_4__control.s4_drive  = control[36:35];
-  assign \lane_4__control.s5_valid  = control[37];
-  assign \lane_4__control.s5_ring  = control[38];
-  assign \lane_4__control.s5_clear  = control[39];
-  assign \lane_4__control.s5_load  = control[40];
-  assign \lane_4__control.s6_save  = control[41];
-  assign \lane_4__control.s6_drive  = control[43:42];
-  assign \lane_4__control.s6_sigma  = control[48:44];
-  assign \lane_4__control.s7_dither  = control[80:49];
-  assign \lane_4__control.write_address  = control[88:81];
-  assign \lane_4__control.write_update  = control[89];
-  assign \lane_5__control.s1_address  = control[7:0];
-  assign \lane_5__control.s1_ring  = control[8];
-  assign \lane_5__control.s1_rotate  = control[12:9];
-  assign \lane_5__control.s2_update  = control[13];
-  assign \lane_5__control.s2_ring  = control[14];
-  assign \lane_5__control.s2_null  = control[15];
-  assign \lane_5__control.s2_shared  = control[31:16];
-  assign \lane_5__control.s4_shift  = control[34:32];
-  assign \lane_5__control.s4_drive  = control[36:35];
-  assign \lane_5__control.s5_valid  = control[37];
-  assign \lane_5__control.s5_ring  = control[38];
-  assign \lane_5__control.s5_clear  = control[39];
-  assign \lane_5__control.s5_load  = control[40];
-  assign \lane_5__control.s6_save  = control[41];
-  assign \lane_5__control.s6_drive  = control[43:42];
-  assign \lane_5__control.s6_sigma  = control[48:44];
-  assign \lane_5__control.s7_dither  = control[80:49];
-  assign \lane_5__control.write_address  = control[88:81];
-  assign \lane_5__control.write_update  = control[89];
-  assign \lane_6__control.s1_address  = control[7:0];
-  assign \lane_6__control.s1_ring  = control[8];
-  assign \lane_6__control.s1_rotate  = control[12:9];
-  assign \lane_6__control.s2_update  = control[13];
-  assign \lane_6__control.s2_ring  = control[14];
-  assign \lane_6__control.s2_null  = control[15];
-  assign \lane_6__control.s2_shared  = control[31:16];
-  assign \lane_6__control.s4_shift  = control[34:32];
-  assign \lane_6__control.s4_drive  = control[36:35];
-  assign \lane_6__control.s5_valid  = control[37];
-  assign \lane_6__control.s5_ring  = control[38];
-  assign \lane_6__control.s5_clear  = control[39];
-  assign \lane_6__control.s5_load  = control[40];
-  assign \lane_6__control.s6_save  = control[41];
-  assign \lane_6__control.s6_drive  = control[43:42];
-  assign \lane_6__control.s6_sigma  = control[48:44];
-  assign \lane_6__control.s7_dither  = control[80:49];
-  assign \lane_6__control.write_address  = control[88:81];
-  assign \lane_6__control.write_update  = control[89];
-  assign \lane_7__control.s1_address  = control[7:0];
-  assign \lane_7__control.s1_ring  = control[8];
-  assign \lane_7__control.s1_rotate  = control[12:9];
-  assign \lane_7__control.s2_update  = control[13];
-  assign \lane_7__control.s2_ring  = control[14];
-  assign \lane_7__control.s2_null  = control[15];
-  assign \lane_7__control.s2_shared  = control[31:16];
-  assign \lane_7__control.s4_shift  = control[34:32];
-  assign \lane_7__control.s4_drive  = control[36:35];
-  assign \lane_7__control.s5_valid  = control[37];
-  assign \lane_7__control.s5_ring  = control[38];
-  assign \lane_7__control.s5_clear  = control[39];
-  assign \lane_7__control.s5_load  = control[40];
-  assign \lane_7__control.s6_save  = control[41];
-  assign \lane_7__control.s6_drive  = control[43:42];
-  assign \lane_7__control.s6_sigma  = control[48:44];
-  assign \lane_7__control.s7_dither  = control[80:49];
-  assign \lane_7__control.write_address  = control[88:81];
-  assign \lane_7__control.write_update  = control[89];
-  assign \lane_8__control.s1_address  = control[7:0];
-  assign \lane_8__control.s1_ring  = control[8];
-  assign \lane_8__control.s1_rotate  = control[12:9];
-  assign \lane_8__control.s2_update  = control[13];
-  assign \lane_8__control.s2_ring  = control[14];
-  assign \lane_8__control.s2_null  = control[15];
-  assign \lane_8__control.s2_shared  = control[31:16];
-  assign \lane_8__control.s4_shift  = control[34:32];
-  assign \lane_8__control.s4_drive  = control[36:35];
-  assign \lane_8__control.s5_valid  = control[37];
-  assign \lane_8__control.s5_ring  = control[38];
-  assign \lane_8__control.s5_clear  = control[39];
-  assign \lane_8__control.s5_load  = control[40];
-  assign \lane_8__control.s6_save  = control[41];
-  assign \lane_8__control.s6_drive  = control[43:42];
-  assign \lane_8__control.s6_sigma  = control[48:44];
-  assign \lane_8__control.s7_dither  = control[80:49];
-  assign \lane_8__control.write_address  = control[88:81];
-  assign \lane_8__control.write_update  = control[89];
-  assign \lane_9__control.s1_address  = control[7:0];
-  assign \lane_9__control.s1_ring  = control[8];
-  assign \lane_9__control.s1_rotate  = control[12:9];
-  assign \lane_9__control.s2_update  = control[13];
-  assign \lane_9__control.s2_ring  = control[14];
-  assign \lane_9__control.s2_null  = control[15];
-  assign \lane_9__control.s2_shared  = control[31:16];
-  assign \lane_9__control.s4_shift  = control[34:32];
-  assign \lane_9__control.s4_drive  = control[36:35];
-  assign \lane_9__control.s5_valid  = control[37];
-  assign \lane_9__control.s5_ring  = control[38];
-  assign \lane_9__control.s5_clear  = control[39];
-  assign \lane_9__control.s5_load  = control[40];
-  assign \lane_9__control.s6_save  = control[41];
-  assign \lane_9__control.s6_drive  = control[43:42];
-  assign \lane_9__control.s6_sigma  = control[48:44];
-  assign \lane_9__control.s7_dither  = control[80:49];
-  assign \lane_9__control.write_address  = control[88:81];
-  assign \lane_9__control.write_update  = control[89];
-  assign \lane_10__control.s1_address  = control[7:0];
-  assign \lane_10__control.s1_ring  = control[8];
-  assign \lane_10__control.s1_rotate  = control[12:9];
-  assign \lane_10__control.s2_update  = control[13];
-  assign \lane_10__control.s2_ring  = control[14];
-  assign \lane_10__control.s2_null  = control[15];
-  assign \lane_10__control.s2_shared  = control[31:16];
-  assign \lane_10__control.s4_shift  = control[34:32];
-  assign \lane_10__control.s4_drive  = control[36:35];
-  assign \lane_10__control.s5_valid  = control[37];
-  assign \lane_10__control.s5_ring  = control[38];
-  assign \lane_10__control.s5_clear  = control[39];
-  assign \lane_10__control.s5_load  = control[40];
-  assign \lane_10__control.s6_save  = control[41];
-  assign \lane_10__control.s6_drive  = control[43:42];
-  assign \lane_10__control.s6_sigma  = control[48:44];
-  assign \lane_10__control.s7_dither  = control[80:49];
-  assign \lane_10__control.write_address  = control[88:81];
-  assign \lane_10__control.write_update  = control[89];
-  assign \lane_11__control.s1_address  = control[7:0];
-  assign \lane_11__control.s1_ring  = control[8];
-  assign \lane_11__control.s1_rotate  = control[12:9];
-  assign \lane_11__control.s2_update  = control[13];
-  assign \lane_11__control.s2_ring  = control[14];
-  assign \lane_11__control.s2_null  = control[15];
-  assign \lane_11__control.s2_shared  = control[31:16];
-  assign \lane_11__control.s4_shift  = control[34:32];
-  assign \lane_11__control.s4_drive  = control[36:35];
-  assign \lane_11__control.s5_valid  = control[37];
-  assign \lane_11__control.s5_ring  = control[38];
-  assign \lane_11__control.s5_clear  = control[39];
-  assign \lane_11__control.s5_load  = control[40];
-  assign \lane_11__control.s6_save  = control[41];
-  assign \lane_11__control.s6_drive  = control[43:42];
-  assign \lane_11__control.s6_sigma  = control[48:44];
-  assign \lane_11__control.s7_dither  = control[80:49];
-  assign \lane_11__control.write_address  = control[88:81];
-  assign \lane_11__control.write_update  = control[89];
-  assign \lane_12__control.s1_address  = control[7:0];
-  assign \lane_12__control.s1_ring  = control[8];
-  assign \lane_12__control.s1_rotate  = control[12:9];
-  assign \lane_12__control.s2_update  = control[13];
-  assign \lane_12__control.s2_ring  = control[14];
-  assign \lane_12__control.s2_null  = control[15];
-  assign \lane_12__control.s2_shared  = control[31:16];
-  assign \lane_12__control.s4_shift  = control[34:32];
-  assign \lane_12__control.s4_drive  = control[36:35];
-  assign \lane_12__control.s5_valid  = control[37];
-  assign \lane_12__control.s5_ring  = control[38];
-  assign \lane_12__control.s5_clear  = control[39];
-  assign \lane_12__control.s5_load  = control[40];
-  assign \lane_12__control.s6_save  = control[41];
-  assign \lane_12__control.s6_drive  = control[43:42];
-  assign \lane_12__control.s6_sigma  = control[48:44];
-  assign \lane_12__control.s7_dither  = control[80:49];
-  assign \lane_12__control.write_address  = control[88:81];
-  assign \lane_12__control.write_update  = control[89];
-  assign \lane_13__control.s1_address  = control[7:0];
-  assign \lane_13__control.s1_ring  = control[8];
-  assign \lane_13__control.s1_rotate  = control[12:9];
-  assign \lane_13__control.s2_update  = control[13];
-  assign \lane_13__control.s2_ring  = control[14];
-  assign \lane_13__control.s2_null  = control[15];
-  assign \lane_13__control.s2_shared  = control[31:16];
-  assign \lane_13__control.s4_shift  = control[34:32];
-  assign \lane_13__control.s4_drive  = control[36:35];
-  assign \lane_13__control.s5_valid  = control[37];
-  assign \lane_13__control.s5_ring  = control[38];
-  assign \lane_13__control.s5_clear  = control[39];
-  assign \lane_13__control.s5_load  = control[40];
-  assign \lane_13__control.s6_save  = control[41];
-  assign \lane_13__control.s6_drive  = control[43:42];
-  assign \lane_13__control.s6_sigma  = control[48:44];
-  assign \lane_13__control.s7_dither  = control[80:49];
-  assign \lane_13__control.write_address  = control[88:81];
-  assign \lane_13__control.write_update  = control[89];
-  assign \lane_14__control.s1_address  = control[7:0];
-  assign \lane_14__control.s1_ring  = control[8];
-  assign \lane_14__control.s1_rotate  = control[12:9];
-  assign \lane_14__control.s2_update  = control[13];
-  assign \lane_14__control.s2_ring  = control[14];
-  assign \lane_14__control.s2_null  = control[15];
-  assign \lane_14__control.s2_shared  = control[31:16];
-  assign \lane_14__control.s4_shift  = control[34:32];
-  assign \lane_14__control.s4_drive  = control[36:35];
-  assign \lane_14__control.s5_valid  = control[37];
-  assign \lane_14__control.s5_ring  = control[38];
-  assign \lane_14__control.s5_clear  = control[39];
-  assign \lane_14__control.s5_load  = control[40];
-  assign \lane_14__control.s6_save  = control[41];
-  assign \lane_14__control.s6_drive  = control[43:42];
-  assign \lane_14__control.s6_sigma  = control[48:44];
-  assign \lane_14__control.s7_dither  = control[80:49];
-  assign \lane_14__control.write_address  = control[88:81];
-  assign \lane_14__control.write_update  = control[89];
-  assign \lane_15__control.s1_address  = control[7:0];
-  assign \lane_15__control.s1_ring  = control[8];
-  assign \lane_15__control.s1_rotate  = control[12:9];
-  assign \lane_15__control.s2_update  = control[13];
-  assign \lane_15__control.s2_ring  = control[14];
-  assign \lane_15__control.s2_null  = control[15];
-  assign \lane_15__control.s2_shared  = control[31:16];
-  assign \lane_15__control.s4_shift  = control[34:32];
-  assign \lane_15__control.s4_drive  = control[36:35];
-  assign \lane_15__control.s5_valid  = control[37];
-  assign \lane_15__control.s5_ring  = control[38];
-  assign \lane_15__control.s5_clear  = control[39];
-  assign \lane_15__control.s5_load  = control[40];
-  assign \lane_15__control.s6_save  = control[41];
-  assign \lane_15__control.s6_drive  = control[43:42];
-  assign \lane_15__control.s6_sigma  = control[48:44];
-  assign \lane_15__control.s7_dither  = control[80:49];
-  assign \lane_15__control.write_address  = control[88:81];
-  assign \lane_15__control.write_update  = control[89];
+  assign \control.address  = control[12:0];
+  assign \control.address.weight  = control[7:0];
+  assign \control.address.ring  = control[8];
+  assign \control.address.rotate  = control[12:9];
+  assign \control.operands  = control[31:13];
+  assign \control.operands.update  = control[13];
+  assign \control.operands.ring  = control[14];
+  assign \control.operands.null  = control[15];
+  assign \control.operands.shared  = control[31:16];
+  assign \control.align  = control[34:32];
+  assign \control.align.shift  = control[34:32];
+  assign \control.drive_read  = control[36:35];
+  assign \control.drive_read.drive  = control[36:35];
+  assign \control.add  = control[40:37];
+  assign \control.add.valid  = control[37];
+  assign \control.add.ring  = control[38];
+  assign \control.add.clear  = control[39];
+  assign \control.add.load  = control[40];
+  assign \control.total  = control[48:41];
+  assign \control.total.save  = control[41];
+  assign \control.total.drive  = control[43:42];
+  assign \control.total.sigma  = control[48:44];
+  assign \control.dither  = control[80:49];
+  assign \control.dither.word  = control[80:49];
+  assign \control.write  = control[89:81];
+  assign \control.write.weight  = control[88:81];
+  assign \control.write.update  = control[89];
+  assign \lane_0__control.address  = control[12:0];
+  assign \lane_0__control.address.weight  = control[7:0];
+  assign \lane_0__control.address.ring  = control[8];
+  assign \lane_0__control.address.rotate  = control[12:9];
+  assign \lane_0__control.operands  = control[31:13];
+  assign \lane_0__control.operands.update  = control[13];
+  assign \lane_0__control.operands.ring  = control[14];
+  assign \lane_0__control.operands.null  = control[15];
+  assign \lane_0__control.operands.shared  = control[31:16];
+  assign \lane_0__control.align  = control[34:32];
+  assign \lane_0__control.align.shift  = control[34:32];
+  assign \lane_0__control.drive_read  = control[36:35];
+  assign \lane_0__control.drive_read.drive  = control[36:35];
+  assign \lane_0__control.add  = control[40:37];
+  assign \lane_0__control.add.valid  = control[37];
+  assign \lane_0__control.add.ring  = control[38];
+  assign \lane_0__control.add.clear  = control[39];
+  assign \lane_0__control.add.load  = control[40];
+  assign \lane_0__control.total  = control[48:41];
+  assign \lane_0__control.total.save  = control[41];
+  assign \lane_0__control.total.drive  = control[43:42];
+  assign \lane_0__control.total.sigma  = control[48:44];
+  assign \lane_0__control.dither  = control[80:49];
+  assign \lane_0__control.dither.word  = control[80:49];
+  assign \lane_0__control.write  = control[89:81];
+  assign \lane_0__control.write.weight  = control[88:81];
+  assign \lane_0__control.write.update  = control[89];
+  assign \lane_1__control.address  = control[12:0];
+  assign \lane_1__control.address.weight  = control[7:0];
+  assign \lane_1__control.address.ring  = control[8];
+  assign \lane_1__control.address.rotate  = control[12:9];
+  assign \lane_1__control.operands  = control[31:13];
+  assign \lane_1__control.operands.update  = control[13];
+  assign \lane_1__control.operands.ring  = control[14];
+  assign \lane_1__control.operands.null  = control[15];
+  assign \lane_1__control.operands.shared  = control[31:16];
+  assign \lane_1__control.align  = control[34:32];
+  assign \lane_1__control.align.shift  = control[34:32];
+  assign \lane_1__control.drive_read  = control[36:35];
+  assign \lane_1__control.drive_read.drive  = control[36:35];
+  assign \lane_1__control.add  = control[40:37];
+  assign \lane_1__control.add.valid  = control[37];
+  assign \lane_1__control.add.ring  = control[38];
+  assign \lane_1__control.add.clear  = control[39];
+  assign \lane_1__control.add.load  = control[40];
+  assign \lane_1__control.total  = control[48:41];
+  assign \lane_1__control.total.save  = control[41];
+  assign \lane_1__control.total.drive  = control[43:42];
+  assign \lane_1__control.total.sigma  = control[48:44];
+  assign \lane_1__control.dither  = control[80:49];
+  assign \lane_1__control.dither.word  = control[80:49];
+  assign \lane_1__control.write  = control[89:81];
+  assign \lane_1__control.write.weight  = control[88:81];
+  assign \lane_1__control.write.update  = control[89];
+  assign \lane_2__control.address  = control[12:0];
+  assign \lane_2__control.address.weight  = control[7:0];
+  assign \lane_2__control.address.ring  = control[8];
+  assign \lane_2__control.address.rotate  = control[12:9];
+  assign \lane_2__control.operands  = control[31:13];
+  assign \lane_2__control.operands.update  = control[13];
+  assign \lane_2__control.operands.ring  = control[14];
+  assign \lane_2__control.operands.null  = control[15];
+  assign \lane_2__control.operands.shared  = control[31:16];
+  assign \lane_2__control.align  = control[34:32];
+  assign \lane_2__control.align.shift  = control[34:32];
+  assign \lane_2__control.drive_read  = control[36:35];
+  assign \lane_2__control.drive_read.drive  = control[36:35];
+  assign \lane_2__control.add  = control[40:37];
+  assign \lane_2__control.add.valid  = control[37];
+  assign \lane_2__control.add.ring  = control[38];
+  assign \lane_2__control.add.clear  = control[39];
+  assign \lane_2__control.add.load  = control[40];
+  assign \lane_2__control.total  = control[48:41];
+  assign \lane_2__control.total.save  = control[41];
+  assign \lane_2__control.total.drive  = control[43:42];
+  assign \lane_2__control.total.sigma  = control[48:44];
+  assign \lane_2__control.dither  = control[80:49];
+  assign \lane_2__control.dither.word  = control[80:49];
+  assign \lane_2__control.write  = control[89:81];
+  assign \lane_2__control.write.weight  = control[88:81];
+  assign \lane_2__control.write.update  = control[89];
+  assign \lane_3__control.address  = control[12:0];
+  assign \lane_3__control.address.weight  = control[7:0];
+  assign \lane_3__control.address.ring  = control[8];
+  assign \lane_3__control.address.rotate  = control[12:9];
+  assign \lane_3__control.operands  = control[31:13];
+  assign \lane_3__control.operands.update  = control[13];
+  assign \lane_3__control.operands.ring  = control[14];
+  assign \lane_3__control.operands.null  = control[15];
+  assign \lane_3__control.operands.shared  = control[31:16];
+  assign \lane_3__control.align  = control[34:32];
+  assign \lane_3__control.align.shift  = control[34:32];
+  assign \lane_3__control.drive_read  = control[36:35];
+  assign \lane_3__control.drive_read.drive  = control[36:35];
+  assign \lane_3__control.add  = control[40:37];
+  assign \lane_3__control.add.valid  = control[37];
+  assign \lane_3__control.add.ring  = control[38];
+  assign \lane_3__control.add.clear  = control[39];
+  assign \lane_3__control.add.load  = control[40];
+  assign \lane_3__control.total  = control[48:41];
+  assign \lane_3__control.total.save  = control[41];
+  assign \lane_3__control.total.drive  = control[43:42];
+  assign \lane_3__control.total.sigma  = control[48:44];
+  assign \lane_3__control.dither  = control[80:49];
+  assign \lane_3__control.dither.word  = control[80:49];
+  assign \lane_3__control.write  = control[89:81];
+  assign \lane_3__control.write.weight  = control[88:81];
+  assign \lane_3__control.write.update  = control[89];
+  assign \lane_4__control.address  = control[12:0];
+  assign \lane_4__control.address.weight  = control[7:0];
+  assign \lane_4__control.address.ring  = control[8];
+  assign \lane_4__control.address.rotate  = control[12:9];
+  assign \lane_4__control.operands  = control[31:13];
+  assign \lane_4__control.operands.update  = control[13];
+  assign \lane_4__control.operands.ring  = control[14];
+  assign \lane_4__control.operands.null  = control[15];
+  assign \lane_4__control.operands.shared  = control[31:16];
+  assign \lane_4__control.align  = control[34:32];
+  assign \lane_4__control.align.shift  = control[34:32];
+  assign \lane_4__control.drive_read  = control[36:35];
+  assign \lane_4__control.drive_read.drive  = control[36:35];
+  assign \lane_4__control.add  = control[40:37];
+  assign \lane_4__control.add.valid  = control[37];
+  assign \lane_4__control.add.ring  = control[38];
+  assign \lane_4__control.add.clear  = control[39];
+  assign \lane_4__control.add.load  = control[40];
+  assign \lane_4__control.total  = control[48:41];
+  assign \lane_4__control.total.save  = control[41];
+  assign \lane_4__control.total.drive  = control[43:42];
+  assign \lane_4__control.total.sigma  = control[48:44];
+  assign \lane_4__control.dither  = control[80:49];
+  assign \lane_4__control.dither.word  = control[80:49];
+  assign \lane_4__control.write  = control[89:81];
+  assign \lane_4__control.write.weight  = control[88:81];
+  assign \lane_4__control.write.update  = control[89];
+  assign \lane_5__control.address  = control[12:0];
+  assign \lane_5__control.address.weight  = control[7:0];
+  assign \lane_5__control.address.ring  = control[8];
+  assign \lane_5__control.address.rotate  = control[12:9];
+  assign \lane_5__control.operands  = control[31:13];
+  assign \lane_5__control.operands.update  = control[13];
+  assign \lane_5__control.operands.ring  = control[14];
+  assign \lane_5__control.operands.null  = control[15];
+  assign \lane_5__control.operands.shared  = control[31:16];
+  assign \lane_5__control.align  = control[34:32];
+  assign \lane_5__control.align.shift  = control[34:32];
+  assign \lane_5__control.drive_read  = control[36:35];
+  assign \lane_5__control.drive_read.drive  = control[36:35];
+  assign \lane_5__control.add  = control[40:37];
+  assign \lane_5__control.add.valid  = control[37];
+  assign \lane_5__control.add.ring  = control[38];
+  assign \lane_5__control.add.clear  = control[39];
+  assign \lane_5__control.add.load  = control[40];
+  assign \lane_5__control.total  = control[48:41];
+  assign \lane_5__control.total.save  = control[41];
+  assign \lane_5__control.total.drive  = control[43:42];
+  assign \lane_5__control.total.sigma  = control[48:44];
+  assign \lane_5__control.dither  = control[80:49];
+  assign \lane_5__control.dither.word  = control[80:49];
+  assign \lane_5__control.write  = control[89:81];
+  assign \lane_5__control.write.weight  = control[88:81];
+  assign \lane_5__control.write.update  = control[89];
+  assign \lane_6__control.address  = control[12:0];
+  assign \lane_6__control.address.weight  = control[7:0];
+  assign \lane_6__control.address.ring  = control[8];
+  assign \lane_6__control.address.rotate  = control[12:9];
+  assign \lane_6__control.operands  = control[31:13];
+  assign \lane_6__control.operands.update  = control[13];
+  assign \lane_6__control.operands.ring  = control[14];
+  assign \lane_6__control.operands.null  = control[15];
+  assign \lane_6__control.operands.shared  = control[31:16];
+  assign \lane_6__control.align  = control[34:32];
+  assign \lane_6__control.align.shift  = control[34:32];
+  assign \lane_6__control.drive_read  = control[36:35];
+  assign \lane_6__control.drive_read.drive  = control[36:35];
+  assign \lane_6__control.add  = control[40:37];
+  assign \lane_6__control.add.valid  = control[37];
+  assign \lane_6__control.add.ring  = control[38];
+  assign \lane_6__control.add.clear  = control[39];
+  assign \lane_6__control.add.load  = control[40];
+  assign \lane_6__control.total  = control[48:41];
+  assign \lane_6__control.total.save  = control[41];
+  assign \lane_6__control.total.drive  = control[43:42];
+  assign \lane_6__control.total.sigma  = control[48:44];
+  assign \lane_6__control.dither  = control[80:49];
+  assign \lane_6__control.dither.word  = control[80:49];
+  assign \lane_6__control.write  = control[89:81];
+  assign \lane_6__control.write.weight  = control[88:81];
+  assign \lane_6__control.write.update  = control[89];
+  assign \lane_7__control.address  = control[12:0];
+  assign \lane_7__control.address.weight  = control[7:0];
+  assign \lane_7__control.address.ring  = control[8];
+  assign \lane_7__control.address.rotate  = control[12:9];
+  assign \lane_7__control.operands  = control[31:13];
+  assign \lane_7__control.operands.update  = control[13];
+  assign \lane_7__control.operands.ring  = control[14];
+  assign \lane_7__control.operands.null  = control[15];
+  assign \lane_7__control.operands.shared  = control[31:16];
+  assign \lane_7__control.align  = control[34:32];
+  assign \lane_7__control.align.shift  = control[34:32];
+  assign \lane_7__control.drive_read  = control[36:35];
+  assign \lane_7__control.drive_read.drive  = control[36:35];
+  assign \lane_7__control.add  = control[40:37];
+  assign \lane_7__control.add.valid  = control[37];
+  assign \lane_7__control.add.ring  = control[38];
+  assign \lane_7__control.add.clear  = control[39];
+  assign \lane_7__control.add.load  = control[40];
+  assign \lane_7__control.total  = control[48:41];
+  assign \lane_7__control.total.save  = control[41];
+  assign \lane_7__control.total.drive  = control[43:42];
+  assign \lane_7__control.total.sigma  = control[48:44];
+  assign \lane_7__control.dither  = control[80:49];
+  assign \lane_7__control.dither.word  = control[80:49];
+  assign \lane_7__control.write  = control[89:81];
+  assign \lane_7__control.write.weight  = control[88:81];
+  assign \lane_7__control.write.update  = control[89];
+  assign \lane_8__control.address  = control[12:0];
+  assign \lane_8__control.address.weight  = control[7:0];
+  assign \lane_8__control.address.ring  = control[8];
+  assign \lane_8__control.address.rotate  = control[12:9];
+  assign \lane_8__control.operands  = control[31:13];
+  assign \lane_8__control.operands.update  = control[13];
+  assign \lane_8__control.operands.ring  = control[14];
+  assign \lane_8__control.operands.null  = control[15];
+  assign \lane_8__control.operands.shared  = control[31:16];
+  assign \lane_8__control.align  = control[34:32];
+  assign \lane_8__control.align.shift  = control[34:32];
+  assign \lane_8__control.drive_read  = control[36:35];
+  assign \lane_8__control.drive_read.drive  = control[36:35];
+  assign \lane_8__control.add  = control[40:37];
+  assign \lane_8__control.add.valid  = control[37];
+  assign \lane_8__control.add.ring  = control[38];
+  assign \lane_8__control.add.clear  = control[39];
+  assign \lane_8__control.add.load  = control[40];
+  assign \lane_8__control.total  = control[48:41];
+  assign \lane_8__control.total.save  = control[41];
+  assign \lane_8__control.total.drive  = control[43:42];
+  assign \lane_8__control.total.sigma  = control[48:44];
+  assign \lane_8__control.dither  = control[80:49];
+  assign \lane_8__control.dither.word  = control[80:49];
+  assign \lane_8__control.write  = control[89:81];
+  assign \lane_8__control.write.weight  = control[88:81];
+  assign \lane_8__control.write.update  = control[89];
+  assign \lane_9__control.address  = control[12:0];
+  assign \lane_9__control.address.weight  = control[7:0];
+  assign \lane_9__control.address.ring  = control[8];
+  assign \lane_9__control.address.rotate  = control[12:9];
+  assign \lane_9__control.operands  = control[31:13];
+  assign \lane_9__control.operands.update  = control[13];
+  assign \lane_9__control.operands.ring  = control[14];
+  assign \lane_9__control.operands.null  = control[15];
+  assign \lane_9__control.operands.shared  = control[31:16];
+  assign \lane_9__control.align  = control[34:32];
+  assign \lane_9__control.align.shift  = control[34:32];
+  assign \lane_9__control.drive_read  = control[36:35];
+  assign \lane_9__control.drive_read.drive  = control[36:35];
+  assign \lane_9__control.add  = control[40:37];
+  assign \lane_9__control.add.valid  = control[37];
+  assign \lane_9__control.add.ring  = control[38];
+  assign \lane_9__control.add.clear  = control[39];
+  assign \lane_9__control.add.load  = control[40];
+  assign \lane_9__control.total  = control[48:41];
+  assign \lane_9__control.total.save  = control[41];
+  assign \lane_9__control.total.drive  = control[43:42];
+  assign \lane_9__control.total.sigma  = control[48:44];
+  assign \lane_9__control.dither  = control[80:49];
+  assign \lane_9__control.dither.word  = control[80:49];
+  assign \lane_9__control.write  = control[89:81];
+  assign \lane_9__control.write.weight  = control[88:81];
+  assign \lane_9__control.write.update  = control[89];
+  assign \lane_10__control.address  = control[12:0];
+  assign \lane_10__control.address.weight  = control[7:0];
+  assign \lane_10__control.address.ring  = control[8];
+  assign \lane_10__control.address.rotate  = control[12:9];
+  assign \lane_10__control.operands  = control[31:13];
+  assign \lane_10__control.operands.update  = control[13];
+  assign \lane_10__control.operands.ring  = control[14];
+  assign \lane_10__control.operands.null  = control[15];
+  assign \lane_10__control.operands.shared  = control[31:16];
+  assign \lane_10__control.align  = control[34:32];
+  assign \lane_10__control.align.shift  = control[34:32];
+  assign \lane_10__control.drive_read  = control[36:35];
+  assign \lane_10__control.drive_read.drive  = control[36:35];
+  assign \lane_10__control.add  = control[40:37];
+  assign \lane_10__control.add.valid  = control[37];
+  assign \lane_10__control.add.ring  = control[38];
+  assign \lane_10__control.add.clear  = control[39];
+  assign \lane_10__control.add.load  = control[40];
+  assign \lane_10__control.total  = control[48:41];
+  assign \lane_10__control.total.save  = control[41];
+  assign \lane_10__control.total.drive  = control[43:42];
+  assign \lane_10__control.total.sigma  = control[48:44];
+  assign \lane_10__control.dither  = control[80:49];
+  assign \lane_10__control.dither.word  = control[80:49];
+  assign \lane_10__control.write  = control[89:81];
+  assign \lane_10__control.write.weight  = control[88:81];
+  assign \lane_10__control.write.update  = control[89];
+  assign \lane_11__control.address  = control[12:0];
+  assign \lane_11__control.address.weight  = control[7:0];
+  assign \lane_11__control.address.ring  = control[8];
+  assign \lane_11__control.address.rotate  = control[12:9];
+  assign \lane_11__control.operands  = control[31:13];
+  assign \lane_11__control.operands.update  = control[13];
+  assign \lane_11__control.operands.ring  = control[14];
+  assign \lane_11__control.operands.null  = control[15];
+  assign \lane_11__control.operands.shared  = control[31:16];
+  assign \lane_11__control.align  = control[34:32];
+  assign \lane_11__control.align.shift  = control[34:32];
+  assign \lane_11__control.drive_read  = control[36:35];
+  assign \lane_11__control.drive_read.drive  = control[36:35];
+  assign \lane_11__control.add  = control[40:37];
+  assign \lane_11__control.add.valid  = control[37];
+  assign \lane_11__control.add.ring  = control[38];
+  assign \lane_11__control.add.clear  = control[39];
+  assign \lane_11__control.add.load  = control[40];
+  assign \lane_11__control.total  = control[48:41];
+  assign \lane_11__control.total.save  = control[41];
+  assign \lane_11__control.total.drive  = control[43:42];
+  assign \lane_11__control.total.sigma  = control[48:44];
+  assign \lane_11__control.dither  = control[80:49];
+  assign \lane_11__control.dither.word  = control[80:49];
+  assign \lane_11__control.write  = control[89:81];
+  assign \lane_11__control.write.weight  = control[88:81];
+  assign \lane_11__control.write.update  = control[89];
+  assign \lane_12__control.address  = control[12:0];
+  assign \lane_12__control.address.weight  = control[7:0];
+  assign \lane_12__control.address.ring  = control[8];
+  assign \lane_12__control.address.rotate  = control[12:9];
+  assign \lane_12__control.operands  = control[31:13];
+  assign \lane_12__control.operands.update  = control[13];
+  assign \lane_12__control.operands.ring  = control[14];
+  assign \lane_12__control.operands.null  = control[15];
+  assign \lane_12__control.operands.shared  = control[31:16];
+  assign \lane_12__control.align  = control[34:32];
+  assign \lane_12__control.align.shift  = control[34:32];
+  assign \lane_12__control.drive_read  = control[36:35];
+  assign \lane_12__control.drive_read.drive  = control[36:35];
+  assign \lane_12__control.add  = control[40:37];
+  assign \lane_12__control.add.valid  = control[37];
+  assign \lane_12__control.add.ring  = control[38];
+  assign \lane_12__control.add.clear  = control[39];
+  assign \lane_12__control.add.load  = control[40];
+  assign \lane_12__control.total  = control[48:41];
+  assign \lane_12__control.total.save  = control[41];
+  assign \lane_12__control.total.drive  = control[43:42];
+  assign \lane_12__control.total.sigma  = control[48:44];
+  assign \lane_12__control.dither  = control[80:49];
+  assign \lane_12__control.dither.word  = control[80:49];
+  assign \lane_12__control.write  = control[89:81];
+  assign \lane_12__control.write.weight  = control[88:81];
+  assign \lane_12__control.write.update  = control[89];
+  assign \lane_13__control.address  = control[12:0];
+  assign \lane_13__control.address.weight  = control[7:0];
+  assign \lane_13__control.address.ring  = control[8];
+  assign \lane_13__control.address.rotate  = control[12:9];
+  assign \lane_13__control.operands  = control[31:13];
+  assign \lane_13__control.operands.update  = control[13];
+  assign \lane_13__control.operands.ring  = control[14];
+  assign \lane_13__control.operands.null  = control[15];
+  assign \lane_13__control.operands.shared  = control[31:16];
+  assign \lane_13__control.align  = control[34:32];
+  assign \lane_13__control.align.shift  = control[34:32];
+  assign \lane_13__control.drive_read  = control[36:35];
+  assign \lane_13__control.drive_read.drive  = control[36:35];
+  assign \lane_13__control.add  = control[40:37];
+  assign \lane_13__control.add.valid  = control[37];
+  assign \lane_13__control.add.ring  = control[38];
+  assign \lane_13__control.add.clear  = control[39];
+  assign \lane_13__control.add.load  = control[40];
+  assign \lane_13__control.total  = control[48:41];
+  assign \lane_13__control.total.save  = control[41];
+  assign \lane_13__control.total.drive  = control[43:42];
+  assign \lane_13__control.total.sigma  = control[48:44];
+  assign \lane_13__control.dither  = control[80:49];
+  assign \lane_13__control.dither.word  = control[80:49];
+  assign \lane_13__control.write  = control[89:81];
+  assign \lane_13__control.write.weight  = control[88:81];
+  assign \lane_13__control.write.update  = control[89];
+  assign \lane_14__control.address  = control[12:0];
+  assign \lane_14__control.address.weight  = control[7:0];
+  assign \lane_14__control.address.ring  = control[8];
+  assign \lane_14__control.address.rotate  = control[12:9];
+  assign \lane_14__control.operands  = control[31:13];
+  assign \lane_14__control.operands.update  = control[13];
+  assign \lane_14__control.operands.ring  = control[14];
+  assign \lane_14__control.operands.null  = control[15];
+  assign \lane_14__control.operands.shared  = control[31:16];
+  assign \lane_14__control.align  = control[34:32];
+  assign \lane_14__control.align.shift  = control[34:32];
+  assign \lane_14__control.drive_read  = control[36:35];
+  assign \lane_14__control.drive_read.drive  = control[36:35];
+  assign \lane_14__control.add  = control[40:37];
+  assign \lane_14__control.add.valid  = control[37];
+  assign \lane_14__control.add.ring  = control[38];
+  assign \lane_14__control.add.clear  = control[39];
+  assign \lane_14__control.add.load  = control[40];
+  assign \lane_14__control.total  = control[48:41];
+  assign \lane_14__control.total.save  = control[41];
+  assign \lane_14__control.total.drive  = control[43:42];
+  assign \lane_14__control.total.sigma  = control[48:44];
+  assign \lane_14__control.dither  = control[80:49];
+  assign \lane_14__control.dither.word  = control[80:49];
+  assign \lane_14__control.write  = control[89:81];
+  assign \lane_14__control.write.weight  = control[88:81];
+  assign \lane_14__control.write.update  = control[89];
+  assign \lane_15__control.address  = control[12:0];
+  assign \lane_15__control.address.weight  = control[7:0];
+  assign \lane_15__control.address.ring  = control[8];
+  assign \lane_15__control.address.rotate  = control[12:9];
+  assign \lane_15__control.operands  = control[31:13];
+  assign \lane_15__control.operands.update  = control[13];
+  assign \lane_15__control.operands.ring  = control[14];
+  assign \lane_15__control.operands.null  = control[15];
+  assign \lane_15__control.operands.shared  = control[31:16];
+  assign \lane_15__control.align  = control[34:32];
+  assign \lane_15__control.align.shift  = control[34:32];
+  assign \lane_15__control.drive_read  = control[36:35];
+  assign \lane_15__control.drive_read.drive  = control[36:35];
+  assign \lane_15__control.add  = control[40:37];
+  assign \lane_15__control.add.valid  = control[37];
+  assign \lane_15__control.add.ring  = control[38];
+  assign \lane_15__control.add.clear  = control[39];
+  assign \lane_15__control.add.load  = control[40];
+  assign \lane_15__control.total  = control[48:41];
+  assign \lane_15__control.total.save  = control[41];
+  assign \lane_15__control.total.drive  = control[43:42];
+  assign \lane_15__control.total.sigma  = control[48:44];
+  assign \lane_15__control.dither  = control[80:49];
+  assign \lane_15__control.dither.word  = control[80:49];
+  assign \lane_15__control.write  = control[89:81];
+  assign \lane_15__control.write.weight  = control[88:81];
+  assign \lane_15__control.write.update  = control[89];
   assign write_words[255:240] = lane_15__write_word;
   assign write_words[239:224] = lane_14__write_word;
   assign write_words[223:208] = lane_13__write_word;
@@ -4836,7 +5031,7 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire [4:0] \$1 ;
-  wire [31:0] \$10 ;
+  wire [44:0] \$10 ;
   wire [31:0] \$11 ;
   wire [31:0] \$12 ;
   wire [31:0] \$13 ;
@@ -4846,64 +5041,73 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   wire [31:0] \$17 ;
   wire [31:0] \$18 ;
   wire [31:0] \$19 ;
-  wire \$2 ;
+  wire [15:0] \$2 ;
   wire [31:0] \$20 ;
   wire [31:0] \$21 ;
-  wire [16:0] \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
-  wire [15:0] \$25 ;
+  wire [31:0] \$22 ;
+  wire [31:0] \$23 ;
+  wire [31:0] \$24 ;
+  wire [31:0] \$25 ;
   wire [31:0] \$26 ;
-  wire [32:0] \$27 ;
-  wire [34:0] \$28 ;
-  wire [38:0] \$29 ;
-  wire [44:0] \$3 ;
-  wire [38:0] \$30 ;
-  wire [46:0] \$31 ;
-  reg [46:0] \$32 ;
-  wire [43:0] \$33 ;
-  reg [15:0] \$34 ;
-  reg [15:0] \$35 ;
-  reg [31:0] \$36 ;
-  reg [43:0] \$37 ;
-  reg [43:0] \$38 ;
-  wire [31:0] \$4 ;
-  wire [31:0] \$5 ;
-  wire [31:0] \$6 ;
-  wire [31:0] \$7 ;
-  wire [31:0] \$8 ;
-  wire [31:0] \$9 ;
+  wire [31:0] \$27 ;
+  wire [31:0] \$28 ;
+  wire [16:0] \$29 ;
+  wire [32:0] \$3 ;
+  wire [31:0] \$30 ;
+  wire [43:0] \$31 ;
+  reg [15:0] \$32 ;
+  reg [15:0] \$33 ;
+  reg [31:0] \$34 ;
+  reg [43:0] \$35 ;
+  reg [43:0] \$36 ;
+  wire [34:0] \$4 ;
+  wire [38:0] \$5 ;
+  wire [38:0] \$6 ;
+  wire [46:0] \$7 ;
+  reg [46:0] \$8 ;
+  wire \$9 ;
   wire [7:0] \$signature__addr ;
-  wire [1:0] \$signature__addr$16 ;
+  wire [1:0] \$signature__addr$23 ;
   wire [15:0] \$signature__data ;
-  wire [43:0] \$signature__data$21 ;
-  reg [15:0] a = 16'h0000;
-  reg [43:0] aligned = 44'h00000000000;
-  reg [15:0] b = 16'h0000;
+  wire [43:0] \$signature__data$28 ;
+  wire [15:0] a;
+  reg [15:0] a_1 = 16'h0000;
+  wire [43:0] aligned;
+  reg [43:0] aligned_1 = 44'h00000000000;
+  wire [15:0] b;
+  reg [15:0] b_1 = 16'h0000;
   reg [43:0] base;
   input clk;
   wire clk;
   input [89:0] control;
   wire [89:0] control;
-  wire [7:0] \control.s1_address ;
-  wire \control.s1_ring ;
-  wire [3:0] \control.s1_rotate ;
-  wire \control.s2_null ;
-  wire \control.s2_ring ;
-  wire [15:0] \control.s2_shared ;
-  wire \control.s2_update ;
-  wire [1:0] \control.s4_drive ;
-  wire [2:0] \control.s4_shift ;
-  wire \control.s5_clear ;
-  wire \control.s5_load ;
-  wire \control.s5_ring ;
-  wire \control.s5_valid ;
-  wire [1:0] \control.s6_drive ;
-  wire \control.s6_save ;
-  wire [4:0] \control.s6_sigma ;
-  wire [31:0] \control.s7_dither ;
-  wire [7:0] \control.write_address ;
-  wire \control.write_update ;
+  wire [3:0] \control.add ;
+  wire \control.add.clear ;
+  wire \control.add.load ;
+  wire \control.add.ring ;
+  wire \control.add.valid ;
+  wire [12:0] \control.address ;
+  wire \control.address.ring ;
+  wire [3:0] \control.address.rotate ;
+  wire [7:0] \control.address.weight ;
+  wire [2:0] \control.align ;
+  wire [2:0] \control.align.shift ;
+  wire [31:0] \control.dither ;
+  wire [31:0] \control.dither.word ;
+  wire [1:0] \control.drive_read ;
+  wire [1:0] \control.drive_read.drive ;
+  wire [18:0] \control.operands ;
+  wire \control.operands.null ;
+  wire \control.operands.ring ;
+  wire [15:0] \control.operands.shared ;
+  wire \control.operands.update ;
+  wire [7:0] \control.total ;
+  wire [1:0] \control.total.drive ;
+  wire \control.total.save ;
+  wire [4:0] \control.total.sigma ;
+  wire [8:0] \control.write ;
+  wire \control.write.update ;
+  wire [7:0] \control.write.weight ;
   wire [15:0] dither;
   wire [1:0] drive_write__addr;
   (* init = 44'h00000000000 *)
@@ -4921,16 +5125,16 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   wire [15:0] old;
   input [15:0] own;
   wire [15:0] own;
-  reg [31:0] product = 32'd0;
+  reg [31:0] product_1 = 32'd0;
   input rst;
   wire rst;
   output saturated;
   wire saturated;
-  wire \saturated$27 ;
+  wire \saturated$34 ;
   wire [4:0] shift;
   output [43:0] sum;
   reg [43:0] sum = 44'h00000000000;
-  wire [34:0] \sum$23 ;
+  wire [34:0] \sum$30 ;
   output [43:0] total;
   wire [43:0] total;
   output [15:0] weight;
@@ -4956,7 +5160,7 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   always @(posedge clk) begin
     _0_ <= drives[control[36:35]];
   end
-  assign \$signature__data$21  = _0_;
+  assign \$signature__data$28  = _0_;
   reg [15:0] weights [223:0];
   initial begin : zeros_1
     integer row;
@@ -4974,155 +5178,164 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   assign weight = _1_;
   assign \$1  = control[12:9] + number;
   assign \$signature__addr  = control[8] ? { control[7:4], \$1 [3:0] } : control[7:0];
-  assign \$2  = ~ control[39];
-  assign \$3  = $signed(base) + $signed(aligned);
-  assign \$4  = number[0] ? 32'd2620541735 : 32'd0;
-  assign \$6  = number[1] ? 32'd1379846116 : 32'd0;
-  assign \$7  = \$5  ^ \$6 ;
-  assign \$8  = number[2] ? 32'd1120678653 : 32'd0;
-  assign \$9  = \$7  ^ \$8 ;
-  assign \$10  = number[3] ? 32'd187748471 : 32'd0;
-  assign \$11  = \$9  ^ \$10 ;
-  assign \$12  = control[80:49] ^ \$11 ;
-  assign \$13  = number[0] ? 32'd2620541735 : 32'd0;
-  assign \$15  = number[1] ? 32'd1379846116 : 32'd0;
+  assign a = control[13] ? own : weight;
+  assign \$2  = control[14] ? own : control[31:16];
+  assign b = control[15] ? 16'h0000 : \$2 ;
+  assign \$9  = ~ control[39];
+  assign \$10  = $signed(base) + $signed(aligned_1);
+  assign \$11  = number[0] ? 32'd2620541735 : 32'd0;
+  assign \$13  = number[1] ? 32'd1379846116 : 32'd0;
+  assign \$14  = \$12  ^ \$13 ;
+  assign \$15  = number[2] ? 32'd1120678653 : 32'd0;
   assign \$16  = \$14  ^ \$15 ;
-  assign \$17  = number[2] ? 32'd1120678653 : 32'd0;
+  assign \$17  = number[3] ? 32'd187748471 : 32'd0;
   assign \$18  = \$16  ^ \$17 ;
-  assign \$19  = number[3] ? 32'd187748471 : 32'd0;
-  assign \$20  = \$18  ^ \$19 ;
-  assign \$21  = control[80:49] ^ \$20 ;
-  assign \$22  = \$12 [15:0] + \$21 [31:16];
-  assign saturated = \saturated$27  & control[89];
+  assign \$19  = control[80:49] ^ \$18 ;
+  assign \$20  = number[0] ? 32'd2620541735 : 32'd0;
+  assign \$22  = number[1] ? 32'd1379846116 : 32'd0;
+  assign \$23  = \$21  ^ \$22 ;
+  assign \$24  = number[2] ? 32'd1120678653 : 32'd0;
+  assign \$25  = \$23  ^ \$24 ;
+  assign \$26  = number[3] ? 32'd187748471 : 32'd0;
+  assign \$27  = \$25  ^ \$26 ;
+  assign \$28  = control[80:49] ^ \$27 ;
+  assign \$29  = \$19 [15:0] + \$28 [31:16];
+  assign saturated = \saturated$34  & control[89];
   assign write = control[89] | load;
   assign write_word = control[89] ? \new  : load_word;
-  assign \$23  = control[13] ? own : weight;
-  assign \$24  = control[14] ? own : control[31:16];
-  assign \$25  = control[15] ? 16'h0000 : \$24 ;
-  assign \$26  = $signed(a) * $signed(b);
-  assign \$33  = control[38] ? neighbour : \$3 [43:0];
+  assign \$30  = $signed(a_1) * $signed(b_1);
+  assign \$31  = control[38] ? neighbour : \$10 [43:0];
   always @(posedge clk)
-    a <= \$34 ;
+    a_1 <= \$32 ;
   always @(posedge clk)
-    b <= \$35 ;
+    b_1 <= \$33 ;
   always @(posedge clk)
-    product <= \$36 ;
+    product_1 <= \$34 ;
   always @(posedge clk)
-    aligned <= \$37 ;
+    aligned_1 <= \$35 ;
   always @(posedge clk)
-    sum <= \$38 ;
+    sum <= \$36 ;
   digits_update updater (
     .clk(clk),
-    .dither(\$22 [15:0]),
+    .dither(\$29 [15:0]),
     .\new (\new ),
     .old(weight),
     .rst(rst),
-    .saturated(\saturated$27 ),
+    .saturated(\saturated$34 ),
     .shift(control[48:44]),
     .sum(sum[34:0])
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$32  = 47'h000000000000;
+    \$8  = 47'h000000000000;
     casez (control[34:32])
       3'h0:
-          \$32  = { \$27 [32], \$27 [32], \$27 [32], \$27 [32], \$27 [32], \$27 [32], \$27 [32], \$27 [32], \$27 [32], \$27 [32], \$27 [32], \$27 [32], \$27 [32], \$27 [32], \$27  };
+          \$8  = { \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3  };
       3'h1:
-          \$32  = { \$28 [34], \$28 [34], \$28 [34], \$28 [34], \$28 [34], \$28 [34], \$28 [34], \$28 [34], \$28 [34], \$28 [34], \$28 [34], \$28 [34], \$28  };
+          \$8  = { \$4 [34], \$4 [34], \$4 [34], \$4 [34], \$4 [34], \$4 [34], \$4 [34], \$4 [34], \$4 [34], \$4 [34], \$4 [34], \$4 [34], \$4  };
       3'h2:
-          \$32  = { \$29 [38], \$29 [38], \$29 [38], \$29 [38], \$29 [38], \$29 [38], \$29 [38], \$29 [38], \$29  };
+          \$8  = { \$5 [38], \$5 [38], \$5 [38], \$5 [38], \$5 [38], \$5 [38], \$5 [38], \$5 [38], \$5  };
       3'h3:
-          \$32  = { \$30 [38], \$30 [38], \$30 [38], \$30 [38], \$30 [38], \$30 [38], \$30 [38], \$30 [38], \$30  };
+          \$8  = { \$6 [38], \$6 [38], \$6 [38], \$6 [38], \$6 [38], \$6 [38], \$6 [38], \$6 [38], \$6  };
       3'h4:
-          \$32  = \$31 ;
+          \$8  = \$7 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     base = 44'h00000000000;
     if (control[40]) begin
-      base = \$signature__data$21 ;
-    end else if (\$2 ) begin
+      base = \$signature__data$28 ;
+    end else if (\$9 ) begin
       base = sum;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$34  = \$23 ;
+    \$32  = a;
     if (rst) begin
-      \$34  = 16'h0000;
+      \$32  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$35  = \$25 ;
+    \$33  = b;
     if (rst) begin
-      \$35  = 16'h0000;
+      \$33  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$36  = \$26 ;
+    \$34  = \$30 ;
     if (rst) begin
-      \$36  = 32'd0;
+      \$34  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$37  = \$32 [43:0];
+    \$35  = \$8 [43:0];
     if (rst) begin
-      \$37  = 44'h00000000000;
+      \$35  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$38  = sum;
+    \$36  = sum;
     if (control[37]) begin
-      \$38  = \$33 ;
+      \$36  = \$31 ;
     end
     if (rst) begin
-      \$38  = 44'h00000000000;
+      \$36  = 44'h00000000000;
     end
   end
   assign \$signature__data  = weight;
-  assign \$signature__addr$16  = control[36:35];
-  assign drive_write__addr = control[43:42];
-  assign drive_write__data = sum;
-  assign drive_write__en = control[41];
-  assign \sum$23  = sum[34:0];
-  assign shift = control[48:44];
-  assign dither = \$22 [15:0];
-  assign old = weight;
   assign write__addr = control[88:81];
   assign write__data = write_word;
   assign write__en = write;
-  assign total = \$3 [43:0];
-  assign \control.s1_address  = control[7:0];
-  assign \control.s1_ring  = control[8];
-  assign \control.s1_rotate  = control[12:9];
-  assign \control.s2_update  = control[13];
-  assign \control.s2_ring  = control[14];
-  assign \control.s2_null  = control[15];
-  assign \control.s2_shared  = control[31:16];
-  assign \control.s4_shift  = control[34:32];
-  assign \control.s4_drive  = control[36:35];
-  assign \control.s5_valid  = control[37];
-  assign \control.s5_ring  = control[38];
-  assign \control.s5_clear  = control[39];
-  assign \control.s5_load  = control[40];
-  assign \control.s6_save  = control[41];
-  assign \control.s6_drive  = control[43:42];
-  assign \control.s6_sigma  = control[48:44];
-  assign \control.s7_dither  = control[80:49];
-  assign \control.write_address  = control[88:81];
-  assign \control.write_update  = control[89];
-  assign \$5  = \$4 ;
-  assign \$14  = \$13 ;
-  assign \$27  = { product[31], product };
-  assign \$28  = { product[31], product, 2'h0 };
-  assign \$29  = { product[31], product[31], product, 5'h00 };
-  assign \$30  = { product, 7'h00 };
-  assign \$31  = { product[31], product[31], product, 13'h0000 };
+  assign aligned = \$8 [43:0];
+  assign \$signature__addr$23  = control[36:35];
+  assign drive_write__addr = control[43:42];
+  assign drive_write__data = sum;
+  assign drive_write__en = control[41];
+  assign \sum$30  = sum[34:0];
+  assign shift = control[48:44];
+  assign dither = \$29 [15:0];
+  assign old = weight;
+  assign total = \$10 [43:0];
+  assign \control.address  = control[12:0];
+  assign \control.address.weight  = control[7:0];
+  assign \control.address.ring  = control[8];
+  assign \control.address.rotate  = control[12:9];
+  assign \control.operands  = control[31:13];
+  assign \control.operands.update  = control[13];
+  assign \control.operands.ring  = control[14];
+  assign \control.operands.null  = control[15];
+  assign \control.operands.shared  = control[31:16];
+  assign \control.align  = control[34:32];
+  assign \control.align.shift  = control[34:32];
+  assign \control.drive_read  = control[36:35];
+  assign \control.drive_read.drive  = control[36:35];
+  assign \control.add  = control[40:37];
+  assign \control.add.valid  = control[37];
+  assign \control.add.ring  = control[38];
+  assign \control.add.clear  = control[39];
+  assign \control.add.load  = control[40];
+  assign \control.total  = control[48:41];
+  assign \control.total.save  = control[41];
+  assign \control.total.drive  = control[43:42];
+  assign \control.total.sigma  = control[48:44];
+  assign \control.dither  = control[80:49];
+  assign \control.dither.word  = control[80:49];
+  assign \control.write  = control[89:81];
+  assign \control.write.weight  = control[88:81];
+  assign \control.write.update  = control[89];
+  assign \$3  = { product_1[31], product_1 };
+  assign \$4  = { product_1[31], product_1, 2'h0 };
+  assign \$5  = { product_1[31], product_1[31], product_1, 5'h00 };
+  assign \$6  = { product_1, 7'h00 };
+  assign \$7  = { product_1[31], product_1[31], product_1, 13'h0000 };
+  assign \$12  = \$11 ;
+  assign \$21  = \$20 ;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -5199,40 +5412,40 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   reg \$70 ;
   reg \$71 ;
   reg \$72 ;
-  reg \$73 ;
+  reg [43:0] \$73 ;
   reg \$74 ;
-  reg \$75 ;
-  reg \$76 ;
-  reg \$77 ;
-  reg \$78 ;
+  reg [31:0] \$75 ;
+  reg [16:0] \$76 ;
+  reg [43:0] \$77 ;
+  reg [43:0] \$78 ;
   reg [43:0] \$79 ;
   wire [59:0] \$8 ;
-  reg [43:0] \$80 ;
-  reg \$81 ;
-  reg [31:0] \$82 ;
-  reg [43:0] \$83 ;
-  reg [16:0] \$84 ;
-  reg [43:0] \$85 ;
-  reg [15:0] \$86 ;
-  reg [60:0] \$87 ;
-  reg [16:0] \$88 ;
-  reg [61:0] \$89 ;
+  reg [15:0] \$80 ;
+  reg [59:0] \$81 ;
+  reg [16:0] \$82 ;
+  reg [61:0] \$83 ;
+  reg [28:0] \$84 ;
+  reg [15:0] \$85 ;
+  reg \$86 ;
+  reg \$87 ;
+  reg \$88 ;
+  reg \$89 ;
   wire [79:0] \$9 ;
-  reg [28:0] \$90 ;
+  reg \$90 ;
   reg \$91 ;
-  reg [15:0] \$92 ;
+  reg \$92 ;
   reg \$93 ;
   reg \$94 ;
-  reg \$95 ;
-  reg \$96 ;
+  reg [15:0] \$signal  = 16'h0000;
+  wire \$signal$67 ;
   (* init = 6'h00 *)
   wire [5:0] \$signature__addr ;
   (* init = 6'h00 *)
-  wire [5:0] \$signature__addr$69 ;
+  wire [5:0] \$signature__addr$73 ;
   wire [15:0] \$signature__data ;
-  wire [15:0] \$signature__data$63 ;
+  wire [15:0] \$signature__data$64 ;
   reg [16:0] base = 17'h00000;
-  reg [16:0] base_4 = 17'h00000;
+  reg [16:0] base_1 = 17'h00000;
   output changed;
   reg changed = 1'h0;
   input clear;
@@ -5247,8 +5460,8 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   reg first_4 = 1'h0;
   reg first_5 = 1'h0;
   reg first_6 = 1'h0;
-  reg first_7_1 = 1'h0;
-  reg [31:0] \inside  = 32'd0;
+  reg first_7 = 1'h0;
+  reg [31:0] inside_1 = 32'd0;
   reg is_flat_1 = 1'h0;
   input is_offset;
   wire is_offset;
@@ -5258,7 +5471,8 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   reg is_offset_4 = 1'h0;
   reg is_offset_5 = 1'h0;
   reg is_offset_6 = 1'h0;
-  reg is_offset_7 = 1'h0;
+  (* init = 1'h0 *)
+  wire is_offset_7;
   reg [43:0] magnitude = 44'h00000000000;
   reg negative_1 = 1'h0;
   reg negative_2 = 1'h0;
@@ -5282,17 +5496,12 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   output [15:0] o_word;
   reg [15:0] o_word = 16'h0000;
   wire [2:0] port__addr;
-  wire [2:0] \port__addr$65 ;
+  wire [2:0] \port__addr$66 ;
   wire [16:0] port__data;
   wire [15:0] \port__data$68 ;
-  (* init = 6'h00 *)
-  wire [5:0] previous_write__addr;
-  (* init = 16'h0000 *)
-  wire [15:0] previous_write__data;
-  (* init = 1'h0 *)
-  wire previous_write__en;
-  reg [60:0] product = 61'h0000000000000000;
-  reg [43:0] raw = 44'h00000000000;
+  wire [60:0] product;
+  reg [59:0] product_1 = 60'h000000000000000;
+  reg [43:0] raw_1 = 44'h00000000000;
   reg [43:0] raw_2 = 44'h00000000000;
   reg [28:0] rounded = 29'h00000000;
   input rst;
@@ -5300,10 +5509,6 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   output saturated;
   reg saturated = 1'h0;
   wire [29:0] signed_state;
-  (* init = 6'h00 *)
-  wire [5:0] slope_write__addr;
-  wire [15:0] slope_write__data;
-  wire slope_write__en;
   input [43:0] sum;
   wire [43:0] sum;
   reg [61:0] total = 62'h0000000000000000;
@@ -5316,10 +5521,19 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   reg valid_4 = 1'h0;
   reg valid_5 = 1'h0;
   reg valid_6 = 1'h0;
-  reg valid_7 = 1'h0;
+  (* init = 1'h0 *)
+  wire valid_7;
+  (* init = 6'h00 *)
+  wire [5:0] write__addr;
+  (* init = 6'h00 *)
+  wire [5:0] \write__addr$74 ;
+  wire [15:0] write__data;
+  (* init = 16'h0000 *)
+  wire [15:0] \write__data$75 ;
+  wire write__en;
+  (* init = 1'h0 *)
+  wire \write__en$76 ;
   reg [43:0] x = 44'h00000000000;
-  reg [15:0] y = 16'h0000;
-  wire zero;
   reg [16:0] knots [7:0];
   initial begin
     knots[0] = 17'h00000;
@@ -5350,7 +5564,7 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   always @(posedge clk) begin
     _1_ <= previous[neuron_6];
   end
-  assign \$signature__data$63  = _1_;
+  assign \$signature__data$64  = _1_;
   reg [15:0] slopes [63:0];
   initial begin : zeros_1
     integer row;
@@ -5358,7 +5572,7 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
       slopes[row] = 16'd0;
   end
   always @(posedge clk) begin
-    if (slope_write__en)
+    if (write__en)
       slopes[neuron_2] <= used;
   end
   reg [15:0] _2_;
@@ -5382,13 +5596,11 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
     _3_ <= slopes_of_segments[magnitude[34:32]];
   end
   assign \port__data$68  = _3_;
-  assign \$4  = | magnitude[43:35];
-  assign \$5  = is_flat_1 ? 17'h1ffa8 : port__data;
-  assign \$6  = is_offset_2 ? raw_2 : { 12'h000, \inside  };
+  assign \$6  = is_offset_2 ? raw_2 : { 12'h000, inside_1 };
   assign \$7  = is_offset_2 ? \$signature__data  : used;
-  assign \$8  = $signed(x) * $signed({ 1'h0, y });
-  assign \$10  = $signed({ 1'h0, \$9  }) + $signed(product);
-  assign \$11  = is_offset_4 ? { product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product[60], product } : \$10 ;
+  assign \$8  = $signed(x) * $signed({ 1'h0, \$signal  });
+  assign \$10  = $signed({ 1'h0, \$9  }) + $signed(product_1);
+  assign \$11  = is_offset_4 ? { product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1 } : \$10 ;
   assign \$12  = | total[34:0];
   assign \$13  = \$12  | total[36];
   assign \$14  = total[35] & \$13 ;
@@ -5418,12 +5630,12 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   assign \$38  = \$36  | \$37 ;
   assign \$39  = ~ \$38 ;
   assign \$40  = \$34  & \$39 ;
-  assign \$41  = first_7_1 ? 16'h0000 : \$signature__data$63 ;
+  assign \$41  = first_7 ? 16'h0000 : \$signature__data$64 ;
   assign \$42  = o_word != \$41 ;
   assign \$43  = o_valid & \$42 ;
-  assign used = zero ? 16'h0000 : \port__data$68 ;
+  assign used = \$signal$67  ? 16'h0000 : \port__data$68 ;
   assign \$44  = ~ is_offset_2;
-  assign slope_write__en = valid_2 & \$44 ;
+  assign write__en = valid_2 & \$44 ;
   assign \$45  = - $signed(rounded);
   assign signed_state = negative_6 ? \$45  : { rounded[28], rounded };
   always @(posedge clk)
@@ -5439,7 +5651,7 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   always @(posedge clk)
     valid_6 <= \$51 ;
   always @(posedge clk)
-    valid_7 <= \$52 ;
+    o_valid <= \$52 ;
   always @(posedge clk)
     neuron_1 <= \$53 ;
   always @(posedge clk)
@@ -5455,17 +5667,17 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   always @(posedge clk)
     neuron_7 <= \$59 ;
   always @(posedge clk)
-    first_1 <= \$60 ;
+    negative_1 <= \$60 ;
   always @(posedge clk)
-    first_2 <= \$61 ;
+    negative_2 <= \$61 ;
   always @(posedge clk)
-    first_3 <= \$62 ;
+    negative_3 <= \$62 ;
   always @(posedge clk)
-    first_4 <= \$63 ;
+    negative_4 <= \$63 ;
   always @(posedge clk)
-    first_5 <= \$64 ;
+    negative_5 <= \$64 ;
   always @(posedge clk)
-    first_6 <= \$65 ;
+    negative_6 <= \$65 ;
   always @(posedge clk)
     is_offset_1 <= \$66 ;
   always @(posedge clk)
@@ -5479,58 +5691,56 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   always @(posedge clk)
     is_offset_6 <= \$71 ;
   always @(posedge clk)
-    is_offset_7 <= \$72 ;
+    o_offset <= \$72 ;
   always @(posedge clk)
-    negative_1 <= \$73 ;
+    magnitude <= \$73 ;
   always @(posedge clk)
-    negative_2 <= \$74 ;
+    is_flat_1 <= \$74 ;
   always @(posedge clk)
-    negative_3 <= \$75 ;
+    inside_1 <= \$75 ;
   always @(posedge clk)
-    negative_4 <= \$76 ;
+    base <= \$76 ;
   always @(posedge clk)
-    negative_5 <= \$77 ;
+    raw_1 <= \$77 ;
   always @(posedge clk)
-    negative_6 <= \$78 ;
+    raw_2 <= \$78 ;
   always @(posedge clk)
-    raw <= \$79 ;
+    x <= \$79 ;
   always @(posedge clk)
-    magnitude <= \$80 ;
+    \$signal  <= \$80 ;
   always @(posedge clk)
-    is_flat_1 <= \$81 ;
+    product_1 <= \$81 ;
   always @(posedge clk)
-    \inside  <= \$82 ;
+    base_1 <= \$82 ;
   always @(posedge clk)
-    raw_2 <= \$83 ;
+    total <= \$83 ;
   always @(posedge clk)
-    base <= \$84 ;
+    rounded <= \$84 ;
   always @(posedge clk)
-    x <= \$85 ;
+    o_word <= \$85 ;
   always @(posedge clk)
-    y <= \$86 ;
+    saturated <= \$86 ;
   always @(posedge clk)
-    product <= \$87 ;
+    first_1 <= \$87 ;
   always @(posedge clk)
-    base_4 <= \$88 ;
+    first_2 <= \$88 ;
   always @(posedge clk)
-    total <= \$89 ;
+    first_3 <= \$89 ;
   always @(posedge clk)
-    rounded <= \$90 ;
+    first_4 <= \$90 ;
   always @(posedge clk)
-    o_valid <= \$91 ;
+    first_5 <= \$91 ;
   always @(posedge clk)
-    o_word <= \$92 ;
+    first_6 <= \$92 ;
   always @(posedge clk)
-    o_offset <= \$93 ;
+    first_7 <= \$93 ;
   always @(posedge clk)
-    saturated <= \$94 ;
-  always @(posedge clk)
-    first_7_1 <= \$95 ;
-  always @(posedge clk)
-    changed <= \$96 ;
+    changed <= \$94 ;
   assign \$1  = valid ? neuron : 6'h00;
   assign \$2  = - $signed(sum);
   assign \$3  = sum[43] ? \$2  : { sum[43], sum };
+  assign \$4  = | magnitude[43:35];
+  assign \$5  = is_flat_1 ? 17'h1ffa8 : port__data;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$46  = valid;
@@ -5631,42 +5841,42 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$60  = first;
+    \$60  = sum[43];
     if (rst) begin
       \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$61  = first_1;
+    \$61  = negative_1;
     if (rst) begin
       \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = first_2;
+    \$62  = negative_2;
     if (rst) begin
       \$62  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$63  = first_3;
+    \$63  = negative_3;
     if (rst) begin
       \$63  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$64  = first_4;
+    \$64  = negative_4;
     if (rst) begin
       \$64  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$65  = first_5;
+    \$65  = negative_5;
     if (rst) begin
       \$65  = 1'h0;
     end
@@ -5722,188 +5932,177 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$73  = sum[43];
+    \$73  = \$3 [43:0];
     if (rst) begin
-      \$73  = 1'h0;
+      \$73  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$74  = negative_1;
+    \$74  = \$4 ;
     if (rst) begin
       \$74  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$75  = negative_2;
+    \$75  = magnitude[31:0];
     if (rst) begin
-      \$75  = 1'h0;
+      \$75  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$76  = negative_3;
+    \$76  = \$5 ;
     if (rst) begin
-      \$76  = 1'h0;
+      \$76  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$77  = negative_4;
+    \$77  = sum;
     if (rst) begin
-      \$77  = 1'h0;
+      \$77  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$78  = negative_5;
+    \$78  = raw_1;
     if (rst) begin
-      \$78  = 1'h0;
+      \$78  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$79  = sum;
+    \$79  = \$6 ;
     if (rst) begin
       \$79  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$80  = \$3 [43:0];
+    \$80  = \$7 ;
     if (rst) begin
-      \$80  = 44'h00000000000;
+      \$80  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$81  = \$4 ;
+    \$81  = \$8 ;
     if (rst) begin
-      \$81  = 1'h0;
+      \$81  = 60'h000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$82  = magnitude[31:0];
+    \$82  = base;
     if (rst) begin
-      \$82  = 32'd0;
+      \$82  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$83  = raw;
+    \$83  = \$11 [61:0];
     if (rst) begin
-      \$83  = 44'h00000000000;
+      \$83  = 62'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$84  = \$5 ;
+    \$84  = \$20 ;
     if (rst) begin
-      \$84  = 17'h00000;
+      \$84  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$85  = \$6 ;
+    \$85  = \$33 ;
     if (rst) begin
-      \$85  = 44'h00000000000;
+      \$85  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$86  = \$7 ;
+    \$86  = \$40 ;
     if (rst) begin
-      \$86  = 16'h0000;
+      \$86  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$87  = { \$8 [59], \$8  };
+    \$87  = first;
     if (rst) begin
-      \$87  = 61'h0000000000000000;
+      \$87  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$88  = base;
+    \$88  = first_1;
     if (rst) begin
-      \$88  = 17'h00000;
+      \$88  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$89  = \$11 [61:0];
+    \$89  = first_2;
     if (rst) begin
-      \$89  = 62'h0000000000000000;
+      \$89  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$90  = \$20 ;
+    \$90  = first_3;
     if (rst) begin
-      \$90  = 29'h00000000;
+      \$90  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$91  = valid_6;
+    \$91  = first_4;
     if (rst) begin
       \$91  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$92  = \$33 ;
+    \$92  = first_5;
     if (rst) begin
-      \$92  = 16'h0000;
+      \$92  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$93  = is_offset_6;
+    \$93  = first_6;
     if (rst) begin
       \$93  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$94  = \$40 ;
+    \$94  = changed;
+    if (clear) begin
+      \$94  = 1'h0;
+    end else if (\$43 ) begin
+      \$94  = 1'h1;
+    end
     if (rst) begin
       \$94  = 1'h0;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$95  = first_6;
-    if (rst) begin
-      \$95  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$96  = changed;
-    if (clear) begin
-      \$96  = 1'h0;
-    end else if (\$43 ) begin
-      \$96  = 1'h1;
-    end
-    if (rst) begin
-      \$96  = 1'h0;
-    end
-  end
+  assign valid_7 = o_valid;
+  assign is_offset_7 = o_offset;
+  assign product = { product_1[59], product_1 };
   assign port__addr = magnitude[34:32];
-  assign \port__addr$65  = magnitude[34:32];
-  assign \$signature__addr  = neuron_6;
-  assign \$signature__addr$69  = neuron_1;
-  assign slope_write__addr = neuron_2;
-  assign slope_write__data = used;
-  assign previous_write__addr = neuron_7;
-  assign previous_write__data = o_word;
-  assign previous_write__en = o_valid;
-  assign zero = is_flat_1;
-  assign \$9  = { 31'h00000000, base_4, 32'h00000000 };
+  assign \port__addr$66  = magnitude[34:32];
+  assign \$signature__addr  = neuron_1;
+  assign write__addr = neuron_2;
+  assign write__data = used;
+  assign \$signature__addr$73  = neuron_6;
+  assign \write__addr$74  = neuron_7;
+  assign \write__data$75  = o_word;
+  assign \write__en$76  = o_valid;
+  assign \$signal$67  = is_flat_1;
+  assign \$9  = { 31'h00000000, base_1, 32'h00000000 };
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -6867,27 +7066,27 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   reg working = 1'h0;
   reg [88:0] schedule [31:0];
   initial begin
-    schedule[0] = 89'h07480104a0020c181000004;
-    schedule[1] = 89'h074a0505a0020c181010004;
-    schedule[2] = 89'h076c090620020c140820000;
+    schedule[0] = 89'h07080104a0020c181000004;
+    schedule[1] = 89'h070a0505a0020c181010004;
+    schedule[2] = 89'h072c090620020c140820000;
     schedule[3] = 89'h174e0d0720020c140828000;
-    schedule[4] = 89'h07400104400084202820042;
-    schedule[5] = 89'h07420505400084202824042;
-    schedule[6] = 89'h0764090620020c140820000;
+    schedule[4] = 89'h07000104400084202820042;
+    schedule[5] = 89'h07020505400084202824042;
+    schedule[6] = 89'h0724090620020c140820000;
     schedule[7] = 89'h17460d0720020c140828000;
-    schedule[8] = 89'h140010ac200254202430042;
-    schedule[9] = 89'h1b1010ac200254202430042;
-    schedule[10] = 89'h074c090aa0040c114430088;
-    schedule[11] = 89'h074e0d0ba0040c114434088;
-    schedule[12] = 89'h0768010820038420282004a;
+    schedule[8] = 89'h13c010ac200254202430042;
+    schedule[9] = 89'h1a9010ac200254202430042;
+    schedule[10] = 89'h070c090aa0040c114430088;
+    schedule[11] = 89'h070e0d0ba0040c114434088;
+    schedule[12] = 89'h0728010820038420282004a;
     schedule[13] = 89'h174a050920038420282404a;
-    schedule[14] = 89'h0744090a40010c140820008;
-    schedule[15] = 89'h07460d0b40010c140828008;
-    schedule[16] = 89'h0760010820038420282004a;
+    schedule[14] = 89'h0704090a40010c140820008;
+    schedule[15] = 89'h07060d0b40010c140828008;
+    schedule[16] = 89'h0720010820038420282004a;
     schedule[17] = 89'h1742050920038420282404a;
-    schedule[18] = 89'h0280001000300c281000005;
-    schedule[19] = 89'h0280001010300c240820201;
-    schedule[20] = 89'h1280001018000c214430289;
+    schedule[18] = 89'h0200001000300c281000005;
+    schedule[19] = 89'h0200001010300c240820201;
+    schedule[20] = 89'h1200001018000c214430289;
     schedule[21] = 89'h00000000000000000000000;
     schedule[22] = 89'h00000000000000000000000;
     schedule[23] = 89'h00000000000000000000000;
@@ -8326,106 +8525,108 @@ endmodule
 module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_valid, o_index, o_word, valid);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
-  wire [44:0] \$1 ;
-  wire \$10 ;
-  wire [4:0] \$11 ;
+  wire \$1 ;
+  wire [44:0] \$10 ;
+  wire [44:0] \$11 ;
   wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
+  wire [44:0] \$13 ;
+  wire [44:0] \$14 ;
   wire [44:0] \$15 ;
-  wire [44:0] \$16 ;
+  wire \$16 ;
   wire \$17 ;
-  wire [44:0] \$18 ;
-  wire [44:0] \$19 ;
+  wire \$18 ;
+  wire [13:0] \$19 ;
   wire \$2 ;
-  wire [44:0] \$20 ;
+  wire [14:0] \$20 ;
   wire \$21 ;
-  wire [13:0] \$22 ;
-  wire [14:0] \$23 ;
+  wire \$22 ;
+  wire [21:0] \$23 ;
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
-  wire [21:0] \$27 ;
+  wire [10:0] \$27 ;
   wire \$28 ;
   wire \$29 ;
-  wire [7:0] \$3 ;
+  wire \$3 ;
   wire \$30 ;
-  wire [10:0] \$31 ;
+  wire [9:0] \$31 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
-  wire [9:0] \$35 ;
+  wire [8:0] \$35 ;
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
-  wire [8:0] \$39 ;
-  wire \$4 ;
-  wire \$40 ;
+  wire [7:0] \$39 ;
+  wire [4:0] \$4 ;
+  reg [10:0] \$40 ;
   wire \$41 ;
   wire \$42 ;
-  wire [7:0] \$43 ;
-  reg [10:0] \$44 ;
+  wire \$43 ;
+  wire \$44 ;
   wire \$45 ;
-  wire \$46 ;
-  wire \$47 ;
-  wire \$48 ;
-  wire [7:0] \$49 ;
+  wire [7:0] \$46 ;
+  wire [7:0] \$47 ;
+  wire [44:0] \$48 ;
+  wire \$49 ;
   wire \$5 ;
   wire [7:0] \$50 ;
-  reg [43:0] \$51 ;
-  reg [3:0] \$52 ;
-  reg \$53 ;
-  reg \$54 ;
+  reg \$51 ;
+  reg \$52 ;
+  reg [3:0] \$53 ;
+  reg [43:0] \$54 ;
   reg [3:0] \$55 ;
-  reg \$56 ;
-  reg [3:0] \$57 ;
+  reg [7:0] \$56 ;
+  reg \$57 ;
   reg \$58 ;
   reg \$59 ;
   wire \$6 ;
   reg [3:0] \$60 ;
   reg [3:0] \$61 ;
-  reg [7:0] \$62 ;
+  reg [3:0] \$62 ;
   reg [13:0] \$63 ;
-  reg [1:0] \$64 ;
-  reg [1:0] \$65 ;
-  reg [5:0] \$66 ;
-  reg \$67 ;
-  reg [3:0] \$68 ;
-  reg \$69 ;
+  reg \$64 ;
+  reg [3:0] \$65 ;
+  reg [3:0] \$66 ;
+  reg [3:0] \$67 ;
+  reg [1:0] \$68 ;
+  reg [5:0] \$69 ;
   wire \$7 ;
-  reg \$70 ;
-  reg [3:0] \$71 ;
-  reg [3:0] \$72 ;
-  reg [22:0] \$73 ;
-  reg [22:0] \$74 ;
+  reg [21:0] \$70 ;
+  reg [22:0] \$71 ;
+  reg \$72 ;
+  reg \$73 ;
+  reg \$74 ;
   reg \$75 ;
   reg [3:0] \$76 ;
   reg [7:0] \$77 ;
   wire \$8 ;
   wire \$9 ;
+  reg \$signal  = 1'h0;
+  reg \$signal$12  = 1'h0;
+  reg \$signal$13  = 1'h0;
+  reg [3:0] \$signal$14  = 4'h0;
+  reg [43:0] \$signal$15  = 44'h00000000000;
+  reg [1:0] \$signal$29  = 2'h0;
   wire [3:0] \$signature__addr ;
-  reg [3:0] \$signature__addr$21  = 4'h0;
+  (* init = 4'h0 *)
+  wire [3:0] \$signature__addr$46 ;
   wire [43:0] \$signature__data ;
-  wire [10:0] \$signature__data$23 ;
+  wire [10:0] \$signature__data$47 ;
   wire \$signature__en ;
-  reg \$signature__en$25  = 1'h0;
-  (* init = 6'h00 *)
-  wire [5:0] below;
+  (* init = 1'h0 *)
+  wire \$signature__en$48 ;
+  reg [5:0] below = 6'h00;
   input clk;
   wire clk;
-  (* init = 4'h0 *)
-  wire [3:0] count;
   wire [23:0] difference;
   wire [43:0] distance;
-  wire done_exponentials;
-  reg [3:0] error_index_0 = 4'h0;
-  reg [3:0] error_index_1 = 4'h0;
-  reg [3:0] error_index_2 = 4'h0;
-  reg error_valid_0 = 1'h0;
-  reg error_valid_1 = 1'h0;
-  reg error_valid_2 = 1'h0;
-  reg [1:0] extra = 2'h0;
-  reg [43:0] greatest = 44'h00000000000;
+  reg first_1 = 1'h0;
+  reg first_2 = 1'h0;
+  reg first_3 = 1'h0;
+  reg [3:0] first_class_1 = 4'h0;
+  reg [3:0] first_class_2 = 4'h0;
+  reg [3:0] first_class_3 = 4'h0;
   input [3:0] index;
   wire [3:0] index;
   (* init = 4'h0 *)
@@ -8433,42 +8634,40 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   wire [10:0] kept_read__data;
   input [3:0] label;
   wire [3:0] label;
-  reg [1:0] last_added = 2'h0;
-  reg [3:0] logit_read__addr = 4'h0;
-  wire [43:0] logit_read__data;
   output [3:0] o_index;
   reg [3:0] o_index = 4'h0;
   output o_valid;
   reg o_valid = 1'h0;
   output [7:0] o_word;
   reg [7:0] o_word = 8'h00;
+  reg [7:0] place = 8'h00;
   (* init = 8'h00 *)
-  wire [7:0] place;
-  reg [7:0] port__addr = 8'h00;
-  reg [5:0] \port__addr$29  = 6'h00;
+  wire [7:0] port__addr;
+  (* init = 6'h00 *)
+  wire [5:0] \port__addr$50 ;
   wire [10:0] port__data;
-  wire [10:0] \port__data$50 ;
+  wire [10:0] \port__data$33 ;
   output [3:0] prediction;
   reg [3:0] prediction = 4'h0;
   reg [22:0] probability = 23'h000000;
-  reg [22:0] product = 23'h000000;
-  reg [3:0] read_index_0 = 4'h0;
-  reg [3:0] read_index_1 = 4'h0;
+  wire [22:0] product;
+  reg [21:0] product_1 = 22'h000000;
   (* init = 4'h0 *)
-  wire [3:0] read_index_2;
-  reg read_valid_0 = 1'h0;
-  reg read_valid_1 = 1'h0;
-  (* init = 1'h0 *)
-  wire read_valid_2;
+  wire [3:0] read__addr;
+  wire [43:0] read__data;
   input rst;
   wire rst;
+  reg second_1 = 1'h0;
+  reg second_2 = 1'h0;
+  reg second_3 = 1'h0;
+  reg [3:0] second_class_1 = 4'h0;
+  reg [3:0] second_class_2 = 4'h0;
+  reg [3:0] second_class_3 = 4'h0;
   input [43:0] sum;
   wire [43:0] sum;
   reg [13:0] total = 14'h0000;
   input valid;
   wire valid;
-  reg walking = 1'h0;
-  reg walks_errors = 1'h0;
   input wants_error;
   wire wants_error;
   reg [10:0] exponentials [255:0];
@@ -8732,9 +8931,9 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   end
   reg [10:0] _0_;
   always @(posedge clk) begin
-    _0_ <= exponentials[port__addr];
+    _0_ <= exponentials[place];
   end
-  assign \$signature__data$23  = _0_;
+  assign port__data = _0_;
   reg [10:0] kept [9:0];
   initial begin : zeros_0
     integer row;
@@ -8742,12 +8941,12 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
       kept[row] = 11'd0;
   end
   always @(posedge clk) begin
-    if (\$signature__en$25 )
-      kept[\$signature__addr$21 ] <= \$signature__data$23 ;
+    if (first_3)
+      kept[first_class_3] <= port__data;
   end
   reg [10:0] _1_;
   always @(posedge clk) begin
-    _1_ <= kept[logit_read__addr];
+    _1_ <= kept[\$signal$14 ];
   end
   assign kept_read__data = _1_;
   reg [43:0] logits [9:0];
@@ -8762,9 +8961,9 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   end
   reg [43:0] _2_;
   always @(posedge clk) begin
-    _2_ <= logits[logit_read__addr];
+    _2_ <= logits[\$signal$14 ];
   end
-  assign logit_read__data = _2_;
+  assign read__data = _2_;
   reg [10:0] reciprocals [63:0];
   initial begin
     reciprocals[0] = 11'h3f8;
@@ -8834,186 +9033,186 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   end
   reg [10:0] _3_;
   always @(posedge clk) begin
-    _3_ <= reciprocals[\port__addr$29 ];
+    _3_ <= reciprocals[below];
   end
-  assign \port__data$50  = _3_;
-  assign \$22  = \$21  ? 14'h0000 : total;
-  assign \$23  = \$22  + \$signature__data$23 ;
-  assign \$24  = \$signature__addr$21  == 4'h9;
-  assign \$25  = \$signature__en$25  & \$24 ;
-  assign \$26  = walking & walks_errors;
-  assign \$27  = kept_read__data * \port__data$50 ;
-  assign \$28  = | product[11:0];
-  assign \$29  = \$28  | product[13];
-  assign \$30  = product[12] & \$29 ;
-  assign \$31  = $signed(product[22:13]) + $signed({ 1'h0, \$30  });
-  assign \$32  = | product[12:0];
-  assign \$33  = \$32  | product[14];
-  assign \$34  = product[13] & \$33 ;
-  assign \$35  = $signed(product[22:14]) + $signed({ 1'h0, \$34  });
-  assign \$36  = | product[13:0];
-  assign \$37  = \$36  | product[15];
-  assign \$38  = product[14] & \$37 ;
-  assign \$39  = $signed(product[22:15]) + $signed({ 1'h0, \$38  });
-  assign \$40  = | product[14:0];
-  assign \$41  = \$40  | product[16];
-  assign \$42  = product[15] & \$41 ;
-  assign \$43  = $signed(product[22:16]) + $signed({ 1'h0, \$42  });
-  assign \$45  = | difference[23:7];
-  assign \$46  = ~ \$45 ;
-  assign \$47  = & difference[23:7];
-  assign \$48  = \$46  | \$47 ;
-  assign \$49  = difference[23] ? 8'h80 : 8'h7f;
-  assign \$50  = \$48  ? difference[7:0] : \$49 ;
+  assign \port__data$33  = _3_;
+  assign \$23  = kept_read__data * \port__data$33 ;
+  assign \$24  = | product_1[11:0];
+  assign \$25  = \$24  | product_1[13];
+  assign \$26  = product_1[12] & \$25 ;
+  assign \$27  = product_1[21:13] + \$26 ;
+  assign \$28  = | product_1[12:0];
+  assign \$29  = \$28  | product_1[14];
+  assign \$30  = product_1[13] & \$29 ;
+  assign \$31  = product_1[21:14] + \$30 ;
+  assign \$32  = | product_1[13:0];
+  assign \$33  = \$32  | product_1[15];
+  assign \$34  = product_1[14] & \$33 ;
+  assign \$35  = product_1[21:15] + \$34 ;
+  assign \$36  = | product_1[14:0];
+  assign \$37  = \$36  | product_1[16];
+  assign \$38  = product_1[15] & \$37 ;
+  assign \$39  = product_1[21:16] + \$38 ;
+  assign \$41  = \$signal  & \$signal$13 ;
+  assign \$42  = | difference[23:7];
+  assign \$43  = ~ \$42 ;
+  assign \$44  = & difference[23:7];
+  assign \$45  = \$43  | \$44 ;
+  assign \$46  = difference[23] ? 8'h80 : 8'h7f;
+  assign \$47  = \$45  ? difference[7:0] : \$46 ;
+  assign \$48  = $signed(\$signal$15 ) - $signed(read__data);
+  assign \$49  = second_class_3 == label;
+  assign \$50  = \$49  ? 8'h80 : 8'h00;
+  assign difference = $signed({ 1'h0, \$50  }) - $signed(probability);
   always @(posedge clk)
-    greatest <= \$51 ;
+    \$signal  <= \$51 ;
   always @(posedge clk)
-    prediction <= \$52 ;
+    \$signal$13  <= \$52 ;
   always @(posedge clk)
-    walking <= \$53 ;
+    \$signal$14  <= \$53 ;
   always @(posedge clk)
-    walks_errors <= \$54 ;
+    \$signal$15  <= \$54 ;
   always @(posedge clk)
-    logit_read__addr <= \$55 ;
+    prediction <= \$55 ;
   always @(posedge clk)
-    read_valid_0 <= \$56 ;
+    place <= \$56 ;
   always @(posedge clk)
-    read_index_0 <= \$57 ;
+    first_1 <= \$57 ;
   always @(posedge clk)
-    read_valid_1 <= \$58 ;
+    first_2 <= \$58 ;
   always @(posedge clk)
-    \$signature__en$25  <= \$59 ;
+    first_3 <= \$59 ;
   always @(posedge clk)
-    read_index_1 <= \$60 ;
+    first_class_1 <= \$60 ;
   always @(posedge clk)
-    \$signature__addr$21  <= \$61 ;
+    first_class_2 <= \$61 ;
   always @(posedge clk)
-    port__addr <= \$62 ;
+    first_class_3 <= \$62 ;
   always @(posedge clk)
     total <= \$63 ;
   always @(posedge clk)
-    last_added <= \$64 ;
+    \$signal$12  <= \$64 ;
   always @(posedge clk)
-    extra <= \$65 ;
+    second_class_1 <= \$65 ;
   always @(posedge clk)
-    \port__addr$29  <= \$66 ;
+    second_class_2 <= \$66 ;
   always @(posedge clk)
-    error_valid_0 <= \$67 ;
+    second_class_3 <= \$67 ;
   always @(posedge clk)
-    error_index_0 <= \$68 ;
+    \$signal$29  <= \$68 ;
   always @(posedge clk)
-    error_valid_1 <= \$69 ;
+    below <= \$69 ;
   always @(posedge clk)
-    error_valid_2 <= \$70 ;
+    product_1 <= \$70 ;
   always @(posedge clk)
-    error_index_1 <= \$71 ;
+    probability <= \$71 ;
   always @(posedge clk)
-    error_index_2 <= \$72 ;
+    second_1 <= \$72 ;
   always @(posedge clk)
-    product <= \$73 ;
+    second_2 <= \$73 ;
   always @(posedge clk)
-    probability <= \$74 ;
+    second_3 <= \$74 ;
   always @(posedge clk)
     o_valid <= \$75 ;
   always @(posedge clk)
     o_index <= \$76 ;
   always @(posedge clk)
     o_word <= \$77 ;
-  assign \$1  = $signed(greatest) - $signed(logit_read__data);
-  assign \$2  = error_index_2 == label;
-  assign \$3  = \$2  ? 8'h80 : 8'h00;
-  assign difference = $signed({ 1'h0, \$3  }) - $signed(probability);
-  assign \$4  = ! index;
-  assign \$5  = $signed(sum) > $signed(greatest);
-  assign \$6  = \$4  | \$5 ;
-  assign \$7  = valid & \$6 ;
-  assign \$8  = valid & wants_error;
-  assign \$9  = index == 4'h9;
-  assign \$10  = \$8  & \$9 ;
-  assign \$11  = logit_read__addr + 1'h1;
-  assign \$12  = logit_read__addr == 4'h9;
-  assign \$13  = ~ walks_errors;
-  assign \$14  = walking & \$13 ;
-  assign \$15  = \$1 [43:0] + 28'h8000000;
-  assign \$17  = \$16  > 8'hff;
-  assign \$18  = \$1 [43:0] + 28'h8000000;
-  assign \$20  = \$17  ? 45'h0000000000ff : \$19 ;
-  assign \$21  = ! \$signature__addr$21 ;
+  assign \$1  = valid & wants_error;
+  assign \$2  = index == 4'h9;
+  assign \$3  = \$1  & \$2 ;
+  assign \$4  = \$signal$14  + 1'h1;
+  assign \$5  = \$signal$14  == 4'h9;
+  assign \$6  = ! index;
+  assign \$7  = $signed(sum) > $signed(\$signal$15 );
+  assign \$8  = \$6  | \$7 ;
+  assign \$9  = valid & \$8 ;
+  assign \$10  = \$48 [43:0] + 28'h8000000;
+  assign \$12  = \$11  > 8'hff;
+  assign \$13  = \$48 [43:0] + 28'h8000000;
+  assign \$15  = \$12  ? 45'h0000000000ff : \$14 ;
+  assign \$16  = ~ \$signal$13 ;
+  assign \$17  = \$signal  & \$16 ;
+  assign \$18  = ! first_class_3;
+  assign \$19  = \$18  ? 14'h0000 : total;
+  assign \$20  = \$19  + port__data;
+  assign \$21  = first_class_3 == 4'h9;
+  assign \$22  = first_3 & \$21 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
-    casez (extra)
+    casez (\$signal$29 )
       2'h0:
-          \$44  = \$31 ;
+          \$40  = \$27 ;
       2'h1:
-          \$44  = { \$35 [9], \$35  };
+          \$40  = { \$31 [9], \$31  };
       2'h2:
-          \$44  = { \$39 [8], \$39 [8], \$39  };
+          \$40  = { \$35 [8], \$35 [8], \$35  };
       2'h3:
-          \$44  = { \$43 [7], \$43 [7], \$43 [7], \$43  };
+          \$40  = { \$39 [7], \$39 [7], \$39 [7], \$39  };
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$51  = greatest;
-    if (\$7 ) begin
-      \$51  = sum;
-    end
-    if (rst) begin
-      \$51  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$52  = prediction;
-    if (\$7 ) begin
-      \$52  = index;
-    end
-    if (rst) begin
-      \$52  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$53  = walking;
-    if (\$10 ) begin
-      \$53  = 1'h1;
-    end else if (walking) begin
-      if (\$12 ) begin
-        \$53  = 1'h0;
+    \$51  = \$signal ;
+    if (\$3 ) begin
+      \$51  = 1'h1;
+    end else if (\$signal ) begin
+      if (\$5 ) begin
+        \$51  = 1'h0;
       end
-    end else if (last_added[1]) begin
-      \$53  = 1'h1;
+    end else if (\$signal$12 ) begin
+      \$51  = 1'h1;
     end
     if (rst) begin
-      \$53  = 1'h0;
+      \$51  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$54  = walks_errors;
-    if (\$10 ) begin
-      \$54  = 1'h0;
-    end else if (walking) begin
-    end else if (last_added[1]) begin
-      \$54  = 1'h1;
+    \$52  = \$signal$13 ;
+    if (\$3 ) begin
+      \$52  = 1'h0;
+    end else if (\$signal ) begin
+    end else if (\$signal$12 ) begin
+      \$52  = 1'h1;
     end
     if (rst) begin
-      \$54  = 1'h0;
+      \$52  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$55  = logit_read__addr;
-    if (\$10 ) begin
-      \$55  = 4'h0;
-    end else if (walking) begin
-      \$55  = \$11 [3:0];
-      if (\$12 ) begin
-        \$55  = 4'h0;
+    \$53  = \$signal$14 ;
+    if (\$3 ) begin
+      \$53  = 4'h0;
+    end else if (\$signal ) begin
+      \$53  = \$4 [3:0];
+      if (\$5 ) begin
+        \$53  = 4'h0;
       end
-    end else if (last_added[1]) begin
-      \$55  = 4'h0;
+    end else if (\$signal$12 ) begin
+      \$53  = 4'h0;
+    end
+    if (rst) begin
+      \$53  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$54  = \$signal$15 ;
+    if (\$9 ) begin
+      \$54  = sum;
+    end
+    if (rst) begin
+      \$54  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$55  = prediction;
+    if (\$9 ) begin
+      \$55  = index;
     end
     if (rst) begin
       \$55  = 4'h0;
@@ -9021,58 +9220,58 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$56  = \$14 ;
+    \$56  = \$15 [7:0];
     if (rst) begin
-      \$56  = 1'h0;
+      \$56  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$57  = logit_read__addr;
+    \$57  = \$17 ;
     if (rst) begin
-      \$57  = 4'h0;
+      \$57  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$58  = read_valid_0;
+    \$58  = first_1;
     if (rst) begin
       \$58  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$59  = read_valid_1;
+    \$59  = first_2;
     if (rst) begin
       \$59  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$60  = read_index_0;
+    \$60  = \$signal$14 ;
     if (rst) begin
       \$60  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$61  = read_index_1;
+    \$61  = first_class_1;
     if (rst) begin
       \$61  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = \$20 [7:0];
+    \$62  = first_class_2;
     if (rst) begin
-      \$62  = 8'h00;
+      \$62  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$63  = total;
-    if (\$signature__en$25 ) begin
-      \$63  = \$23 [13:0];
+    if (first_3) begin
+      \$63  = \$20 [13:0];
     end
     if (rst) begin
       \$63  = 14'h0000;
@@ -9080,140 +9279,140 @@ module digits_softmax(sum, index, wants_error, label, clk, rst, prediction, o_va
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$64  = { last_added[0], \$25  };
+    \$64  = \$22 ;
     if (rst) begin
-      \$64  = 2'h0;
+      \$64  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$65  = extra;
+    \$65  = \$signal$14 ;
+    if (rst) begin
+      \$65  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$66  = second_class_1;
+    if (rst) begin
+      \$66  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$67  = second_class_2;
+    if (rst) begin
+      \$67  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$68  = \$signal$29 ;
     if (total[10]) begin
-      \$65  = 2'h0;
+      \$68  = 2'h0;
     end
     if (total[11]) begin
-      \$65  = 2'h1;
+      \$68  = 2'h1;
     end
     if (total[12]) begin
-      \$65  = 2'h2;
+      \$68  = 2'h2;
     end
     if (total[13]) begin
-      \$65  = 2'h3;
+      \$68  = 2'h3;
     end
     if (rst) begin
-      \$65  = 2'h0;
+      \$68  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$66  = \port__addr$29 ;
+    \$69  = below;
     if (total[10]) begin
-      \$66  = total[9:4];
+      \$69  = total[9:4];
     end
     if (total[11]) begin
-      \$66  = total[10:5];
+      \$69  = total[10:5];
     end
     if (total[12]) begin
-      \$66  = total[11:6];
+      \$69  = total[11:6];
     end
     if (total[13]) begin
-      \$66  = total[12:7];
+      \$69  = total[12:7];
     end
     if (rst) begin
-      \$66  = 6'h00;
+      \$69  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$67  = \$26 ;
+    \$70  = \$23 ;
     if (rst) begin
-      \$67  = 1'h0;
+      \$70  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$68  = logit_read__addr;
+    \$71  = { \$40 [10], \$40 [10], \$40 [10], \$40 [10], \$40 [10], \$40 [10], \$40 [10], \$40 [10], \$40 [10], \$40 [10], \$40 [10], \$40 [10], \$40  };
     if (rst) begin
-      \$68  = 4'h0;
+      \$71  = 23'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$69  = error_valid_0;
+    \$72  = \$41 ;
     if (rst) begin
-      \$69  = 1'h0;
+      \$72  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$70  = error_valid_1;
+    \$73  = second_1;
     if (rst) begin
-      \$70  = 1'h0;
+      \$73  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$71  = error_index_0;
+    \$74  = second_2;
     if (rst) begin
-      \$71  = 4'h0;
+      \$74  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$72  = error_index_1;
-    if (rst) begin
-      \$72  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$73  = { 1'h0, \$27  };
-    if (rst) begin
-      \$73  = 23'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$74  = { \$44 [10], \$44 [10], \$44 [10], \$44 [10], \$44 [10], \$44 [10], \$44 [10], \$44 [10], \$44 [10], \$44 [10], \$44 [10], \$44 [10], \$44  };
-    if (rst) begin
-      \$74  = 23'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$75  = error_valid_2;
+    \$75  = second_3;
     if (rst) begin
       \$75  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$76  = error_index_2;
+    \$76  = second_class_3;
     if (rst) begin
       \$76  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$77  = \$50 ;
+    \$77  = \$47 ;
     if (rst) begin
       \$77  = 8'h00;
     end
   end
+  assign distance = \$48 [43:0];
+  assign product = { 1'h0, product_1 };
   assign \$signature__addr  = index;
   assign \$signature__data  = sum;
   assign \$signature__en  = valid;
-  assign count = logit_read__addr;
-  assign distance = \$1 [43:0];
-  assign place = port__addr;
-  assign read_index_2 = \$signature__addr$21 ;
-  assign port__data = \$signature__data$23 ;
-  assign read_valid_2 = \$signature__en$25 ;
-  assign done_exponentials = last_added[1];
-  assign below = \port__addr$29 ;
-  assign kept_read__addr = logit_read__addr;
-  assign \$16  = { 28'h0000000, \$15 [44:28] };
-  assign \$19  = { 28'h0000000, \$18 [44:28] };
+  assign read__addr = \$signal$14 ;
+  assign port__addr = place;
+  assign \$signature__addr$46  = first_class_3;
+  assign \$signature__data$47  = port__data;
+  assign \$signature__en$48  = first_3;
+  assign kept_read__addr = \$signal$14 ;
+  assign \port__addr$50  = below;
+  assign \$11  = { 28'h0000000, \$10 [44:28] };
+  assign \$14  = { 28'h0000000, \$13 [44:28] };
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -9223,14 +9422,14 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
-  wire \$12 ;
-  wire [41:0] \$13 ;
+  wire [41:0] \$12 ;
+  wire \$13 ;
   wire \$14 ;
-  wire \$15 ;
+  wire [42:0] \$15 ;
   wire [41:0] \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire [42:0] \$19 ;
+  wire \$19 ;
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
@@ -9261,11 +9460,16 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
   wire [41:0] before_2;
   wire [41:0] before_3;
   wire [41:0] before_4;
+  wire [26:0] change;
+  (* init = 27'h0000000 *)
+  wire [26:0] change_1;
   input clk;
   wire clk;
   reg [26:0] delta = 27'h0000000;
   input [15:0] dither;
   wire [15:0] dither;
+  (* init = 16'h0000 *)
+  wire [15:0] limited_1;
   wire lost_before_0;
   wire lost_before_1;
   wire lost_before_2;
@@ -9281,10 +9485,16 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
   reg saturated = 1'h0;
   input [4:0] shift;
   wire [4:0] shift;
+  (* init = 42'h00000000000 *)
+  wire [41:0] shifted_1;
   reg sticky = 1'h0;
+  (* init = 1'h0 *)
+  wire sticky_1;
   input [34:0] sum;
   wire [34:0] sum;
   wire [27:0] total;
+  (* init = 1'h0 *)
+  wire was_limited_1;
   wire [34:0] wide;
   assign before_1 = shift[0] ? { before_0[41], before_0[41:1] } : before_0;
   assign before_2 = shift[1] ? { before_1[41], before_1[41], before_1[41:2] } : before_1;
@@ -9298,16 +9508,16 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
   assign \$7  = | before_3[7:0];
   assign \$8  = lost_before_3 | \$7 ;
   assign lost_before_4 = shift[3] ? \$8  : lost_before_3;
+  assign \$10  = | aligned[14:0];
+  assign \$11  = \$10  | sticky;
+  assign \$13  = \$11  | \$12 [0];
+  assign \$14  = aligned[15] & \$13 ;
+  assign \$15  = $signed(\$9 ) + $signed({ 1'h0, \$14  });
   assign total = $signed(old) + $signed(delta);
-  assign \$9  = shift[4] ? { before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41:16] } : before_4;
-  assign \$10  = | before_4[15:0];
-  assign \$11  = lost_before_4 | \$10 ;
-  assign \$12  = shift[4] ? \$11  : lost_before_4;
-  assign \$14  = | aligned[14:0];
-  assign \$15  = \$14  | sticky;
-  assign \$17  = \$15  | \$16 [0];
-  assign \$18  = aligned[15] & \$17 ;
-  assign \$19  = $signed(\$13 ) + $signed({ 1'h0, \$18  });
+  assign \$16  = shift[4] ? { before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41], before_4[41:16] } : before_4;
+  assign \$17  = | before_4[15:0];
+  assign \$18  = lost_before_4 | \$17 ;
+  assign \$19  = shift[4] ? \$18  : lost_before_4;
   assign \$20  = | total[27:15];
   assign \$21  = ~ \$20 ;
   assign \$22  = & total[27:15];
@@ -9331,21 +9541,21 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
     saturated <= \$35 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$31  = \$9 ;
+    \$31  = \$16 ;
     if (rst) begin
       \$31  = 42'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$32  = \$12 ;
+    \$32  = \$19 ;
     if (rst) begin
       \$32  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$33  = \$19 [26:0];
+    \$33  = \$15 [26:0];
     if (rst) begin
       \$33  = 27'h0000000;
     end
@@ -9366,11 +9576,17 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
   end
   assign wide = sum;
   assign lost_before_0 = 1'h0;
+  assign shifted_1 = aligned;
+  assign sticky_1 = sticky;
+  assign change = \$15 [26:0];
+  assign change_1 = delta;
+  assign limited_1 = \new ;
+  assign was_limited_1 = saturated;
   assign before_0 = { sum[34], sum[34], sum[34], sum, 4'h0 };
   assign \$1  = before_0[0];
   assign \$2  = before_0[0];
-  assign \$13  = { aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41:16] };
-  assign \$16  = { aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41:16] };
+  assign \$9  = { aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41:16] };
+  assign \$12  = { aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41], aligned[41:16] };
   assign lost_before_1 = 1'h0;
   assign \$4  = \$3 ;
 endmodule
@@ -9893,41 +10109,43 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
-  wire \$10 ;
+  wire [8:0] \$10 ;
   wire \$11 ;
-  wire \$12 ;
+  wire [4:0] \$12 ;
   wire \$13 ;
-  wire \$14 ;
-  wire [4:0] \$15 ;
+  wire [8:0] \$14 ;
+  wire \$15 ;
   wire \$16 ;
-  wire [8:0] \$17 ;
+  wire \$17 ;
   wire \$18 ;
-  wire [4:0] \$19 ;
+  wire \$19 ;
   wire \$2 ;
   wire \$20 ;
-  wire [8:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
   reg \$27 ;
-  reg [3:0] \$28 ;
-  reg [7:0] \$29 ;
+  reg \$28 ;
+  reg [3:0] \$29 ;
   wire \$3 ;
-  reg [1:0] \$30 ;
-  reg [255:0] \$31 ;
+  reg [7:0] \$30 ;
+  reg [1:0] \$31 ;
+  reg [255:0] \$32 ;
   wire \$4 ;
   wire \$5 ;
+  wire [8:0] \$52 ;
   wire \$6 ;
   wire \$7 ;
-  wire \$8 ;
+  wire [4:0] \$8 ;
   wire \$9 ;
-  (* init = 8'h00 *)
-  wire [7:0] \$signal ;
+  reg \$signal  = 1'h0;
   (* init = 4'h0 *)
-  wire [3:0] \$signal$18 ;
-  reg \$signal$21  = 1'h0;
+  wire [3:0] \$signal$20 ;
+  (* init = 8'h00 *)
+  wire [7:0] \$signal$21 ;
   output [7:0] address;
   reg [7:0] address = 8'h00;
   output busy;
@@ -9968,7 +10186,7 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
   input may_start;
   wire may_start;
   output [15:0] o_payload;
-  reg [15:0] o_payload;
+  wire [15:0] o_payload;
   input o_ready;
   wire o_ready;
   output o_valid;
@@ -9976,6 +10194,7 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
   reg [1:0] port_state = 2'h0;
   output read;
   reg read;
+  reg read_1 = 1'h0;
   input rst;
   wire rst;
   input [255:0] weights;
@@ -9996,86 +10215,179 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
   wire [15:0] \weights[7] ;
   wire [15:0] \weights[8] ;
   wire [15:0] \weights[9] ;
-  assign \$1  = i_valid | dump;
-  assign \$2  = \$1  | \$signal$21 ;
-  assign \$3  = i_valid & may_start;
-  assign \$4  = ! port_state;
-  assign \$5  = port_state == 1'h1;
-  assign \$6  = port_state == 2'h2;
-  assign \$7  = port_state == 2'h3;
-  assign \$8  = dump & may_start;
-  assign \$9  = ~ \$signal$21 ;
-  assign \$10  = \$8  & \$9 ;
-  assign \$11  = load_lane == 4'hf;
-  assign \$12  = address == 8'hdf;
-  assign \$13  = \$11  & \$12 ;
-  assign \$14  = ~ \$13 ;
-  assign \$15  = load_lane + 1'h1;
+  assign \$1  = dump & may_start;
+  assign \$2  = ~ \$signal ;
+  assign \$3  = \$1  & \$2 ;
+  assign \$4  = load_lane == 4'hf;
+  assign \$5  = address == 8'hdf;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = load_lane + 1'h1;
+  assign \$9  = load_lane == 4'hf;
+  assign \$10  = address + 1'h1;
+  assign \$11  = address == 8'hdf;
+  assign \$12  = load_lane + 1'h1;
+  assign \$13  = load_lane == 4'hf;
+  assign \$14  = address + 1'h1;
+  assign \$15  = address == 8'hdf;
   assign \$16  = load_lane == 4'hf;
-  assign \$17  = address + 1'h1;
+  assign \$17  = load_lane == 4'hf;
   assign \$18  = address == 8'hdf;
-  assign \$19  = load_lane + 1'h1;
-  assign \$20  = load_lane == 4'hf;
-  assign \$21  = address + 1'h1;
-  assign \$22  = address == 8'hdf;
-  assign \$23  = load_lane == 4'hf;
-  assign \$24  = load_lane == 4'hf;
-  assign \$25  = address == 8'hdf;
-  assign \$26  = \$24  & \$25 ;
+  assign \$19  = \$17  & \$18 ;
+  assign \$52  = load_lane * 5'h10;
+  assign o_payload = line >> \$52 ;
+  assign \$20  = i_valid | dump;
+  assign \$21  = \$20  | \$signal ;
+  assign \$22  = i_valid & may_start;
+  assign \$23  = ! port_state;
+  assign \$24  = port_state == 1'h1;
+  assign \$25  = port_state == 2'h2;
+  assign \$26  = port_state == 2'h3;
   always @(posedge clk)
-    \$signal$21  <= \$27 ;
+    read_1 <= \$27 ;
   always @(posedge clk)
-    load_lane <= \$28 ;
+    \$signal  <= \$28 ;
   always @(posedge clk)
-    address <= \$29 ;
+    load_lane <= \$29 ;
   always @(posedge clk)
-    port_state <= \$30 ;
+    address <= \$30 ;
   always @(posedge clk)
-    line <= \$31 ;
+    port_state <= \$31 ;
+  always @(posedge clk)
+    line <= \$32 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (load_lane)
-      4'h0:
-          o_payload = line[15:0];
-      4'h1:
-          o_payload = line[31:16];
-      4'h2:
-          o_payload = line[47:32];
-      4'h3:
-          o_payload = line[63:48];
-      4'h4:
-          o_payload = line[79:64];
-      4'h5:
-          o_payload = line[95:80];
-      4'h6:
-          o_payload = line[111:96];
-      4'h7:
-          o_payload = line[127:112];
-      4'h8:
-          o_payload = line[143:128];
-      4'h9:
-          o_payload = line[159:144];
-      4'ha:
-          o_payload = line[175:160];
-      4'hb:
-          o_payload = line[191:176];
-      4'hc:
-          o_payload = line[207:192];
-      4'hd:
-          o_payload = line[223:208];
-      4'he:
-          o_payload = line[239:224];
-      4'hf:
-          o_payload = line[255:240];
+    \$27  = read;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$28  = \$signal ;
+    casez (port_state)
+      2'h0:
+          if (load) begin
+            \$28  = \$7 ;
+          end
     endcase
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$29  = load_lane;
+    (* full_case = 32'd1 *)
+    casez (port_state)
+      2'h0:
+          if (load) begin
+            \$29  = \$8 [3:0];
+            if (\$9 ) begin
+              \$29  = 4'h0;
+            end
+          end
+      2'h1:
+          /* empty */;
+      2'h2:
+          /* empty */;
+      2'h3:
+          if (o_ready) begin
+            \$29  = \$12 [3:0];
+            if (\$13 ) begin
+              \$29  = 4'h0;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$29  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$30  = address;
+    (* full_case = 32'd1 *)
+    casez (port_state)
+      2'h0:
+          if (load) begin
+            if (\$9 ) begin
+              \$30  = \$10 [7:0];
+              if (\$11 ) begin
+                \$30  = 8'h00;
+              end
+            end
+          end
+      2'h1:
+          /* empty */;
+      2'h2:
+          /* empty */;
+      2'h3:
+          if (o_ready) begin
+            if (\$13 ) begin
+              \$30  = \$14 [7:0];
+              if (\$15 ) begin
+                \$30  = 8'h00;
+              end
+            end
+          end
+    endcase
+    if (rst) begin
+      \$30  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$31  = port_state;
+    (* full_case = 32'd1 *)
+    casez (port_state)
+      2'h0:
+          if (load) begin
+          end else if (\$3 ) begin
+            \$31  = 2'h1;
+          end
+      2'h1:
+          \$31  = 2'h2;
+      2'h2:
+          if (read_1) begin
+            \$31  = 2'h3;
+          end
+      2'h3:
+          if (o_ready) begin
+            if (\$16 ) begin
+              \$31  = 2'h1;
+            end
+            if (\$19 ) begin
+              \$31  = 2'h0;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$31  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$32  = line;
+    casez (port_state)
+      2'h0:
+          /* empty */;
+      2'h1:
+          /* empty */;
+      2'h2:
+          if (read_1) begin
+            \$32  = weights;
+          end
+    endcase
+    if (rst) begin
+      \$32  = 256'h0000000000000000000000000000000000000000000000000000000000000000;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     casez (port_state)
       2'h0:
-          busy = \$2 ;
+          busy = \$21 ;
       2'h1:
           busy = 1'h1;
       2'h2:
@@ -10097,7 +10409,7 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
     load = 1'h0;
     casez (port_state)
       2'h0:
-          load = \$3 ;
+          load = \$22 ;
     endcase
   end
   always @* begin
@@ -10125,124 +10437,8 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
           o_valid = 1'h1;
     endcase
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$27  = \$signal$21 ;
-    casez (port_state)
-      2'h0:
-          if (load) begin
-            \$27  = \$14 ;
-          end
-    endcase
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$28  = load_lane;
-    (* full_case = 32'd1 *)
-    casez (port_state)
-      2'h0:
-          if (load) begin
-            \$28  = \$15 [3:0];
-            if (\$16 ) begin
-              \$28  = 4'h0;
-            end
-          end
-      2'h1:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h3:
-          if (o_ready) begin
-            \$28  = \$19 [3:0];
-            if (\$20 ) begin
-              \$28  = 4'h0;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$28  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$29  = address;
-    (* full_case = 32'd1 *)
-    casez (port_state)
-      2'h0:
-          if (load) begin
-            if (\$16 ) begin
-              \$29  = \$17 [7:0];
-              if (\$18 ) begin
-                \$29  = 8'h00;
-              end
-            end
-          end
-      2'h1:
-          /* empty */;
-      2'h2:
-          /* empty */;
-      2'h3:
-          if (o_ready) begin
-            if (\$20 ) begin
-              \$29  = \$21 [7:0];
-              if (\$22 ) begin
-                \$29  = 8'h00;
-              end
-            end
-          end
-    endcase
-    if (rst) begin
-      \$29  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$30  = port_state;
-    (* full_case = 32'd1 *)
-    casez (port_state)
-      2'h0:
-          if (load) begin
-          end else if (\$10 ) begin
-            \$30  = 2'h1;
-          end
-      2'h1:
-          \$30  = 2'h2;
-      2'h2:
-          \$30  = 2'h3;
-      2'h3:
-          if (o_ready) begin
-            if (\$23 ) begin
-              \$30  = 2'h1;
-            end
-            if (\$26 ) begin
-              \$30  = 2'h0;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$30  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$31  = line;
-    casez (port_state)
-      2'h0:
-          /* empty */;
-      2'h1:
-          /* empty */;
-      2'h2:
-          \$31  = weights;
-    endcase
-    if (rst) begin
-      \$31  = 256'h0000000000000000000000000000000000000000000000000000000000000000;
-    end
-  end
-  assign \$signal  = address;
-  assign \$signal$18  = load_lane;
+  assign \$signal$20  = load_lane;
+  assign \$signal$21  = address;
   assign load_word = i_payload;
   assign \weights[0]  = weights[15:0];
   assign \weights[1]  = weights[31:16];

@@ -4,6 +4,7 @@ from itertools import cycle
 
 import numpy as np
 import pytest
+from amaranth.hdl import Signal
 from unit_bench import make_sizes, pack, packed, plant, play, unpack
 
 from fregen.fixed import Rounding, round_shift, round_shift_dithered
@@ -12,17 +13,24 @@ from fregen.hdl import array as array_module
 from fregen.hdl.array import ArrayUnit
 from fregen.hdl.beat import beat_layout
 from fregen.hdl.lane import LaneUnit
-from fregen.plan import Drain, pack_weights
+from fregen.plan import PORTABLE, Drain, Pipeline, pack_weights
 
 pytestmark = pytest.mark.rtl
 
 LANES = (1, 2, 4, 8)
 LAYERS = (5, 11, 9, 3)
 
+DEEP = {
+    "memories with output registers": Pipeline(read=2),
+    "multipliers with all their registers": Pipeline(multiply=3),
+    "every stage deeper": Pipeline(*(2 + k for k in range(9))),
+}
 
-def sizes_of(lanes, rounding="nearest"):
+
+def sizes_of(lanes, rounding="nearest", pipeline=PORTABLE):
     numerics = {"state": "q1.7", "weight": "q2.10", "offset": "q1.8", "rounding": rounding}
-    return make_sizes(LAYERS, lanes, numerics=numerics, learning={"batch": 2}, network={"beta": 2**-3})
+    sections = {"numerics": numerics, "learning": {"batch": 2}, "network": {"beta": 2**-3}}
+    return make_sizes(LAYERS, lanes, pipeline=pipeline, **sections)
 
 
 class Player:
@@ -49,13 +57,15 @@ class Player:
         self.rows[cycle].update(inputs)
 
     def beat(self, states=(), offsets=(), pixel=0, index=0, **fields):
-        """One beat; lines of states and offsets come two cycles later, as from the memories."""
+        """One beat; lines of states and offsets come when the memories answer."""
         lanes, cycle = self.sizes.lanes, self.now
         self.at(cycle, beat=packed(self.layout, valid=1, **fields))
-        self.at(cycle + 1, beat=0, index=index)
+        self.at(cycle + 1, beat=0)
+        self.at(cycle + self.sizes.pipeline.address, index=index)
         fill = self.rng.integers(-8, 8, lanes).tolist()  # what an unused port happens to show
-        self.at(cycle + 2, states=pack((*states,) or fill, self.sizes.state_width), pixel=pixel)
-        self.at(cycle + 2, offsets=pack((*offsets,) or fill, self.sizes.offset_width))
+        cycle += self.sizes.pipeline.answered
+        self.at(cycle, states=pack((*states,) or fill, self.sizes.state_width), pixel=pixel)
+        self.at(cycle, offsets=pack((*offsets,) or fill, self.sizes.offset_width))
         self.now += 1
 
     def wait(self, cycles):
@@ -66,7 +76,8 @@ class Player:
         part = words[group * self.sizes.lanes : (group + 1) * self.sizes.lanes]
         return [int(word) for word in part] + [0] * (self.sizes.lanes - len(part))
 
-    def play(self, outputs, after=30):
+    def play(self, outputs):
+        after = 23 + self.sizes.pipeline.learnt
         return play(ArrayUnit(self.sizes), self.rows, outputs, after=after + self.now - len(self.rows))
 
     def stored(self, matrix):
@@ -119,9 +130,9 @@ def drained(found):
     return [(cycle, *record[1:]) for cycle, record in enumerate(found) if record[0]]
 
 
-def product_differences(lanes):
+def product_differences(lanes, pipeline=PORTABLE):
     """W·s by broadcast of states, offsets and pixels, Wᵀ·s by ring, shifted; back to back: sums, order, cycles."""
-    player = Player(sizes_of(lanes))
+    player = Player(sizes_of(lanes, pipeline=pipeline))
     memory, layers, shifts = player.memory, player.spec.graph.layers, player.sizes.schedule.shifts
     expected = []
 
@@ -139,7 +150,7 @@ def product_differences(lanes):
             for k in range(count):
                 neuron = tile * lanes + k
                 place = (k, last["drain"], neuron, tile + 1, fields.get("first", 0), fields.get("wants_error", 0))
-                expected.append((player.now - 1 + 7 + k, int(wanted[neuron]), *place))
+                expected.append((player.now - 1 + player.sizes.pipeline.drained + k, int(wanted[neuron]), *place))
             player.wait(int(player.rng.integers(3)) + max(0, count - 2))
 
     W = player.weights
@@ -184,10 +195,12 @@ def test_products_equal_numpy(lanes):
     assert not wrong, wrong[:5]
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 8])
-def test_a_drive_is_saved_loaded_and_kept(lanes):
+@pytest.mark.parametrize(
+    ("lanes", "pipeline"), [*((lanes, PORTABLE) for lanes in (1, 2, 8)), *((4, deep) for deep in DEEP.values())]
+)
+def test_a_drive_is_saved_loaded_and_kept(lanes, pipeline):
     """Two products into one sum; the first alone is the drive of its tile, from which later steps start."""
-    player = Player(sizes_of(lanes), seed=2)
+    player = Player(sizes_of(lanes, pipeline=pipeline), seed=2)
     memory, W, expected = player.memory, player.weights, []
     pixels, s, t = player.words(LAYERS[0]), player.words(LAYERS[2]), player.words(LAYERS[2])
     tiles = range(memory.groups(LAYERS[1]))
@@ -217,9 +230,9 @@ def test_a_drive_is_saved_loaded_and_kept(lanes):
     assert found == expected
 
 
-def update_differences(lanes, rounding, seed=3):
+def update_differences(lanes, rounding, seed=3, pipeline=PORTABLE):
     """A batch of two samples learns the matrix between the hidden layers; writes, words, saturations, and read-back."""
-    player = Player(sizes_of(lanes, rounding), seed)
+    player = Player(sizes_of(lanes, rounding, pipeline), seed)
     spec, memory, matrix = player.spec, player.memory, player.spec.graph.matrices[1]
     base, stride, rows, columns = player.stored(1)
     s, d = player.words((2, columns)), player.words((2, rows), spec.offset)
@@ -247,12 +260,14 @@ def update_differences(lanes, rounding, seed=3):
                 )  # fmt: skip
             words = player.line(after[1][:, column], group)
             limited = [int(a != b) for a, b in zip(player.line(exact[:, column], group), words, strict=True)]
-            expected.append((player.now - 1 + 9, base + group * stride + column, words, limited))
-    player.wait(12)
+            expected.append(
+                (player.now - 1 + player.sizes.pipeline.learnt, base + group * stride + column, words, limited)
+            )
+    player.wait(player.sizes.pipeline.learnt + 3)
     reads = []
     for address in range(memory.weight_depth):
         player.at(player.now, read=1, address=address)
-        reads.append(player.now + 1)
+        reads.append(player.now + player.sizes.pipeline.read)
         player.now += 1
     found = player.play(["updates", "write", "write_address", "write_words", "saturated", "weights"])
     width = spec.weight.width
@@ -279,18 +294,33 @@ def test_an_update_equals_golden(lanes, rounding):
     assert not wrong, wrong[:3]
 
 
+@pytest.mark.parametrize("name", DEEP)
+def test_deeper_stages_give_the_same_sums_and_weights_later(name):
+    assert not product_differences(4, DEEP[name])
+    assert not update_differences(4, Rounding.STOCHASTIC, pipeline=DEEP[name])
+
+
 def test_the_bench_sees_a_ring_that_turns_the_other_way(monkeypatch):
     """Each lane takes the sum of the lane before instead of the next: with two lanes that would be the same."""
-    plant(monkeypatch, ArrayUnit, {"lanes[(number + 1) % sizes.lanes]": "lanes[(number - 1) % sizes.lanes]"})
+    plant(monkeypatch, ArrayUnit, {"lanes[(number + 1) % self.sizes.lanes]": "lanes[(number - 1) % self.sizes.lanes]"})
     assert product_differences(4)
     assert not product_differences(2)
 
 
 def test_the_bench_sees_a_ring_in_which_no_sum_moves(monkeypatch):
-    plant(monkeypatch, LaneUnit, {"Mux(control.s5_ring, self.neighbour, self.total)": "self.total"})
+    plant(monkeypatch, LaneUnit, {"Mux(control.add.ring, self.neighbour, self.total)": "self.total"}, "_add")
     assert product_differences(2)
 
 
 def test_the_bench_sees_a_wrong_word_picked(monkeypatch):
-    monkeypatch.setattr(array_module, "_pick", lambda line, select, lanes: line[0])
+    """Every beat takes the first word of a line."""
+    original = array_module.ArrayUnit._control
+
+    def control(self, m, platform, stages):
+        at = self.sizes.pipeline.answered
+        wrong = Signal(stages[at].shape())
+        m.d.comb += [wrong.eq(stages[at]), wrong.select.eq(0)]
+        return original(self, m, platform, [*stages[:at], wrong, *stages[at + 1 :]])
+
+    monkeypatch.setattr(array_module.ArrayUnit, "_control", control)
     assert product_differences(4)

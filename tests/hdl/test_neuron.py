@@ -8,6 +8,7 @@ from fregen.fixed import round_shift
 from fregen.golden import ActivationModel, Carrier, OffsetModel
 from fregen.hdl import neuron as neuron_module
 from fregen.hdl.neuron import NeuronUnit
+from fregen.plan import PORTABLE, Pipeline
 
 pytestmark = pytest.mark.rtl
 
@@ -39,8 +40,8 @@ def sizes_of(name, form):
     return make_sizes((3, *HIDDEN, 4), numerics=numerics, network={"beta": 2**-2}, learning={"nudged": form})
 
 
-def unit_of(sizes):
-    return NeuronUnit(sizes.spec, sizes.sum_width, sizes.memory.hidden_neurons, sizes.word_width)
+def unit_of(sizes, pipeline=PORTABLE):
+    return NeuronUnit(sizes.spec, sizes.sum_width, sizes.memory.hidden_neurons, sizes.word_width, pipeline)
 
 
 def interesting_sums(spec, width, rng):
@@ -95,10 +96,10 @@ def passes_of(spec, sums, rng):
             yield True, False, list(reversed(other))
 
 
-def differences(name, form, seed=0):
+def differences(name, form, seed=0, pipeline=PORTABLE):
     """Play all passes; (what, found, expected) of every difference from the golden model; and the outputs compared."""
     sizes, rng = sizes_of(name, form), np.random.default_rng(seed)
-    spec, unit = sizes.spec, unit_of(sizes)
+    spec, unit = sizes.spec, unit_of(sizes, pipeline)
     carrier_bound = Carrier(spec).largest_sum
     width = sizes.sum_width
     assert sizes.memory.hidden_neurons == NEURONS
@@ -121,16 +122,16 @@ def differences(name, form, seed=0):
                 rows.append({"valid": 0, "sum": -1, "neuron": 0})
             expected.append((len(rows), (1, words[n], int(is_offset), limited[n])))
             rows.append({"valid": 1, "sum": h, "neuron": n, "is_offset": is_offset, "first": first})
-        rows += [{"valid": 0}] * (NeuronUnit.LATENCY + 2)
+        rows += [{"valid": 0}] * (unit.latency + 2)
         checks.append((len(rows) - 1, int(words != ([0] * NEURONS if first else before))))
         before = words
-    found = play(unit, rows, ["o_valid", "o_word", "o_offset", "saturated", "changed"], after=NeuronUnit.LATENCY)
+    found = play(unit, rows, ["o_valid", "o_word", "o_offset", "saturated", "changed"], after=unit.latency)
     valid = {t for t, record in enumerate(found) if record[0]}
-    wrong = [("cycle", valid, 0)] if valid != {t + NeuronUnit.LATENCY for t, _ in expected} else []
+    wrong = [("cycle", valid, 0)] if valid != {t + unit.latency for t, _ in expected} else []
     wrong += [
-        ((t, "word"), found[t + NeuronUnit.LATENCY][:4], record)
+        ((t, "word"), found[t + unit.latency][:4], record)
         for t, record in expected
-        if found[t + NeuronUnit.LATENCY][:4] != record
+        if found[t + unit.latency][:4] != record
     ]
     wrong += [((t, "changed"), found[t][4], changed) for t, changed in checks if found[t][4] != changed]
     return wrong, expected, checks
@@ -149,10 +150,19 @@ def test_words_equal_golden(name, form):
 
 
 def test_latency_is_seven():
-    assert NeuronUnit.LATENCY == 7
+    unit = unit_of(sizes_of("16/16 tanh 8", "offset"))
+    assert unit.latency == 7
     rows = [{"valid": 1, "sum": 5, "neuron": 1}, {"valid": 0}]
-    found = play(unit_of(sizes_of("16/16 tanh 8", "offset")), rows, ["o_valid"], after=12)
+    found = play(unit, rows, ["o_valid"], after=12)
     assert [t for t, (valid,) in enumerate(found) if valid] == [7]
+
+
+@pytest.mark.parametrize("form", ["offset", "states"])
+def test_deeper_memories_and_multiplier_give_the_same_words_later(form):
+    pipeline = Pipeline(read=3, multiply=4)
+    assert pipeline.neuron == 12
+    wrong, _, _ = differences("8/12 tanh 8", form, pipeline=pipeline)
+    assert not wrong, wrong[:5]
 
 
 def test_slopes_wait_through_other_neurons_and_later_offsets():

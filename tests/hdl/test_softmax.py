@@ -8,6 +8,7 @@ from fregen.fixed import Q
 from fregen.golden import SoftmaxModel
 from fregen.hdl import softmax as softmax_module
 from fregen.hdl.softmax import SoftmaxUnit
+from fregen.plan import PORTABLE, Pipeline
 from fregen.spec.network import SoftmaxSpec
 
 pytestmark = pytest.mark.rtl
@@ -47,9 +48,9 @@ def samples_of(spec, rng, count=SAMPLES):
         yield logits, index % labels, index % 7 != 6
 
 
-def differences(spec, seed=0):
+def differences(spec, seed=0, pipeline=PORTABLE):
     """Samples one right after the other; all that differs from the golden model, and how many errors were compared."""
-    rng, model, unit = np.random.default_rng(seed), SoftmaxModel(spec), SoftmaxUnit(spec)
+    rng, model, unit = np.random.default_rng(seed), SoftmaxModel(spec), SoftmaxUnit(spec, pipeline)
     n = spec.classes
     rows, errors, predictions = [], {}, []
     for logits, label, wants_error in samples_of(spec, rng):
@@ -59,7 +60,7 @@ def differences(spec, seed=0):
                 rows.append({"valid": 0})
             rows.append({"valid": 1, "sum": word, "index": index, "wants_error": wants_error, "label": label})
         last = len(rows) - 1
-        predictions.append((last + 2, int(model.predict(array)[0])))
+        predictions.append((last + 1, int(model.predict(array)[0])))
         if not wants_error:
             rows.append({"valid": 0})
             continue
@@ -67,9 +68,9 @@ def differences(spec, seed=0):
         words = spec.error.saturate(target - model.probabilities(array)[0])
         if label < n:
             assert words.tolist() == model.errors(array, np.array([label]))[0].tolist()
-        first = last + n + 10
+        first = last + unit.latency
         errors.update({first + k: (k, int(word)) for k, word in enumerate(words)})
-        rows += [{"valid": 0}] * (2 * n + 9)
+        rows += [{"valid": 0}] * (unit.latency + n - 1)
     found = play(unit, rows, ["o_valid", "o_index", "o_word", "prediction"], after=4)
     wrong = [(t, found[t][3], p) for t, p in predictions if found[t][3] != p]
     seen = {t: (index, word) for t, (valid, index, word, _) in enumerate(found) if valid}
@@ -80,7 +81,8 @@ def differences(spec, seed=0):
 @pytest.mark.parametrize("error", ["q1.3", "q1.7", "q2.9", "q2.10", "q1.12", "q4.0"])
 @pytest.mark.parametrize("classes", [1, 2, 3, 10, 16])
 def test_errors_and_predictions_equal_golden(classes, error):
-    """Also the cycle of every word: the first error ``classes + 10`` cycles after the last logit, then one a cycle."""
+    """Also the cycle of every word: the first error ``classes + 9`` cycles after the last logit, then one a cycle."""
+    assert PORTABLE.errors(classes) == classes + 9
     wrong, compared = differences(spec_of(classes, error))
     assert not wrong, wrong[:5]
     assert compared == classes * sum(index % 7 != 6 for index in range(SAMPLES))
@@ -96,6 +98,14 @@ def test_sums_with_few_fraction_bits(frac):
 @pytest.mark.parametrize("classes", [4, 7, 8, 9, 15])
 def test_every_number_of_classes(classes):
     wrong, _ = differences(spec_of(classes, "q1.7"), seed=classes)
+    assert not wrong, wrong[:5]
+
+
+@pytest.mark.parametrize("classes", [1, 2, 7])
+def test_deeper_memories_and_multiplier_give_the_same_words_later(classes):
+    pipeline = Pipeline(read=3, multiply=4)
+    assert pipeline.errors(classes) == classes + 18
+    wrong, _ = differences(spec_of(classes, "q1.7"), pipeline=pipeline)
     assert not wrong, wrong[:5]
 
 

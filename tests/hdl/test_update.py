@@ -9,6 +9,7 @@ from fregen.fixed import DITHER_BITS, Q, Rounding
 from fregen.golden import Carrier, DitherModel, UpdateModel
 from fregen.hdl import update as update_module
 from fregen.hdl.update import UpdateUnit
+from fregen.plan import PORTABLE, Pipeline
 
 pytestmark = pytest.mark.rtl
 
@@ -55,23 +56,23 @@ def cases_of(width, weight, sigma, rng, count):
         yield total, int(rng.integers(low, high + 1)), int(rng.integers(full + 1)), old
 
 
-def differences(setting, rounding, count=400):
+def differences(setting, rounding, count=400, pipeline=PORTABLE):
     width, text, sigma = SETTINGS[setting]
     weight, rng = Q.parse(text), np.random.default_rng(1)
-    unit = UpdateUnit(width, weight, rounding, sigma)
+    unit = UpdateUnit(width, weight, rounding, sigma, pipeline)
     cases = list(cases_of(width, weight, sigma, rng, count))
-    rows = [{} for _ in range(len(cases) + 3)]
+    rows = [{} for _ in range(len(cases) + unit.latency)]
     for t, (total, s, dither, old) in enumerate(cases):
         rows[t].update({"sum": total, "shift": s - sigma[0]} if sigma[1] > sigma[0] else {"sum": total})
-        rows[t + 1]["dither"] = dither
-        rows[t + 2]["old"] = old
+        rows[t + pipeline.shift]["dither"] = dither
+        rows[t + pipeline.shift + pipeline.round]["old"] = old
     found = play(unit, rows, ["new", "saturated"], after=1)
     wanted = [expected(*case, weight, rounding) for case in cases]
     assert {limited for _, limited in wanted} == {0, 1} or setting == "narrow sum"
     return [
-        (case, found[t + UpdateUnit.LATENCY], want)
+        (case, found[t + unit.latency], want)
         for t, (case, want) in enumerate(zip(cases, wanted, strict=True))
-        if found[t + UpdateUnit.LATENCY] != want
+        if found[t + unit.latency] != want
     ]
 
 
@@ -125,11 +126,24 @@ def test_an_accumulator_holds_a_batch_of_least_words(form):
 
 
 def test_latency_is_three():
-    assert UpdateUnit.LATENCY == 3
     unit = UpdateUnit(24, Q(3, 13), Rounding.NEAREST, (0, 15))
+    assert unit.latency == 3
     found = play(unit, [{"sum": 5, "shift": 0}, {"sum": 0}], ["new"], after=5)
     assert [t for t, (word,) in enumerate(found) if word] == [3]
     assert found[3] == (5,)
+
+
+@pytest.mark.parametrize("rounding", list(Rounding))
+def test_deeper_stages_give_the_same_words_later(rounding):
+    pipeline = Pipeline(shift=2, round=3, add=2)
+    assert pipeline.update == 7
+    assert not differences("usual", rounding, pipeline=pipeline)
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+def test_a_shift_range_upside_down_is_refused():
+    with pytest.raises(ValueError, match="least, greatest"):
+        UpdateUnit(24, Q(3, 13), Rounding.NEAREST, (4, 3))
 
 
 def test_a_zero_sum_never_moves_a_weight():

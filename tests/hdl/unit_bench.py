@@ -16,7 +16,7 @@ from amaranth.sim import Simulator
 
 from fregen.design.document import Design
 from fregen.hdl.beat import Sizes
-from fregen.plan import Schedule
+from fregen.plan import PORTABLE, Pipeline, Schedule
 from fregen.spec.network import NetworkSpec
 
 PERIOD = 1e-6
@@ -28,9 +28,9 @@ def make_spec(layers: Sequence[int] = (5, 4, 3), lanes: int = 4, **sections: Any
     return NetworkSpec(Design.parse({"name": "t", "network": network, "hardware": {"lanes": lanes}, **sections}))
 
 
-def make_sizes(*args: Any, **sections: Any) -> Sizes:
+def make_sizes(*args: Any, pipeline: Pipeline = PORTABLE, **sections: Any) -> Sizes:
     """Sizes of a small design; arguments of :func:`make_spec`."""
-    return Sizes(Schedule.of(make_spec(*args, **sections)))
+    return Sizes(Schedule.of(make_spec(*args, **sections), pipeline))
 
 
 def play(
