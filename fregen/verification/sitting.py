@@ -11,7 +11,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,13 +154,20 @@ def work_off(
         workers(processes) as pool,
     ):
         task = progress.add_task(title, total=total, completed=done)
-        for future in as_completed([pool.submit(work, job) for job in jobs]):
-            rows = future.result()
-            table.append(rows)
-            done += len(rows)
-            progress.advance(task, len(rows))
+        left: set[Future[list[dict[str, object]]]] = {pool.submit(work, job) for job in jobs}
+        while left:
+            ended, left = wait(left, timeout=_LINE_EVERY, return_when=FIRST_COMPLETED)
+            for future in ended:
+                rows = future.result()
+                table.append(rows)
+                done += len(rows)
+                progress.advance(task, len(rows))
             now = time.monotonic()
             if not console.is_terminal and now - shown >= _LINE_EVERY:
                 shown = now
-                left = (now - begin) / max(done - before, 1) * (total - done)
-                click.echo(f"{title}: {done} of {total} designs, about {left / 60:.0f} minutes left", err=True)
+                rest = (now - begin) / max(done - before, 1) * (total - done) / 60
+                click.echo(f"{title}: {done} of {total} designs, " + _about(rest, done > before), err=True)
+
+
+def _about(minutes: float, is_known: bool) -> str:
+    return f"about {minutes:.0f} minutes left" if is_known else "the first ones take a minute or more"
