@@ -344,14 +344,19 @@ def _simulate(
     result: InjectResult,
     notify: Callable[[int, int, str], None],
 ) -> list[_Plant]:
-    """Run all faults, those that were missed in the next scenario too; return what no scenario has caught."""
+    """Run all faults, those that were missed in the next scenario too; return what no scenario has caught.
+
+    Before that every scenario is run without a fault: one that fails then can judge nothing.
+    """
     todo = list(plants)
+    if todo:
+        sound = [pool.submit(_run, built, stage, None) for stage in stages]
+        for stage, run_of_it in zip(stages, sound, strict=True):
+            _must_pass(stage, run_of_it.result(), result)
     for stage in stages:
         if not todo:
             break
-        sound = pool.submit(_run, built, stage, None)
         jobs = {pool.submit(_run, built, stage, plant): plant for plant in todo}
-        _must_pass(stage, sound.result(), result)
         missed = []
         for done, job in enumerate(as_completed(jobs), 1):
             plant, (outcome, text, _) = jobs[job], job.result()

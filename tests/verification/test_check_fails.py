@@ -138,18 +138,26 @@ def injected(tmp_path_factory) -> tuple[InjectResult, Path]:
 
 
 def test_every_fault_is_caught(injected: tuple[InjectResult, Path]) -> None:
-    """These twenty need no proof, whose time is limited."""
+    """Or proven to change nothing."""
     result, _ = injected
     assert result.passed, result.table()
-    assert sum(result.caught.values()) == 20
+    assert sum(result.caught.values()) + sum(result.equivalent.values()) == 20
+    assert sum(result.caught.values()) >= 18
+
+
+def test_a_core_without_a_fault_passes_all_runs_that_look_for_one(injected: tuple[InjectResult, Path]) -> None:
+    """Five, of which three have faltering streams: there the last prediction may still wait when the core is idle."""
+    result, _ = injected
+    assert result.runs >= 20 + 5
 
 
 def test_no_caught_fault_is_proven_equivalent(injected: tuple[InjectResult, Path], tmp_path: Path) -> None:
-    """All of them were caught; the number that selects none is proven at once."""
-    _, where = injected
+    """The number that selects none is proven at once."""
+    result, where = injected
+    caught = set(range(1, 9)) - {int(text.split()[1].rstrip(":")) for text in result.proven}
     prover = Prover(where / "rtl" / "faults.aag", core_ports(Sizes(Schedule.of(NetworkSpec(TINY)))))
     assert prover.prove(999, tmp_path, 5, False)[0] == "registers"
-    found = [prover.prove(number, tmp_path, 1, False) for number in range(1, 9)]
+    found = [prover.prove(number, tmp_path, 1, False) for number in sorted(caught)]
     assert {method for method, _ in found} == {None}
     assert any("refuted" in verdicts.values() for _, verdicts in found)
 
