@@ -5,7 +5,9 @@ Where this process dies without a word (SIGKILL), Linux ends its commands, and i
 """
 
 import contextlib
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,6 +67,9 @@ _LIVE: set["subprocess.Popen[Any]"] = set()
 @contextlib.contextmanager
 def _started(command: Sequence[str | Path], **options: Any) -> Iterator["subprocess.Popen[Any]"]:
     """Start a command that ends, with all that it has started, at the end of the block at the latest."""
+    program, path = str(command[0]), (options.get("env") or os.environ).get("PATH", os.defpath)
+    if shutil.which(program, path=path) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
     guarded = [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid()), *map(str, command)]
     process = subprocess.Popen(guarded, start_new_session=True, **options)
     _LIVE.add(process)
@@ -115,6 +120,11 @@ def run(
     -------
     int
         Exit code; negative: the signal that ended it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such program.
     """
     streams = {} if output is None else {"stdout": output, "stderr": subprocess.STDOUT}
     with _started(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, **streams) as process:
@@ -148,6 +158,8 @@ def captured(
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such program.
     subprocess.TimeoutExpired
         If it had to be ended.
     """

@@ -67,6 +67,13 @@ def test_captured_returns_what_a_command_said():
         processes.captured(["sleep", "600"], timeout=0.1)
 
 
+def test_a_program_that_is_not_there_is_told_apart_from_one_that_fails():
+    with pytest.raises(FileNotFoundError, match="no-such-program"):
+        processes.captured(["no-such-program"])
+    with pytest.raises(FileNotFoundError, match="sh"):
+        processes.run(["sh"], env={"PATH": "/nowhere"})
+
+
 def test_an_interruption_ends_a_command_and_what_it_has_started(mark):
     def tick():
         if len(marked(mark)) >= 3:  # the shell and both sleepers

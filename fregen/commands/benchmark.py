@@ -132,7 +132,7 @@ def _generation(notify: Progress) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="fregen-benchmark-") as scratch:
             command = [sys.executable, "-m", "fregen", "generate", str(design), "-o", f"{scratch}/out"]
             begin = time.perf_counter()
-            done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            done = captured(command)
             seconds.append(time.perf_counter() - begin)
         if done.returncode:
             raise FregenError(f"fregen generate failed: {done.stderr.strip()[-300:]}")

@@ -1,11 +1,11 @@
 """Passes of yosys, in a process of their own: it keeps global state, and ends its process when it refuses its input."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 
 from ..errors import ToolError
+from ..processes import captured
 from ..tools import find_yosys
 
 __all__ = ["run_yosys"]
@@ -33,8 +33,6 @@ def run_yosys(commands: Sequence[str]) -> None:
         If yosys is missing or refuses; the end of its log is quoted.
     """
     find_yosys()
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM], input=json.dumps(list(commands)), capture_output=True, text=True, check=False
-    )
+    done = captured([sys.executable, "-c", _PROGRAM], json.dumps(list(commands)))
     if done.returncode:
         raise ToolError(f"yosys failed: {(done.stdout + done.stderr).strip()[-800:]}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import ToolError
+from ..processes import captured
 from ..tools import find_yosys
 
 __all__ = ["Graph", "Netlist", "Outcome", "check", "decide"]
@@ -242,13 +243,7 @@ def _abc(path: Path, script: str, seconds: int) -> str:
     """Run ABC on a graph; return what it says, which is nothing if it takes too long."""
     program = find_yosys().program / "yosys-abc"
     try:
-        done = subprocess.run(
-            [str(program), "-q", f"read_aiger {path}; {script}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=seconds + 20,
-        )
+        done = captured([program, "-q", f"read_aiger {path}; {script}"], timeout=seconds + 20)
     except subprocess.TimeoutExpired:
         return ""
     except OSError as error:
