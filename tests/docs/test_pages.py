@@ -1,5 +1,6 @@
 """Links between pages, and what code cites of them."""
 
+import ast
 import re
 from pathlib import Path
 from typing import get_args
@@ -39,6 +40,45 @@ def test_links_of_a_page_lead_somewhere(page):
         assert found.exists(), f"{page.name}: {target}"
         if place:
             assert place in map(anchor, headings(found)), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_are_there(page):
+    named = set(re.findall(r"`([\w/]+/[\w.]*\w)`", page.read_text()))
+    named = {name for name in named if re.search(r"\.(py|md|toml|j2|v|csv|svg|png)$", name)}
+    named = {name for name in named if not re.match(r"(build|runs)/|.*[A-Z]{3}", name)}
+    folders = (ROOT, ROOT / "fregen", ROOT / "fregen" / "reproduce")
+    wrong = {name for name in named if not any((folder / name).exists() for folder in folders)}
+    assert not wrong
+
+
+def attributes():
+    """Names inside every class of the package, those of its bases included, by class name; from the source text."""
+    found, bases = {}, {}
+    for path in (ROOT / "fregen").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                names = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+                for inner in ast.walk(node):
+                    if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+                        names.add(inner.id)
+                    if isinstance(inner, ast.Attribute) and ast.unparse(inner.value) == "self":
+                        names.add(inner.attr)
+                found.setdefault(node.name, set()).update(names)
+                bases.setdefault(node.name, set()).update(re.findall(r"\w+", " ".join(map(ast.unparse, node.bases))))
+    return {name: names.union(*(found.get(base, set()) for base in bases[name])) for name, names in found.items()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_names_of_classes_on_a_page_are_those_of_the_code(page):
+    known = attributes()
+    text = page.read_text()
+    wrong = {
+        f"{owner}.{name}"
+        for owner, name in re.findall(r"`(?:\w+\.)*([A-Z]\w+)\.(\w+)[`(·]", text)
+        if owner in known and name not in known[owner]
+    }
+    assert not wrong
 
 
 def cited(text):
