@@ -18,7 +18,8 @@ sys.path.insert(0, str(place("sim")))
 import check
 
 TINY = Path(__file__).parents[2] / "rtl" / "tiny" / "design.toml"
-STANDARDS = ("2001", "2005", "2009", "2012")
+RUNS = [("2001", True), ("2005", True), ("2009", True), ("2012", True), ("2005", False), ("2012", False)]
+"""Standards, with a reset or without: initial values are given at one time up to 2005, and at another from 2009 on."""
 
 pytestmark = [pytest.mark.rtl, pytest.mark.tool]
 
@@ -43,8 +44,7 @@ def simulate(icarus, folder, core, bench, standard):
     return check.check(folder)
 
 
-@pytest.mark.parametrize("standard", STANDARDS)
-@pytest.mark.parametrize("reset", [True, False], ids=["reset", "no-reset"])
+@pytest.mark.parametrize(("standard", "reset"), RUNS)
 def test_icarus_gives_the_golden_words_under_every_standard(icarus, folder, standard, reset):
     bench = folder / "bench.v"
     if not reset:
