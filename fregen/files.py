@@ -14,7 +14,17 @@ from typing import IO
 
 from .errors import FregenError, OutputError
 
-__all__ = ["check_place", "make_folder", "read_at_most", "replacing", "size_text", "write", "write_all", "writing"]
+__all__ = [
+    "check_place",
+    "check_room",
+    "make_folder",
+    "read_at_most",
+    "replacing",
+    "size_text",
+    "write",
+    "write_all",
+    "writing",
+]
 
 
 @contextlib.contextmanager
@@ -70,6 +80,24 @@ def check_place(path: str | Path) -> None:
         beside = _beside(goal)
         beside.touch(exist_ok=False)
         beside.unlink()
+
+
+def check_room(folder: str | Path) -> None:
+    """Make sure that a disk is not full, after an outside program that takes no notice of it has written there.
+
+    Raises
+    ------
+    OutputError
+        If two more blocks do not fit.
+    """
+    with writing(folder):
+        beside = _beside(Path(folder) / "room")
+        try:
+            with beside.open("xb") as file:
+                file.write(bytes(1 << 13))
+                _sync(file)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

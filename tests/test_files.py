@@ -74,6 +74,18 @@ def test_a_full_disk_leaves_the_older_files_and_no_other(tmp_path):
     assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"old a", b"old b"]
 
 
+def test_a_disk_that_another_program_has_filled_is_noticed(tmp_path):
+    body = """
+        try:
+            check_room(".")
+        except OutputError as error:
+            print(error)
+        """
+    assert full_disk(tmp_path, body).stdout == ".: cannot be written: File too large\n"
+    assert full_disk(tmp_path, body, 1 << 14).stdout == ""
+    assert names(tmp_path) == []
+
+
 def test_a_symbolic_link_goes_on_pointing_where_it_points(tmp_path):
     (tmp_path / "far").mkdir()
     (tmp_path / "near").symlink_to("far/file")

@@ -26,7 +26,7 @@ import wasmtime
 from amaranth.back import rtlil
 
 from ..errors import ToolError
-from ..files import writing
+from ..files import check_room, writing
 from ..tools import LINT_WAIVERS
 
 __all__ = ["with_waivers", "without_zeros", "write_verilog"]
@@ -45,8 +45,8 @@ write_verilog -norename {{options}}
 """
 """What :func:`amaranth.back.verilog.convert` has yosys do."""
 
-_BEGIN, _END = re.compile(r"^module \\", re.MULTILINE), re.compile(r"^endmodule$", re.MULTILINE)
-"""Begin of a module in RTLIL, and its end in Verilog."""
+_BEGIN, _END = re.compile(r"^module \\", re.MULTILINE), re.compile(r"^end\w+$", re.MULTILINE)
+"""Begin of a module in RTLIL; its end in Verilog, the only one that is not indented."""
 _MODULE = re.compile(r"module (?P<name>\\\S+ |[^\\\s(]+)")
 _ALWAYS = re.compile(r"  reg (?P<name>\\\$auto\$verilog_backend\S+ ) *= 0;")
 _MEMORY = re.compile(r"  reg \[(?P<top>\d+):0\] (?P<name>\\\S+ |\w+) ?\[(?P<last>\d+):0\];")
@@ -141,7 +141,7 @@ def write_verilog(text: str, images: dict[str, str] | None = None) -> str:
                 raise ToolError(f"yosys refuses the design: {errors.read_text(encoding='utf-8').strip()}") from end
         verilog = output.read_text(encoding="utf-8")
         # yosys takes no notice of a write that fails: what it wrote is whole if its last module ends, and disk is left
-        (folder / "room").write_bytes(bytes(1 << 13))
+        check_room(folder)
         if len(_END.findall(verilog)) < len(_BEGIN.findall(text)):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return "".join(_finished(verilog, folder, images))

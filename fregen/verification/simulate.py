@@ -10,6 +10,7 @@ from typing import Any
 
 from ..emit.render import folder
 from ..errors import ToolError
+from ..files import check_room
 from ..plan.records import LOGS
 from ..runs.prepare import Prepared
 from .models import Build, runner
@@ -157,10 +158,15 @@ def run_gang(
 def _verdict(asked: Prepared, log: Path, failure: str, seconds: float) -> Result:
     """Read the verdict that the bench has written, and make sure that it is about this run."""
     verdict = asked.folder / _VERDICT
-    if not verdict.exists():
+    try:
+        found: dict[str, Any] = json.loads(verdict.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = {}
+    if not found or found["missing"]:
+        check_room(asked.folder)  # simulators take no notice of a full disk: logs end early, words seem to be missing
+    if not found:
         text = log.read_text(errors="replace")[-1500:] if log.exists() else failure
         raise ToolError(f"the simulation ended without a verdict; its log is {log}:\n{text}")
-    found: dict[str, Any] = json.loads(verdict.read_text(encoding="utf-8"))
     if found["run"] != asked.number:
         raise ToolError(
             f"{verdict} is about run {found['run']}, not {asked.number}: another run writes into {asked.folder}; "
