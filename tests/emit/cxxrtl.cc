@@ -6,7 +6,7 @@
 #include "core.cc"
 
 int main(int count, char **) {
-    cxxrtl_design::p_small core;
+    cxxrtl_design::p_little core;
     std::ifstream file("words.txt");
     size_t weights, words, predictions;
     unsigned rate;
