@@ -25,12 +25,11 @@ from ..emit.render import folder
 from ..errors import DataError, FregenError
 from ..files import check_place, write
 from ..processes import captured
+from ..progress import Progress, StepProgress
 from . import float_benchmark
 from .demo import DESIGN, demo
 
 __all__ = ["WANTED", "benchmark", "mnist_design", "rows"]
-
-Progress = Callable[[str, int, int, str], object]
 
 WANTED = {
     "golden_samples_per_s": 15_000.0,
@@ -45,7 +44,7 @@ WANTED = {
 _STATES_EPOCHS, _STATES_SAMPLES = 1, 20_000
 
 
-def benchmark(out: str | Path, progress: Progress | None = None) -> dict[str, Any]:
+def benchmark(out: str | Path, progress: StepProgress | None = None) -> dict[str, Any]:
     """Measure everything and write it as JSON.
 
     A figure that cannot be measured is null, and ``reasons`` says why.
@@ -62,7 +61,7 @@ def benchmark(out: str | Path, progress: Progress | None = None) -> dict[str, An
     dict
         As written.
     """
-    notify: Progress = progress or (lambda *_: None)
+    notify: StepProgress = progress or (lambda *_: None)
     out = Path(out)
     check_place(out)
     figures: dict[str, Any] = dict.fromkeys((*WANTED, "float_model"))
@@ -123,7 +122,7 @@ def _ratio(name: str, value: float) -> float:
 # Generation ---------------------------------------------------------------------------------------------------------
 
 
-def _generation(notify: Progress) -> dict[str, Any]:
+def _generation(notify: StepProgress) -> dict[str, Any]:
     """Wall time of the second ``fregen generate`` of the demonstration's design, interpreter and all."""
     design = folder("rtl") / DESIGN
     seconds = []
@@ -160,7 +159,7 @@ def mnist_design(states: bool = False) -> Design:
     return design
 
 
-def _golden(notify: Progress) -> dict[str, Any]:
+def _golden(notify: StepProgress) -> dict[str, Any]:
     found = _training(mnist_design(), 10, partial(notify, "MNIST, offset"))
     return {
         "golden_samples_per_s": found["samples_per_s"],
@@ -169,12 +168,12 @@ def _golden(notify: Progress) -> dict[str, Any]:
     }
 
 
-def _states(notify: Progress) -> dict[str, Any]:
+def _states(notify: StepProgress) -> dict[str, Any]:
     found = _training(mnist_design(states=True), _STATES_EPOCHS, partial(notify, "MNIST, states"))
     return {"golden_states_samples_per_s": found["samples_per_s"], "golden_states": found}
 
 
-def _training(design: Design, epochs: int, progress: Callable[[int, int, str], object]) -> dict[str, Any]:
+def _training(design: Design, epochs: int, progress: Progress) -> dict[str, Any]:
     """Measure ``fregen train`` as a user starts it."""
     with tempfile.TemporaryDirectory(prefix="fregen-benchmark-") as scratch:
         path = Path(scratch) / "design.toml"
@@ -229,9 +228,7 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value)
 
 
-def _alone(
-    inner: Callable[[], None], asked: dict[str, Any], progress: Callable[[int, int, str], object]
-) -> dict[str, Any]:
+def _alone(inner: Callable[[], None], asked: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Call ``inner`` in a fresh process, which computes as commands do; return what it measured."""
     command = [sys.executable, "-c", f"from {inner.__module__} import {inner.__name__} as inner; inner()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -256,7 +253,7 @@ def _alone(
 # Float model --------------------------------------------------------------------------------------------------------
 
 
-def _float_model(notify: Progress) -> dict[str, Any]:
+def _float_model(notify: StepProgress) -> dict[str, Any]:
     try:
         path = mnist_design().data.path
     except DataError:
@@ -268,7 +265,7 @@ def _float_model(notify: Progress) -> dict[str, Any]:
 # Hardware -----------------------------------------------------------------------------------------------------------
 
 
-def _hardware(scratch: Path, notify: Progress) -> dict[str, Any]:
+def _hardware(scratch: Path, notify: StepProgress) -> dict[str, Any]:
     """Run the whole demonstration."""
     found = demo(scratch / "demo", progress=notify).summary
     kept = ("passed", "accuracy", "words_compared", "mismatches", "cycles", "cycles_per_sample", "mac_utilisation")

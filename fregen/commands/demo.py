@@ -9,7 +9,7 @@ import json
 import platform
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +33,7 @@ from ..golden import NetworkModel
 from ..golden.trace import Trace
 from ..plan import CycleModel, PhaseCycles, Schedule, unpack_weights
 from ..plan.cycles import PHASES
+from ..progress import StepProgress
 from ..runs.prepare import Prepared, lay_out
 from ..runs.scenario import Scenario
 from ..spec.network import NetworkSpec
@@ -46,10 +47,7 @@ from ..views.figures import budget_figure, curves_figure, evolution_figure, svg
 from .demo_report import evolution, report
 from .generate import generate
 
-__all__ = ["DESIGN", "DemoResult", "Progress", "demo"]
-
-Progress = Callable[[str, int, int, str], object]
-"""Called with the step's name, done, total (0: unknown) and a line of text; ``done == total > 0`` ends the step."""
+__all__ = ["DESIGN", "DemoResult", "demo"]
 
 DESIGN = Path("digits") / "design.toml"
 """The design of the demonstration, within the folder of reference designs."""
@@ -122,7 +120,7 @@ class _Run:
 def demo(
     out: str | Path,
     quick: bool = False,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
     design: str | Path | Design | None = None,
 ) -> DemoResult:
     """Run the demonstration.
@@ -148,7 +146,7 @@ def demo(
         return _demo(chip, Path(out), quick, progress or (lambda *_: None))
 
 
-def _demo(chip: Design, out: Path, quick: bool, notify: Progress) -> DemoResult:
+def _demo(chip: Design, out: Path, quick: bool, notify: StepProgress) -> DemoResult:
     clock, begin = _Clock(), time.perf_counter()
     epochs = min(EPOCHS, chip.learning.epochs)
     run_folder, rtl_folder = (out / "run").resolve(), out / "rtl"
@@ -221,7 +219,7 @@ def _chosen(design: str | Path | Design | None, quick: bool) -> Design:
 # The run ------------------------------------------------------------------------------------------------------------
 
 
-def _ask(chip: Design, dataset: Dataset, epochs: int, notify: Progress) -> _Run:
+def _ask(chip: Design, dataset: Dataset, epochs: int, notify: StepProgress) -> _Run:
     """Lay out the chip's run; let the golden model do it first."""
     spec = NetworkSpec(chip)
     inputs, tests = as_words(dataset.train_inputs, spec), as_words(dataset.test_inputs, spec)
@@ -276,7 +274,7 @@ def _cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _simulate(built: Build, prepared: Prepared, asked: _Run, notify: Progress) -> tuple[Result, float]:
+def _simulate(built: Build, prepared: Prepared, asked: _Run, notify: StepProgress) -> tuple[Result, float]:
     """Run; return what was found and the CPU seconds of simulator, comparison and start."""
     total = asked.scenario.samples
     notify("simulate", 0, total, "the chip learns, every word is compared")

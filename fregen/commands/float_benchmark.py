@@ -9,7 +9,7 @@ tolerance the ratio also depends on the samples and on how far the training is: 
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,11 @@ from ..design.document import Design
 from ..errors import DataError, FregenError
 from ..float_model import FloatNetwork
 from ..processes import one_blas_thread
+from ..progress import Progress
 from ..reproduce.target import paper
 from ..training.samples import epoch_order
 
 __all__ = ["CASES", "Case", "Samples", "compare", "measure_cases", "networks", "request", "rows", "samples_of"]
-
-Progress = Callable[[int, int, str], object]
 
 SAMPLES = 20_000
 """Training samples that the batches are drawn from."""

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,13 @@ from ..errors import DataError, DesignError, OutputError
 from ..files import writing
 from ..golden import NetworkModel
 from ..plan import Schedule, pack_weights
+from ..progress import Progress
 from ..runs.prepare import prepare, random_samples
 from ..runs.scenario import Scenario
 from ..spec.network import NetworkSpec
 from ..training.checkpoint import load
 
 __all__ = ["generate", "manifest_text", "weight_image"]
-
-Progress = Callable[[int, int, str], None]
 
 _STEPS = 3
 

@@ -1,7 +1,7 @@
 """Show a design's network: its connections, what they cost, and a picture."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..float_model.spectrum import spectral_radius
 from ..hdl.beat import Sizes
 from ..hdl.footprint import footprint
 from ..plan import Schedule
+from ..progress import Progress
 from ..spec.network import NetworkSpec
 from ..views.figures import png, svg
 from ..views.graph_figure import graph_figure, layer_name, line_kind
@@ -24,8 +25,6 @@ SPECTRUM_UP_TO = 2**24
 """Weights up to which the spectral radius is computed unasked: they are drawn, and multiplied some hundred times."""
 _ALL_EIGENVALUES_UP_TO = 512
 """Hidden neurons up to which all eigenvalues are computed: a fifth of a second."""
-
-Progress = Callable[[int, int, str], object]
 
 
 def show(

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from ..plan import Schedule, pack_weights
 from ..plan.counters import COUNTERS
 from ..plan.records import HEAD_WORDS
 from ..processes import workers
+from ..progress import Progress
 from ..runs.prepare import EXPECTED, STIMULUS, Prepared, prepare
 from ..runs.scenario import Scenario
 from ..runs.stress import broad, powers, rounding
@@ -40,7 +41,6 @@ from .prove import Prover, Verdicts
 
 __all__ = ["GOLDEN", "InjectResult", "inject"]
 
-Progress = Callable[[int, int, str], None]
 Outcome = Literal["caught", "missed", "broken"]
 
 GOLDEN = (
@@ -342,7 +342,7 @@ def _simulate(
     stages: Sequence[_Stage],
     plants: Sequence[_Plant],
     result: InjectResult,
-    notify: Callable[[int, int, str], None],
+    notify: Progress,
 ) -> list[_Plant]:
     """Run all faults, those that were missed in the next scenario too; return what no scenario has caught.
 
@@ -398,7 +398,7 @@ class _Proofs:
         missed: Sequence[_Plant],
         thorough: bool,
         result: InjectResult,
-        notify: Callable[[int, int, str], None],
+        notify: Progress,
     ) -> list[_Plant]:
         """Count what is proven equivalent; return the others."""
         begin = time.monotonic()

@@ -7,7 +7,7 @@ in its place: a training that was cut off goes on after its last whole epoch.
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import wait
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
@@ -20,14 +20,13 @@ from ..errors import DataError
 from ..files import make_folder, write
 from ..float_model import FloatNetwork
 from ..processes import workers
+from ..progress import Progress
 from ..training.checkpoint import load as load_checkpoint
 from ..training.loop import Model, Precision, train
 from .settling import Settling, settle
 from .sources import code_identity
 
-__all__ = ["Experiment", "Outcome", "Progress", "execute"]
-
-Progress = Callable[[int, int, str], object]
+__all__ = ["Experiment", "Outcome", "execute"]
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from ..files import write_all
+from ..progress import Progress
 from ..views.figures import png, svg
 from .choice import Choice
-from .runs import Progress, execute
+from .runs import execute
 from .tables import summarise, write_sheet, write_table
 from .target import Found, Scale, Target
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from ..files import make_folder, replacing, write
 from ..golden import NetworkModel
 from ..plan.records import RUN_WORDS
+from ..progress import Progress
 from ..spec.network import NetworkSpec
 from .scenario import Scenario
 
 __all__ = ["EXPECTED", "STIMULUS", "Prepared", "lay_out", "prepare", "random_samples"]
-
-Progress = Callable[[int, int, str], None]
 
 EXPECTED, STIMULUS = "expected.npz", "stimulus.bin"
 """Files of a run: every word that must come, and what the bench sends."""

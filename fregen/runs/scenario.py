@@ -1,6 +1,6 @@
 """A run to verify: weights, batches to learn and to infer; the golden model's trace of it, and the bench's stimulus."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,11 @@ from ..hdl.beat import Sizes
 from ..hdl.samples import sample_layout
 from ..plan import Schedule, pack_weights
 from ..plan.counters import COUNTERS
+from ..progress import Progress
 from ..spec.network import NetworkSpec
 from .expected import expectation
 
 __all__ = ["Batch", "Scenario"]
-
-Progress = Callable[[int, int, str], None]
 
 _END, _RATE, _SAMPLE, _LOAD = 0, 1, 2, 3
 _INFER_CHUNK = 256

@@ -29,11 +29,12 @@ from ..float_model import (
 )
 from ..golden import NetworkModel
 from ..processes import one_blas_thread
+from ..progress import Progress
 from ..spec.network import NetworkSpec
 from . import checkpoint as checkpoints
 from .samples import as_words, epoch_order
 
-__all__ = ["EpochRecord", "Model", "Precision", "Progress", "TrainResult", "train"]
+__all__ = ["EpochRecord", "Model", "Precision", "TrainResult", "train"]
 
 Model = Literal["fixed", "float", "backprop", "fa", "lra", "pep"]
 """``fixed``: the golden model in integers; ``float``: the paper in real numbers; the others are baselines in real
@@ -51,9 +52,6 @@ _REAL: dict[str, type[FloatModel]] = {
     "lra": RepresentationAlignmentNetwork,
     "pep": PrototypicalNetwork,
 }
-
-Progress = Callable[[int, int, str], object]
-"""Called with samples done, samples in total (over all epochs) and a line of text."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ..hdl.beat import Sizes
 from ..hdl.ports import core_ports
 from ..plan import Schedule
 from ..plan.records import layout_table, records
+from ..progress import Progress
 from ..runs.prepare import EXPECTED, STIMULUS, Prepared, prepare, random_samples
 from ..runs.scenario import Scenario
 from ..spec.network import NetworkSpec
@@ -26,8 +26,6 @@ from .models import Build, Simulator, build
 from .simulate import Result, run
 
 __all__ = ["Verdict", "simulate", "verify"]
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,7 @@ def imported(path):
 
 
 def test_no_module_that_a_training_imports_is_forgotten():
-    """All that is reached from train and settling, but what only reads files, saves, or names errors."""
+    """All that is reached from train and settling, but what only reads files, saves, waits, reports or names errors."""
     reached, todo = set(), {PACKAGE / "training" / "loop.py", PACKAGE / "reproduce" / "settling.py"}
     while todo:
         path = todo.pop()
@@ -216,7 +216,10 @@ def test_no_module_that_a_training_imports_is_forgotten():
     assert units == {
         *modules("fixed", measured=True),
         "errors.py",
+        "claims.py",
         "files.py",
+        "processes.py",
+        "progress.py",
         "data/archive.py",
         "training/checkpoint.py",
     }
