@@ -281,9 +281,7 @@ def verify(
             title=f"fregen verify: {verdict.name}",
         )
     for name in verdict.changed:
-        click.echo(
-            f"note: {source / name} is not as fregen generate wrote it (see manifest.json): verified as it is", err=True
-        )
+        click.echo(f"note: {source / name} is not as fregen generate wrote it; verified as it is", err=True)
     if verdict.passed:
         return 0
     _print_mismatches(result.first, verdict.wave)

@@ -1,6 +1,7 @@
 """The ports that a user connects: named as every language allows, each explained, and all that the Verilog has."""
 
 import re
+from pathlib import Path
 
 import pytest
 from amaranth.lib import wiring
@@ -8,7 +9,13 @@ from amaranth.lib.wiring import In, Out
 
 from fregen.design.document import Design
 from fregen.emit.emitted import emit
+from fregen.hdl.beat import Sizes
 from fregen.hdl.names import named_ports
+from fregen.hdl.ports import core_ports
+from fregen.plan import Schedule
+from fregen.spec.network import NetworkSpec
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.rtl
 
@@ -39,6 +46,13 @@ def test_every_port_is_explained(emitted):
     meanings = [port["meaning"] for port in emitted.manifest["ports"]]
     assert all(len(meaning) > 3 for meaning in meanings)
     assert "observation" not in "".join(meanings)
+
+
+def test_the_page_lists_them():
+    page = (ROOT / "docs" / "verilog.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| (in|out) \| (.*) \|$", page, re.MULTILINE)
+    spec = NetworkSpec(Design.load(ROOT / "rtl" / "tiny" / "design.toml"))
+    assert listed == [(port.name, port.direction, port.meaning) for port in core_ports(Sizes(Schedule.of(spec)))]
 
 
 def test_two_ports_of_one_name_are_refused():
