@@ -16,7 +16,7 @@ from typing import Any
 
 from ..data.datasets import load
 from ..design.document import Design
-from ..errors import DataError
+from ..errors import DataError, one_line
 from ..files import make_folder, write
 from ..float_model import FloatNetwork
 from ..processes import workers
@@ -241,5 +241,5 @@ def _read(where: Path, experiment: Experiment) -> Outcome:
         if len(outcome.history) != experiment.epochs:
             raise ValueError(f"it has {len(outcome.history)} epochs, not {experiment.epochs}")
     except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read as the record of a training ({error}); remove it") from None
+        raise DataError(f"{path}: cannot be read as the record of a training ({one_line(error)}); remove it") from None
     return outcome

@@ -181,9 +181,13 @@ def _header(path: Path, array: NDArray[Any]) -> dict[str, Any]:
     for key, kind in types.items():
         if not isinstance(header.get(key), kind):
             raise DataError(f"{path}: header: expected {key} of type {kind.__name__}, not {quoted(header.get(key))}")
-    if not all(isinstance(record, dict) for record in header["history"]):
-        raise DataError(f"{path}: header: expected a history of records, not {quoted(header['history'])}")
+    if not all(isinstance(record, dict) and _is_plain(record) for record in header["history"]):
+        raise DataError(f"{path}: header: expected a history of records of numbers, not {quoted(header['history'])}")
     return header
+
+
+def _is_plain(record: dict[str, Any]) -> bool:
+    return all(type(value) in (int, float) for value in record.values())
 
 
 def _checked(path: Path, design: Design, how: Mapping[str, Any], weights: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:

@@ -141,6 +141,7 @@ FAULTS = {
     "pickle": ({"matrix_0": np.array([{}, {}])}, "holds pickled Python objects"),
     "kind": ({"header": {"kind": "letter"}}, "expected a fregen checkpoint"),
     "version": ({"header": {"version": 1}}, "expected checkpoint version 2, not 1; train anew"),
+    "history": ({"header": {"history": [{"epoch": 0, "rate": "x"}]}}, "expected a history of records of numbers, not "),
     "header type": ({"header": {"key": "x"}}, "header: expected key of type int, not 'x'"),
     "numerics hash": ({"header": {"numerics": "0" * 16}}, "has the numerics hash .*, not 0000000000000000 as recorded"),
     "invalid design": ({"header": {"design": {"name": "x"}}}, "the design inside .* network: this key is required"),
