@@ -28,6 +28,7 @@ from .reserved import reason
 from .toml_file import read_toml
 
 __all__ = [
+    "RATE_WIDTH",
     "Activation",
     "ConnectionScale",
     "Convolution",
@@ -43,6 +44,10 @@ __all__ = [
 ]
 
 
+RATE_WIDTH = 4
+"""Bits of k of a scale ``2**-k`` in fixed point, as the core's port ``rate`` has it: from 1 down to ``2**-15``."""
+
+
 def log2_scale(scale: float) -> int:
     """Return k of a scale ``2**-k``.
 
@@ -52,8 +57,9 @@ def log2_scale(scale: float) -> int:
         If the scale is not a power of two from 2**-15 to 1.
     """
     mantissa, exponent = math.frexp(scale)
-    if mantissa != 0.5 or not 0 <= 1 - exponent <= 15:
-        raise DesignError(f"in fixed point a scale is a power of two from 2**-15 to 1, not {scale!r}")
+    least = (1 << RATE_WIDTH) - 1
+    if mantissa != 0.5 or not 0 <= 1 - exponent <= least:
+        raise DesignError(f"in fixed point a scale is a power of two from 2**-{least} to 1, not {scale!r}")
     return 1 - exponent
 
 

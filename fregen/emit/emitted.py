@@ -13,6 +13,7 @@ from ..hdl import Core
 from ..hdl.beat import Sizes
 from ..hdl.library import UnitLibrary
 from ..hdl.names import named_ports
+from ..hdl.rom import TablesAsLogic
 from ..spec.network import NetworkSpec
 from .manifest import manifest
 from .verilog import with_waivers, without_zeros, write_verilog
@@ -86,11 +87,12 @@ def emit(design: Design, known: dict[str, str] | None = None, memories: Memories
     """
     images: dict[str, str] = {}
     writer = partial(write_verilog, images=images if memories is Memories.READMEMH else None)
-    core = Core(NetworkSpec(design))
     prefix = design.name if known is None else None
-    library = UnitLibrary(writer, prefix, known, roms_as_logic=memories is Memories.CASE)
+    platform = TablesAsLogic() if memories is Memories.CASE else None
+    library = UnitLibrary(writer, prefix, known, platform)
+    core = Core(NetworkSpec(design), library=library)
     with without_zeros():
-        text = writer(_rtlil(core, design, library))
+        text = writer(_rtlil(core, design, platform))
     units = dict(sorted(library.modules.items()))
     return Emitted(core.sizes, text, units, manifest(design, core.sizes, _file(text, units)), images)
 

@@ -13,6 +13,7 @@ from .delay import delayed, taps
 from .dither import DitherUnit
 from .lane import LaneUnit, lane_control, lane_signature
 from .library import UnitLibrary, submodule
+from .links import move_signature, read_signature, sum_signature, weight_signature, write_signature
 
 __all__ = ["ArrayUnit"]
 
@@ -24,6 +25,8 @@ class ArrayUnit(wiring.Component):
     ----------
     sizes : Sizes
         Widths.
+    library : UnitLibrary, optional
+        Makes modules of its units.
 
     Members
     -------
@@ -31,24 +34,22 @@ class ArrayUnit(wiring.Component):
         See :func:`fregen.hdl.beat.beat_layout`.
     index : ``In``
         Input that the list names, ``pipeline.address`` cycles after the beat.
-    states, offsets, pixel : ``In``
-        What the memories answer, ``pipeline.answered`` cycles after the beat.
+    inputs : ``Out``
+        The beat's ``memory`` fields in that cycle: which word of which sample is to be read.
+    input_word : ``In(signed)``
+        That word, ``pipeline.answered`` cycles after the beat.
+    vectors : ``Out(read_signature)``
+        Rows of the vector memories.
     next_update : ``In(1)``
         The dither moves on to the next update.
-    load, load_lane, load_word : ``In``
-        Write a weight from outside, at ``address``.
-    read : ``In(1)``
-        Read all lanes' weights at ``address``; ``weights`` has them ``pipeline.read`` cycles later.
-    address : ``In``
-        Address of ``load`` and ``read``.
-    late : ``Out``
-        The beat when the memories get their addresses, and when they answer (moves).
-    o_valid, o_sum, o_lane : ``Out``
-        A neuron's sum, drained from a tile, and its lane; ``o_drain`` and the other fields tell which tile.
-    saturated : ``Out``
-        One bit a lane: the weight being written was limited.
-    write, write_address, write_words, updates : ``Out``
-        Weight writes: one enable a lane; ``updates`` if an update makes them.
+    outside : ``In(weight_signature)``
+        Weights loaded and read from outside.
+    move : ``Out(move_signature)``
+        Rows to move.
+    o : ``Out(sum_signature)``
+        Sums of finished tiles.
+    write : ``Out(write_signature)``
+        Weights that are written.
 
     Timing
     ------
@@ -57,38 +58,22 @@ class ArrayUnit(wiring.Component):
     beats in flight, the sums and the chain, and no memory.
     """
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, library: UnitLibrary | None = None) -> None:
         self.sizes = sizes
-        layout, width = beat_layout(sizes), sizes.spec.weight.width
+        self.library = library
+        layout = beat_layout(sizes)
         super().__init__(
             {
                 "beat": In(layout),
                 "index": In(sizes.input_bits),
-                "states": In(data.ArrayLayout(signed(sizes.state_width), sizes.lanes)),
-                "offsets": In(data.ArrayLayout(signed(sizes.offset_width), sizes.lanes)),
-                "pixel": In(signed(sizes.state_width)),
+                "inputs": Out(layout["memory"].shape),
+                "input_word": In(signed(sizes.state_width)),
+                "vectors": Out(read_signature(sizes)),
                 "next_update": In(1),
-                "load": In(1),
-                "load_lane": In(max(sizes.lane_bits, 1)),
-                "load_word": In(signed(width)),
-                "read": In(1),
-                "address": In(sizes.weight_address),
-                "late_1": Out(layout),
-                "late_2": Out(layout),
-                "o_valid": Out(1),
-                "o_sum": Out(signed(sizes.sum_width)),
-                "o_lane": Out(max(sizes.lane_bits, 1)),
-                "o_drain": Out(2),
-                "o_neuron": Out(sizes.neuron_bits),
-                "o_target": Out(sizes.vector_address),
-                "o_first": Out(1),
-                "o_wants_error": Out(1),
-                "weights": Out(data.ArrayLayout(signed(width), sizes.lanes)),
-                "saturated": Out(sizes.lanes),
-                "updates": Out(1),
-                "write": Out(sizes.lanes),
-                "write_address": Out(sizes.weight_address),
-                "write_words": Out(data.ArrayLayout(signed(width), sizes.lanes)),
+                "outside": In(weight_signature(sizes)),
+                "move": Out(move_signature(sizes)),
+                "o": Out(sum_signature(sizes)),
+                "write": Out(write_signature(sizes)),
             }
         )
 
@@ -96,103 +81,123 @@ class ArrayUnit(wiring.Component):
         m = Module()
         pipeline = self.sizes.pipeline
         stages = taps(m, self.beat, pipeline.learnt, "beat")
-        m.d.comb += [self.late_1.eq(stages[pipeline.address]), self.late_2.eq(stages[pipeline.answered])]
-
-        if isinstance(platform, UnitLibrary):
-            lane, ports = LaneUnit(self.sizes), lane_signature(self.sizes)
-            lanes = [ports.create(path=(f"lane_{number}",)) for number in range(self.sizes.lanes)]
-            units = [platform.instance(lane, ports) for ports in lanes]
-        else:
-            lanes = units = [LaneUnit(self.sizes) for _ in range(self.sizes.lanes)]
-        control = self._control(m, platform, stages)
-        for number, (lane, unit) in enumerate(zip(lanes, units, strict=True)):
-            m.submodules[f"lane_{number}"] = unit
-            m.d.comb += [
-                lane.number.eq(number),
-                lane.control.eq(control),
-                lane.own.eq(Mux(stages[pipeline.answered].own_is_offset, self.offsets[number], self.states[number])),
-                lane.neighbour.eq(lanes[(number + 1) % self.sizes.lanes].total),
-                lane.load.eq(self.load & (self.load_lane == number)),
-                lane.load_word.eq(self.load_word),
-                self.weights[number].eq(lane.weight),
-                self.saturated[number].eq(lane.saturated),
-                self.write[number].eq(lane.write),
-                self.write_words[number].eq(lane.write_word),
-            ]
-        m.d.comb += [self.write_address.eq(control.write.weight), self.updates.eq(control.write.update)]
+        address, answered = stages[pipeline.address], stages[pipeline.answered]
+        m.d.comb += [
+            self.inputs.eq(address.memory),
+            self.vectors.state.eq(address.memory.state),
+            self.vectors.offset.eq(address.memory.offset),
+            self.move.copy.eq(answered.move.copy),
+            self.move.keep.eq(answered.move.keep),
+            self.move.subtract.eq(answered.move.subtract),
+            self.move.to_offsets.eq(answered.move.to_offsets),
+            self.move.target.eq(answered.target),
+        ]
+        control = self._control(m, stages)
+        lanes = self._lanes(m, control, answered.operands)
+        m.d.comb += [self.write.address.eq(control.write.weight), self.write.is_update.eq(control.write.update)]
         self._drain(m, stages[pipeline.drained - 1], [lane.sum for lane in lanes])
         return m
 
-    def _control(self, m: Module, platform: object, stages: Sequence[data.View]) -> data.View:
-        """Tell the lanes what the beats in flight ask for, each group of fields from its stage."""
-        sizes, pipeline = self.sizes, self.sizes.pipeline
-        control = Signal(lane_control(sizes))
-        address, operands, old, write = (
-            stages[stage] for stage in (pipeline.address, pipeline.answered, pipeline.old_weight, pipeline.learnt)
-        )
-        add, total = stages[pipeline.aligned], stages[pipeline.total]
-
-        with m.If(self.read):
-            m.d.comb += control.address.weight.eq(self.address)
-        with m.Elif(old.valid & old.update & old.last):
-            m.d.comb += control.address.weight.eq(old.weight)
-        with m.Else():
+    def _lanes(self, m: Module, control: data.View, operands: data.View) -> Sequence[wiring.PureInterface]:
+        """Add the lanes, in a ring; return their ports."""
+        count, outside = self.sizes.lanes, self.outside
+        if self.library is None:
+            lanes = units = [LaneUnit(self.sizes) for _ in range(count)]
+        else:
+            lane, ports = LaneUnit(self.sizes, self.library), lane_signature(self.sizes)
+            lanes = [ports.create(path=(f"lane_{number}",)) for number in range(count)]
+            units = [self.library.instance(lane, ports) for ports in lanes]
+        for number, (lane, unit) in enumerate(zip(lanes, units, strict=True)):
+            m.submodules[f"lane_{number}"] = unit
+            own = Mux(operands.own_is_offset, self.vectors.offsets[number], self.vectors.states[number])
             m.d.comb += [
-                control.address.weight.eq(address.weight + Mux(address.from_list, self.index, 0)),
-                control.address.ring.eq(address.ring),
+                lane.number.eq(number),
+                lane.control.eq(control),
+                lane.own.eq(own),
+                lane.neighbour.eq(lanes[(number + 1) % count].total),
+                lane.load.eq(outside.load & (outside.lane == number)),
+                lane.load_word.eq(outside.word),
+                outside.weights[number].eq(lane.weight),
+                self.write.limited[number].eq(lane.saturated),
+                self.write.lanes[number].eq(lane.write),
+                self.write.words[number].eq(lane.write_word),
             ]
-        with m.If(operands.shared_is_input):
-            m.d.comb += control.operands.shared.eq(self.pixel)
-        with m.Elif(operands.shared_is_offset):
-            m.d.comb += control.operands.shared.eq(self.offsets[operands.select])
-        with m.Else():
-            m.d.comb += control.operands.shared.eq(self.states[operands.select])
+        return lanes
 
-        dither = DitherUnit(sizes.spec.design.seed, sizes.lanes, sizes.column_bits, sizes.group_bits)
-        m.submodules.dither = submodule(dither, platform)
-        asked = stages[pipeline.dithered - dither.LATENCY]
-        updates = write.valid & write.update & write.last
+    def _control(self, m: Module, stages: Sequence[data.View]) -> data.View:
+        """Tell the lanes what the beats in flight ask for, each group of fields from its stage."""
+        pipeline = self.sizes.pipeline
+        control = Signal(lane_control(self.sizes))
+        operands, add, total = stages[pipeline.answered], stages[pipeline.aligned], stages[pipeline.total]
+        write = stages[pipeline.learnt]
+        updates = write.valid & write.update & write.learn.last
+        self._weight_address(m, control, stages[pipeline.address], stages[pipeline.old_weight])
         m.d.comb += [
-            dither.step.eq(self.next_update),
-            dither.column.eq(asked.column),
-            dither.group.eq(asked.group),
-            control.address.rotate.eq(address.rotate),
             control.operands.update.eq(operands.update),
             control.operands.ring.eq(operands.ring),
-            control.operands.null.eq(operands.null),
-            control.align.shift.eq(stages[pipeline.product].shift),
+            control.operands.null.eq(operands.operands.null),
+            control.operands.shared.eq(self._shared(operands.operands)),
+            control.align.eq(stages[pipeline.product].align),
             control.drive_read.drive.eq(stages[pipeline.drive].drive),
             control.add.valid.eq(add.valid),
             control.add.ring.eq(add.ring),
-            control.add.clear.eq(add.clear),
-            control.add.load.eq(add.load),
-            control.total.save.eq(total.save),
+            control.add.clear.eq(add.add.clear),
+            control.add.load.eq(add.add.load),
+            control.total.save.eq(total.total.save),
+            control.total.sigma.eq(total.total.sigma),
             control.total.drive.eq(total.drive),
-            control.total.sigma.eq(total.sigma),
-            control.dither.word.eq(dither.word),
-            control.write.weight.eq(Mux(updates, write.weight, self.address)),
+            control.dither.word.eq(self._dither(m, stages)),
+            control.write.weight.eq(Mux(updates, write.weight, self.outside.address)),
             control.write.update.eq(updates),
         ]
         return control
 
+    def _weight_address(self, m: Module, control: data.View, beat: data.View, old: data.View) -> None:
+        """Choose who reads the weights: the port, an update that needs the old weight, or a product."""
+        m.d.comb += control.address.rotate.eq(beat.memory.rotate)
+        with m.If(self.outside.read):
+            m.d.comb += control.address.weight.eq(self.outside.address)
+        with m.Elif(old.valid & old.update & old.learn.last):
+            m.d.comb += control.address.weight.eq(old.weight)
+        with m.Else():
+            m.d.comb += [
+                control.address.weight.eq(beat.weight + Mux(beat.memory.from_list, self.index, 0)),
+                control.address.ring.eq(beat.ring),
+            ]
+
+    def _shared(self, operands: data.View) -> Value:
+        """Choose the word that goes to all lanes."""
+        states, offsets = self.vectors.states[operands.select], self.vectors.offsets[operands.select]
+        vector = Mux(operands.shared_is_offset, offsets, states)
+        return Mux(operands.shared_is_input, self.input_word, vector)
+
+    def _dither(self, m: Module, stages: Sequence[data.View]) -> Value:
+        """Make the dither word of an updated weight, when the updaters need it."""
+        sizes = self.sizes
+        unit = DitherUnit(sizes.spec.design.seed, sizes.lanes, sizes.column_bits, sizes.group_bits)
+        m.submodules.dither = submodule(unit, self.library)
+        asked = stages[sizes.pipeline.dithered - unit.LATENCY].dither
+        m.d.comb += [unit.step.eq(self.next_update), unit.column.eq(asked.column), unit.group.eq(asked.group)]
+        return unit.word
+
     def _drain(self, m: Module, beat: data.View, sums: Sequence[Value]) -> None:
         """Load finished sums into a chain at once; shift them out towards lane 0."""
-        lanes = self.sizes.lanes
+        lanes, o = self.sizes.lanes, self.o
         sums = [delayed(m, word, self.sizes.pipeline.drain - 1, f"sum_{lane}") for lane, word in enumerate(sums)]
         chain = [Signal(signed(self.sizes.sum_width), name=f"chain_{k}") for k in range(lanes)]
         left = Signal(range(lanes + 1))
-        with m.If(beat.drain != Drain.NONE):
+        with m.If(beat.tile.drain != Drain.NONE):
             m.d.sync += [link.eq(word) for link, word in zip(chain, sums, strict=True)]
             m.d.sync += [
-                left.eq(beat.drain_count),
-                self.o_lane.eq(0),
-                self.o_drain.eq(beat.drain),
-                self.o_neuron.eq(beat.neuron),
-                self.o_target.eq(beat.target),
-                self.o_first.eq(beat.first),
-                self.o_wants_error.eq(beat.wants_error),
+                left.eq(beat.tile.drain_count),
+                o.lane.eq(0),
+                o.drain.eq(beat.tile.drain),
+                o.neuron.eq(beat.tile.neuron),
+                o.target.eq(beat.target),
+                o.first.eq(beat.tile.first),
+                o.wants_error.eq(beat.tile.wants_error),
             ]
         with m.Elif(left != 0):
             m.d.sync += [link.eq(above) for link, above in pairwise(chain)]
-            m.d.sync += [left.eq(left - 1), self.o_lane.eq(self.o_lane + 1), self.o_neuron.eq(self.o_neuron + 1)]
-        m.d.comb += [self.o_valid.eq(left != 0), self.o_sum.eq(chain[0])]
+            m.d.sync += [left.eq(left - 1), o.lane.eq(o.lane + 1), o.neuron.eq(o.neuron + 1)]
+        m.d.comb += [o.valid.eq(left != 0), o.sum.eq(chain[0])]

@@ -5,18 +5,12 @@ from functools import cached_property
 
 from amaranth.lib import data
 
-from ..plan import MemoryMap, Pipeline, Schedule
+from ..design.document import RATE_WIDTH
+from ..plan import Drain, MemoryMap, Pipeline, Schedule
 from ..spec.network import NetworkSpec
+from .bits import bits
 
-__all__ = ["RATE_WIDTH", "Sizes", "beat_layout", "bits"]
-
-RATE_WIDTH = 4
-"""Bits of the rate register: k of a learning rate ``2**-k``."""
-
-
-def bits(count: int) -> int:
-    """Bits of a number below ``count``; at least 1."""
-    return max((count - 1).bit_length(), 1)
+__all__ = ["Sizes", "beat_layout"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +100,12 @@ class Sizes:
         return bits(self.memory.input_size)
 
     @property
+    def count_bits(self) -> int:
+        """Bits of a position within an instruction, and of how many there are."""
+        most = max(line.count for line in self.schedule.lines)
+        return bits(max(most, self.memory.input_size) + 1)
+
+    @property
     def drive_bits(self) -> int:
         """Bits of a drive address."""
         return bits(self.memory.hidden_groups)
@@ -149,49 +149,71 @@ class Sizes:
 
 
 def beat_layout(sizes: Sizes) -> data.StructLayout:
-    """Layout of a beat, as the sequencer issues it.
+    """Layout of a beat, as the sequencer issues it; a group of fields is read in one stage, what stands alone in many.
 
-    ``valid`` marks a multiplication; ``drain``, ``save`` ride on the last beat of a product, ``last`` on the last
-    sample of an updated weight.  Addresses are complete except that ``weight`` lacks the input's index when
-    ``from_list`` is set.
+    ``valid`` marks a multiplication, of an ``update`` or, if ``ring``, with sums that wander.  ``weight``, ``drive``
+    and ``target`` are addresses, complete except that ``weight`` lacks the input's index if ``memory.from_list``.
+
+    ``memory``
+        Addresses of operands.
+    ``operands``
+        The memories have answered: what all lanes share, what is a lane's own; ``null`` multiplies by 0.
+    ``move``
+        Likewise: what to do with whole rows.
+    ``align``, ``add``
+        Place of the product; what it is added to.
+    ``total``
+        The sum is there: ``save`` it as the tile's drive, with the last beat of a product; right shift of an update.
+    ``dither``
+        Which weight is learnt.
+    ``learn``
+        ``last`` sample of an updated weight.
+    ``tile``
+        With the last beat of a tile: where it drains to, and what it is.
     """
+    lane, address = max(sizes.lane_bits, 1), sizes.vector_address
+    flag = 1
     return data.StructLayout(
         {
-            "valid": 1,
-            "update": 1,
-            "ring": 1,
-            "from_list": 1,
-            "null": 1,
+            "valid": flag,
+            "update": flag,
+            "ring": flag,
             "weight": sizes.weight_address,
-            "rotate": max(sizes.lane_bits, 1),
-            "state": sizes.vector_address,
-            "offset": sizes.vector_address,
-            "select": max(sizes.lane_bits, 1),
-            "shared_is_offset": 1,
-            "shared_is_input": 1,
-            "own_is_offset": 1,
-            "slot": sizes.slot_bits,
-            "index": sizes.input_bits,
-            "rows": bits(sizes.lanes + 1),
-            "columns": bits(sizes.lanes + 1),
-            "shift": sizes.shift_bits,
-            "clear": 1,
-            "load": 1,
-            "save": 1,
             "drive": sizes.drive_bits,
-            "last": 1,
-            "sigma": max(sizes.sigma_bits, 1),
-            "column": sizes.column_bits,
-            "group": sizes.group_bits,
-            "drain": 2,
-            "drain_count": bits(sizes.lanes + 1),
-            "target": sizes.vector_address,
-            "neuron": sizes.neuron_bits,
-            "first": 1,
-            "wants_error": 1,
-            "copy": 1,
-            "keep": 1,
-            "subtract": 1,
-            "move_to_offsets": 1,
+            "target": address,
+            "memory": data.StructLayout(
+                {
+                    "rotate": lane,
+                    "from_list": flag,
+                    "state": address,
+                    "offset": address,
+                    "slot": sizes.slot_bits,
+                    "index": sizes.input_bits,
+                }
+            ),
+            "operands": data.StructLayout(
+                {
+                    "null": flag,
+                    "select": lane,
+                    "shared_is_offset": flag,
+                    "shared_is_input": flag,
+                    "own_is_offset": flag,
+                }
+            ),
+            "move": data.StructLayout(dict.fromkeys(("copy", "keep", "subtract", "to_offsets"), flag)),
+            "align": data.StructLayout({"shift": sizes.shift_bits}),
+            "add": data.StructLayout({"clear": flag, "load": flag}),
+            "total": data.StructLayout({"save": flag, "sigma": max(sizes.sigma_bits, 1)}),
+            "dither": data.StructLayout({"column": sizes.column_bits, "group": sizes.group_bits}),
+            "learn": data.StructLayout({"last": flag}),
+            "tile": data.StructLayout(
+                {
+                    "drain": Drain,
+                    "drain_count": bits(sizes.lanes + 1),
+                    "neuron": sizes.neuron_bits,
+                    "first": flag,
+                    "wants_error": flag,
+                }
+            ),
         }
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 
 from ..plan import Drain, Schedule
@@ -11,14 +11,14 @@ from .array import ArrayUnit
 from .beat import Sizes
 from .counters import CounterUnit
 from .delay import delayed
-from .library import submodule
+from .library import UnitLibrary, submodule
 from .neuron import NeuronUnit
 from .ports import core_members
 from .samples import SampleUnit
 from .sequencer import SequencerUnit
 from .softmax import SoftmaxUnit
 from .vectors import VectorUnit
-from .weights import WeightPort
+from .weight_port import WeightPort
 
 __all__ = ["Core"]
 
@@ -36,6 +36,8 @@ class Core(wiring.Component):
         The network, with its numerics, learning and lanes.
     counter_start : mapping of str to int, optional
         What counters begin with at reset, by name: 0 but for tests.
+    library : UnitLibrary, optional
+        Makes modules of its units.
 
     Members
     -------
@@ -48,148 +50,129 @@ class Core(wiring.Component):
     weights are whatever they were (0 after configuration).
     """
 
-    def __init__(self, spec: NetworkSpec, counter_start: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, spec: NetworkSpec, counter_start: Mapping[str, int] | None = None, library: UnitLibrary | None = None
+    ) -> None:
         self.sizes = Sizes(Schedule.of(spec))
         self.counter_start = counter_start
+        self.library = library
         super().__init__(core_members(self.sizes))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         sizes, spec = self.sizes, self.sizes.spec
         samples, sequencer, vectors = SampleUnit(sizes), SequencerUnit(sizes), VectorUnit(sizes)
-        array, softmax, weights = ArrayUnit(sizes), SoftmaxUnit(spec.softmax, sizes.pipeline), WeightPort(sizes)
+        array, softmax = ArrayUnit(sizes, self.library), SoftmaxUnit(spec.softmax, sizes.pipeline)
         neuron = NeuronUnit(spec, sizes.sum_width, sizes.memory.hidden_neurons, sizes.word_width, sizes.pipeline)
-        counters = CounterUnit(sizes, self.counter_start)
+        counters, weights = CounterUnit(sizes, self.counter_start), WeightPort(sizes)
         units = (samples, sequencer, vectors, array, neuron, softmax, counters, weights)
         for name, unit in zip(_UNITS, units, strict=True):
-            m.submodules[name] = submodule(unit, platform)
+            m.submodules[name] = submodule(unit, self.library)
 
-        # Samples to sequencer.
         wiring.connect(m, wiring.flipped(self.sample), samples.i)
-        m.d.comb += [
-            samples.busy.eq(sequencer.busy_slots),
-            samples.take.eq(sequencer.take),
-            samples.list_index.eq(sequencer.list_index),
-            samples.mask_index.eq(sequencer.mask_index),
-            sequencer.loaded.eq(samples.loaded),
-            sequencer.slot.eq(samples.slot),
-            sequencer.learn.eq(samples.learn),
-            sequencer.close.eq(samples.close),
-            sequencer.nonzero.eq(samples.nonzero),
-            sequencer.mask.eq(samples.mask),
-            sequencer.rate.eq(self.rate),
-            sequencer.changed.eq(neuron.changed),
-            neuron.clear.eq(sequencer.clear),
-        ]
+        wiring.connect(m, samples.sample, sequencer.sample)
+        wiring.connect(m, sequencer.mask, samples.mask)
+        wiring.connect(m, array.vectors, vectors.read)
+        wiring.connect(m, array.move, vectors.move)
+        wiring.connect(m, weights.lanes, array.outside)
+        wiring.connect(m, sequencer.work, counters.work)
+        wiring.connect(m, sequencer.events, counters.events)
+        wiring.connect(m, wiring.flipped(self.weight_in), weights.i)
+        wiring.connect(m, weights.o, wiring.flipped(self.weight_out))
 
-        # Beats to memories and lanes.
-        late, moved = array.late_1, array.late_2
         # The list answers one cycle after the beat.
         index = delayed(m, samples.index, sizes.pipeline.address - 1, "index")
         m.d.comb += [
+            samples.list_index.eq(sequencer.list_index),
+            samples.word_slot.eq(array.inputs.slot),
+            samples.word_index.eq(Mux(array.inputs.from_list, index, array.inputs.index)),
             array.beat.eq(sequencer.beat),
             array.index.eq(index),
-            samples.pixel_slot.eq(late.slot),
-            samples.pixel_index.eq(Mux(late.from_list, index, late.index)),
-            vectors.state_address.eq(late.state),
-            vectors.offset_address.eq(late.offset),
-            array.states.eq(vectors.states),
-            array.offsets.eq(vectors.offsets),
-            array.pixel.eq(samples.pixel),
-            array.next_update.eq(sequencer.update),
-            vectors.copy.eq(moved.copy),
-            vectors.keep.eq(moved.keep),
-            vectors.subtract.eq(moved.subtract),
-            vectors.to_offsets.eq(moved.move_to_offsets),
-            vectors.move_address.eq(moved.target),
-        ]
-
-        # Sums to neuron and softmax, results to the vector memories.
-        to_softmax = array.o_drain == Drain.SOFTMAX
-        target = delayed(m, array.o_target, neuron.latency, "target")
-        lane = delayed(m, array.o_lane, neuron.latency, "lane")
-        error_base = Signal.like(array.o_target)
-        with m.If(array.o_valid & to_softmax & (array.o_neuron == 0)):
-            m.d.sync += error_base.eq(array.o_target)
-        error_group = softmax.o_index >> sizes.lane_bits
-        m.d.comb += [
-            neuron.valid.eq(array.o_valid & ~to_softmax),
-            neuron.sum.eq(array.o_sum),
-            neuron.neuron.eq(array.o_neuron),
-            neuron.is_offset.eq(array.o_drain == Drain.OFFSET),
-            neuron.first.eq(array.o_first),
-            softmax.valid.eq(array.o_valid & to_softmax),
-            softmax.sum.eq(array.o_sum),
-            softmax.index.eq(array.o_neuron),
-            softmax.wants_error.eq(array.o_wants_error),
-            softmax.label.eq(samples.label),
-            vectors.word_valid.eq(neuron.o_valid | softmax.o_valid),
-            vectors.word_offset.eq(softmax.o_valid | neuron.o_offset),
-            vectors.word_address.eq(Mux(softmax.o_valid, error_base + error_group, target)),
-            vectors.word_lane.eq(
-                Mux(softmax.o_valid, softmax.o_index[: sizes.lane_bits] if sizes.lane_bits else 0, lane)
-            ),
-            vectors.word.eq(Mux(softmax.o_valid, softmax.o_word, neuron.o_word)),
-        ]
-
-        # Predictions.
-        m.d.comb += sequencer.emit_ready.eq(~self.prediction.valid | self.prediction.ready)
-        with m.If(sequencer.emit & sequencer.emit_ready):
-            m.d.sync += [self.prediction.valid.eq(1), self.prediction.payload.eq(softmax.prediction)]
-        with m.Elif(self.prediction.ready):
-            m.d.sync += self.prediction.valid.eq(0)
-
-        # Weights in and out.
-        wiring.connect(m, wiring.flipped(self.weight_in), weights.i)
-        wiring.connect(m, weights.o, wiring.flipped(self.weight_out))
-        m.d.comb += [
+            array.input_word.eq(samples.word),
+            array.next_update.eq(sequencer.events.update),
+            sequencer.rate.eq(self.rate),
+            sequencer.hold.eq(weights.busy),
+            sequencer.changed.eq(neuron.changed),
+            neuron.clear.eq(sequencer.clear),
+            softmax.label.eq(samples.sample.label),
             weights.dump.eq(self.dump),
             weights.may_start.eq(sequencer.idle),
-            weights.weights.eq(array.weights),
-            sequencer.hold.eq(weights.busy),
-            array.load.eq(weights.load),
-            array.load_lane.eq(weights.load_lane),
-            array.load_word.eq(weights.load_word),
-            array.read.eq(weights.read),
-            array.address.eq(weights.address),
-            self.idle.eq(sequencer.idle & ~weights.busy & ~samples.loaded),
-        ]
-
-        # Counters.
-        beat = sequencer.beat
-        m.d.comb += [
-            counters.phase.eq(sequencer.phase),
-            counters.busy.eq(sequencer.phase_busy),
-            counters.mac_valid.eq(beat.valid & ~beat.null),
-            counters.mac_ring.eq(beat.ring),
-            counters.mac_turned.eq(sequencer.turned),
-            counters.mac_rows.eq(beat.rows),
-            counters.mac_columns.eq(beat.columns),
-            counters.sample.eq(sequencer.sample),
-            counters.free_step.eq(sequencer.free_step),
-            counters.nudged_step.eq(sequencer.nudged_step),
-            counters.update.eq(sequencer.update),
-            counters.weights.eq(array.saturated),
-            counters.offset.eq(neuron.saturated),
+            counters.limited_weights.eq(array.write.limited),
+            counters.limited_offset.eq(neuron.saturated),
             self.counters.eq(counters.o),
+            self.idle.eq(sequencer.idle & ~weights.busy & ~samples.sample.loaded),
+        ]
+        self._results(m, array.o, neuron, softmax, vectors.write)
+        self._predict(m, sequencer, softmax.prediction)
+        self._observe(m, sequencer.events, vectors, softmax.o_valid, array.write)
+        return m
+
+    def _results(
+        self,
+        m: Module,
+        drained: wiring.PureInterface,
+        neuron: NeuronUnit,
+        softmax: SoftmaxUnit,
+        write: wiring.PureInterface,
+    ) -> None:
+        """Give sums to the neuron and the softmax unit, and their words to the vector memories."""
+        lane_bits = self.sizes.lane_bits
+        to_softmax = drained.drain == Drain.SOFTMAX
+        target = delayed(m, drained.target, neuron.latency, "target")
+        lane = delayed(m, drained.lane, neuron.latency, "lane")
+        error_base = Signal.like(drained.target)
+        with m.If(drained.valid & to_softmax & (drained.neuron == 0)):
+            m.d.sync += error_base.eq(drained.target)
+        error_lane = softmax.o_index[:lane_bits] if lane_bits else 0
+        m.d.comb += [
+            neuron.valid.eq(drained.valid & ~to_softmax),
+            neuron.sum.eq(drained.sum),
+            neuron.neuron.eq(drained.neuron),
+            neuron.is_offset.eq(drained.drain == Drain.OFFSET),
+            neuron.first.eq(drained.first),
+            softmax.valid.eq(drained.valid & to_softmax),
+            softmax.sum.eq(drained.sum),
+            softmax.index.eq(drained.neuron),
+            softmax.wants_error.eq(drained.wants_error),
+            write.valid.eq(neuron.o_valid | softmax.o_valid),
+            write.is_offset.eq(softmax.o_valid | neuron.o_offset),
+            write.address.eq(Mux(softmax.o_valid, error_base + (softmax.o_index >> lane_bits), target)),
+            write.lane.eq(Mux(softmax.o_valid, error_lane, lane)),
+            write.word.eq(Mux(softmax.o_valid, softmax.o_word, neuron.o_word)),
         ]
 
-        # Observation points.
+    def _predict(self, m: Module, sequencer: SequencerUnit, prediction: Value) -> None:
+        """Hold one prediction until it is taken."""
+        o = self.prediction
+        m.d.comb += sequencer.emit_ready.eq(~o.valid | o.ready)
+        with m.If(sequencer.emit & sequencer.emit_ready):
+            m.d.sync += [o.valid.eq(1), o.payload.eq(prediction)]
+        with m.Elif(o.ready):
+            m.d.sync += o.valid.eq(0)
+
+    def _observe(
+        self,
+        m: Module,
+        events: wiring.PureInterface,
+        vectors: VectorUnit,
+        is_error: Value,
+        weights: wiring.PureInterface,
+    ) -> None:
+        """Show every word that is written."""
         probe = self.probe
         m.d.comb += [
-            probe.phase.eq(sequencer.phase),
-            probe.word_valid.eq(vectors.word_valid),
-            probe.word_offset.eq(vectors.word_offset),
-            probe.word_error.eq(softmax.o_valid),
-            probe.word_address.eq(vectors.word_address),
-            probe.word_lane.eq(vectors.word_lane),
-            probe.word.eq(vectors.word),
-            probe.contrast_valid.eq(vectors.subtract),
-            probe.contrast_address.eq(vectors.move_address),
-            probe.contrast.eq(vectors.line.as_value()),
-            probe.weight_write.eq(Mux(array.updates, array.write, 0)),
-            probe.weight_address.eq(array.write_address),
-            probe.weight_words.eq(array.write_words.as_value()),
-            probe.update.eq(sequencer.update),
+            probe.phase.eq(events.phase),
+            probe.word_valid.eq(vectors.write.valid),
+            probe.word_offset.eq(vectors.write.is_offset),
+            probe.word_error.eq(is_error),
+            probe.word_address.eq(vectors.write.address),
+            probe.word_lane.eq(vectors.write.lane),
+            probe.word.eq(vectors.write.word),
+            probe.contrast_valid.eq(vectors.move.subtract),
+            probe.contrast_address.eq(vectors.move.target),
+            probe.contrast.eq(vectors.written.as_value()),
+            probe.weight_write.eq(Mux(weights.is_update, weights.lanes, 0)),
+            probe.weight_address.eq(weights.address),
+            probe.weight_words.eq(weights.words.as_value()),
+            probe.update.eq(events.update),
         ]
-        return m

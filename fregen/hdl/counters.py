@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..plan.counters import COUNTER_WIDTH, COUNTERS
 from ..plan.cycles import PHASES
-from .beat import Sizes, bits
+from .beat import Sizes
+from .bits import popcount
+from .delay import delayed
+from .links import event_signature, work_signature
 
 __all__ = ["CounterUnit", "counter_layout"]
 
@@ -30,44 +33,31 @@ class CounterUnit(wiring.Component):
 
     Members
     -------
-    phase, busy : ``In``
-        The sequencer's phase (number among ``plan.cycles.PHASES``), and whether it is in one.
-    mac_valid, mac_ring, mac_turned, mac_rows, mac_columns : ``In``
-        A multiplying beat, how many lanes hold real rows and, in the ring, how many columns are real; whether the ring
-        has turned once with it: all useful multiplications of a turn are counted then.
-    sample, free_step, nudged_step, update : ``In(1)``
-        Events.
-    weights : ``In``
+    events : ``In(event_signature)``
+        The sequencer's phase, and what has been completed.
+    work : ``In(work_signature)``
+        Multiplying beats; in the ring all useful multiplications of a turn are counted with its last beat.
+    limited_weights : ``In``
         One bit a lane: a weight was limited.
-    offset : ``In(1)``
+    limited_offset : ``In(1)``
         An offset was limited.
     o : ``Out``
         See :func:`counter_layout`.
 
     Timing
     ------
-    An event is counted at most 4 cycles later.
+    An event is counted at most 4 cycles later.  Reset sets all counters to their start.
     """
 
     def __init__(self, sizes: Sizes, start: Mapping[str, int] | None = None) -> None:
         self.sizes = sizes
         layout = counter_layout()
-        count = bits(sizes.lanes + 1)
         super().__init__(
             {
-                "phase": In(bits(len(PHASES))),
-                "busy": In(1),
-                "mac_valid": In(1),
-                "mac_ring": In(1),
-                "mac_turned": In(1),
-                "mac_rows": In(count),
-                "mac_columns": In(count),
-                "sample": In(1),
-                "free_step": In(1),
-                "nudged_step": In(1),
-                "update": In(1),
-                "weights": In(sizes.lanes),
-                "offset": In(1),
+                "events": In(event_signature()),
+                "work": In(work_signature(sizes)),
+                "limited_weights": In(sizes.lanes),
+                "limited_offset": In(1),
                 "o": Out(layout, init={name: (start or {}).get(name, 0) for name, _ in layout}),
             }
         )
@@ -78,38 +68,30 @@ class CounterUnit(wiring.Component):
 
         # A turn of the ring brings every real column to every real row.
         most = lanes * lanes
-        macs, mac_phase, mac_phase_late = Signal(range(most + 1)), Signal.like(self.phase), Signal.like(self.phase)
-        rows, columns = Signal.like(self.mac_rows), Signal.like(self.mac_columns)
-        with m.If(self.mac_valid & (self.mac_turned | ~self.mac_ring)):
-            m.d.sync += rows.eq(self.mac_rows)
+        macs = Signal(range(most + 1))
+        mac_phase_late = delayed(m, self.events.phase, 2, "mac_phase")
+        rows, columns = Signal.like(self.work.rows), Signal.like(self.work.columns)
+        with m.If(self.work.valid & (self.work.turned | ~self.work.ring)):
+            m.d.sync += rows.eq(self.work.rows)
         with m.Else():
             m.d.sync += rows.eq(0)
-        m.d.sync += columns.eq(Mux(self.mac_ring, self.mac_columns, 1))
-        m.d.sync += [macs.eq(rows * columns), mac_phase.eq(self.phase), mac_phase_late.eq(mac_phase)]
+        m.d.sync += columns.eq(Mux(self.work.ring, self.work.columns, 1))
+        m.d.sync += [macs.eq(rows * columns)]
         saturations = Signal(range(lanes + 1))
-        m.d.sync += saturations.eq(_ones(self.weights))
+        m.d.sync += saturations.eq(popcount(self.limited_weights))
 
         for number, phase in enumerate(PHASES):
             cycles, made = self.o[f"{phase}_cycles"], self.o[f"{phase}_macs"]
-            with m.If(self.busy & (self.phase == number)):
+            with m.If(self.events.busy & (self.events.phase == number)):
                 m.d.sync += cycles.eq(cycles + 1)
             m.d.sync += made.eq(made + Mux(mac_phase_late == number, macs, 0))
         for name, event in (
-            ("samples", self.sample),
-            ("free_steps", self.free_step),
-            ("nudged_steps", self.nudged_step),
-            ("updates", self.update),
+            ("samples", self.events.sample),
+            ("free_steps", self.events.free_step),
+            ("nudged_steps", self.events.nudged_step),
+            ("updates", self.events.update),
             ("weight_saturations", saturations),
-            ("offset_saturations", self.offset),
+            ("offset_saturations", self.limited_offset),
         ):
             m.d.sync += self.o[name].eq(self.o[name] + event)
         return m
-
-
-def _ones(word: Value) -> Value:
-    """Count the bits that are 1."""
-    terms: list[Value] = [word[k] for k in range(len(word))]
-    while len(terms) > 1:
-        pairs = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)]
-        terms = pairs + (terms[-1:] if len(terms) % 2 else [])
-    return terms[0]

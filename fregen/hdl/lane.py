@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from .beat import Sizes
 from .delay import delayed
 from .dither import lane_dither
-from .library import submodule
+from .library import UnitLibrary, submodule
 from .update import UpdateUnit
 
 __all__ = ["LaneUnit", "lane_control", "lane_signature"]
@@ -70,6 +70,8 @@ class LaneUnit(wiring.Component):
     ----------
     sizes : Sizes
         Widths.
+    library : UnitLibrary, optional
+        Makes modules of its units.
 
     Members
     -------
@@ -101,15 +103,16 @@ class LaneUnit(wiring.Component):
     and no memory; weight, drive and padding words start as 0.
     """
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, library: UnitLibrary | None = None) -> None:
         self.sizes = sizes
+        self.library = library
         super().__init__(lane_signature(sizes))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         product, old = self._multiply(m)
         self._add(m, product)
-        self._learn(m, platform, old)
+        self._learn(m, old)
         return m
 
     def _multiply(self, m: Module) -> tuple[Value, Value]:
@@ -170,7 +173,7 @@ class LaneUnit(wiring.Component):
         with m.If(control.add.valid):
             m.d.sync += self.sum.eq(Mux(control.add.ring, self.neighbour, self.total))
 
-    def _learn(self, m: Module, platform: object, old: Value) -> None:
+    def _learn(self, m: Module, old: Value) -> None:
         """Turn the sum of an update into a weight; choose what is written."""
         sizes, control = self.sizes, self.control
         updater = UpdateUnit(
@@ -180,7 +183,7 @@ class LaneUnit(wiring.Component):
             sizes.sigma,
             sizes.pipeline,
         )
-        m.submodules.updater = submodule(updater, platform)
+        m.submodules.updater = submodule(updater, self.library)
         m.d.comb += [
             updater.sum.eq(self.sum[: sizes.update_width]),
             updater.shift.eq(control.total.sigma),

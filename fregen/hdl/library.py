@@ -15,7 +15,7 @@ __all__ = ["UnitLibrary", "submodule"]
 
 
 class UnitLibrary:
-    """Platform on which units become instances of modules; on any other platform they are plain submodules.
+    """Makes instances of modules from units; without a library they are plain submodules.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ class UnitLibrary:
         have equal units share them.
     known : dict, optional
         Text by name from content, of this design and of earlier ones; grows.  Only without ``prefix``.
-    roms_as_logic : bool
-        Make tables of logic (:func:`fregen.hdl.rom.rom`).
+    platform : object, optional
+        What the units are elaborated for.
 
     Attributes
     ----------
@@ -40,11 +40,11 @@ class UnitLibrary:
         write: Callable[[str], str],
         prefix: str | None = None,
         known: dict[str, str] | None = None,
-        roms_as_logic: bool = False,
+        platform: object = None,
     ) -> None:
         self.write = write
+        self.platform = platform
         self.prefix = prefix
-        self.roms_as_logic = roms_as_logic
         self.known: dict[str, str] = {} if known is None else known
         self.modules: dict[str, str] = {}
         self._names: dict[int, tuple[wiring.Component, str]] = {}
@@ -73,9 +73,11 @@ class UnitLibrary:
             name = f"{self.prefix}_{kind}"
             if name in self.modules:
                 raise ValueError(f"two units want to be called {name}: give one of them ports of the other")
-            text = self.write(rtlil.convert(unit, name=name, platform=self, ports=named_ports(unit), emit_src=False))
+            text = self.write(
+                rtlil.convert(unit, name=name, platform=self.platform, ports=named_ports(unit), emit_src=False)
+            )
         else:
-            content = rtlil.convert(unit, name=kind, platform=self, ports=named_ports(unit), emit_src=False)
+            content = rtlil.convert(unit, name=kind, platform=self.platform, ports=named_ports(unit), emit_src=False)
             name = f"{kind}_{hashlib.sha256(content.encode()).hexdigest()[:12]}"
             if name not in self.known:
                 # The module, its submodules, which have its name and a dot before their own, and cells of these.
@@ -86,6 +88,6 @@ class UnitLibrary:
         return name
 
 
-def submodule(unit: wiring.Component, platform: object) -> Elaboratable | Instance:
-    """Return what to add to a module for a unit: an instance where the platform is a library, else the unit."""
-    return platform.instance(unit) if isinstance(platform, UnitLibrary) else unit
+def submodule(unit: wiring.Component, library: UnitLibrary | None) -> Elaboratable | Instance:
+    """Return what to add to a module for a unit: an instance where there is a library, else the unit."""
+    return unit if library is None else library.instance(unit)

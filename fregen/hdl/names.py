@@ -3,10 +3,14 @@
 Amaranth joins by two, which VHDL does not allow in a name.
 """
 
+from typing import TypeVar
+
 from amaranth.hdl import Signal, Value
 from amaranth.lib import wiring
 
-__all__ = ["named_ports"]
+__all__ = ["named", "named_ports"]
+
+Unit = TypeVar("Unit", bound=wiring.Component)
 
 
 def named_ports(component: wiring.Component) -> dict[str, tuple[Value, None]]:
@@ -26,3 +30,9 @@ def named_ports(component: wiring.Component) -> dict[str, tuple[Value, None]]:
             value.name = name
         ports[name] = value, None  # Amaranth sees by itself which are driven
     return ports
+
+
+def named(unit: Unit) -> Unit:
+    """Give the signals of a submodule's ports the names of the ports; return it."""
+    named_ports(unit)
+    return unit

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..plan import PORTABLE, Pipeline
 from ..spec.network import NetworkSpec
-from .beat import bits
+from .bits import bits
 from .delay import delayed, taps
 from .requant import fits, round_shift, saturate
 from .rom import rom

@@ -10,8 +10,10 @@ from amaranth.hdl import Shape, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..design.document import RATE_WIDTH
 from ..plan.cycles import PHASES
-from .beat import RATE_WIDTH, Sizes, bits
+from .beat import Sizes
+from .bits import bits
 from .counters import counter_layout
 from .samples import sample_layout
 

@@ -1,6 +1,8 @@
 """The schedule as a memory: instruction fields laid out in bits, as wide as the schedule needs them."""
 
 from dataclasses import fields
+from enum import IntEnum
+from typing import Any, get_type_hints
 
 from amaranth.lib import data
 
@@ -22,10 +24,13 @@ def _numbers(schedule: Schedule) -> list[dict[str, int]]:
 
 
 def instruction_layout(schedule: Schedule) -> data.StructLayout:
-    """Fields of :class:`~fregen.plan.Instruction`, each as wide as its greatest value."""
+    """Fields of :class:`~fregen.plan.Instruction`: enumerations, and numbers as wide as their greatest value."""
     numbers = _numbers(schedule)
-    greatest = {name: max(entry[name] for entry in numbers) for name in numbers[0]}
-    return data.StructLayout({name: max(value.bit_length(), 1) for name, value in greatest.items()})
+    shapes: dict[str, Any] = {}
+    for name, kind in get_type_hints(Instruction).items():
+        greatest = max(entry[name] for entry in numbers)
+        shapes[name] = kind if issubclass(kind, IntEnum) else max(greatest.bit_length(), 1)
+    return data.StructLayout(shapes)
 
 
 def instruction_words(schedule: Schedule) -> list[dict[str, int]]:

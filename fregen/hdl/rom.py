@@ -8,7 +8,13 @@ from amaranth.lib.memory import Memory
 
 from .delay import delayed
 
-__all__ = ["rom"]
+__all__ = ["TablesAsLogic", "rom"]
+
+
+class TablesAsLogic:
+    """A platform on which tables are logic."""
+
+    roms_as_logic = True
 
 
 def rom(

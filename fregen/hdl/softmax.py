@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..plan import PORTABLE, Pipeline
 from ..spec.network import SoftmaxSpec
-from .beat import bits
+from .bits import bits
 from .delay import delayed
 from .requant import round_shift, saturate
 from .rom import rom

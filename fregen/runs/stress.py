@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..design.document import RATE_WIDTH
 from ..design.graph import Matrix
 from ..fixed import Q
 from ..golden import NetworkModel
 from ..golden.trace import Trace
-from ..hdl.beat import RATE_WIDTH
 from ..spec.network import NetworkSpec
 from .prepare import random_samples
 from .scenario import Scenario

@@ -19,7 +19,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
+  reg [6:0] \$16 ;
   reg [6:0] \$17 ;
   reg [6:0] \$18 ;
   reg [6:0] \$19 ;
@@ -27,7 +27,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   reg [6:0] \$20 ;
   reg [6:0] \$21 ;
   reg [6:0] \$22 ;
-  reg [6:0] \$23 ;
+  reg [3:0] \$23 ;
   reg [3:0] \$24 ;
   reg [3:0] \$25 ;
   reg [3:0] \$26 ;
@@ -35,105 +35,110 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   reg [3:0] \$28 ;
   reg [3:0] \$29 ;
   wire \$3 ;
-  reg [3:0] \$30 ;
-  reg [6:0] \$31 ;
-  reg \$32 ;
-  reg [3:0] \$33 ;
-  wire [3:0] \$4 ;
-  wire [7:0] \$5 ;
-  wire [7:0] \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  wire [7:0] address;
-  wire [7:0] \address$137 ;
-  wire [105:0] beat;
-  wire [105:0] \beat$61 ;
-  wire \beat$61.clear ;
-  wire [6:0] \beat$61.column ;
-  wire [4:0] \beat$61.columns ;
-  wire \beat$61.copy ;
-  wire [1:0] \beat$61.drain ;
-  wire [4:0] \beat$61.drain_count ;
-  wire [1:0] \beat$61.drive ;
-  wire \beat$61.first ;
-  wire \beat$61.from_list ;
-  wire \beat$61.group ;
-  wire [5:0] \beat$61.index ;
-  wire \beat$61.keep ;
-  wire \beat$61.last ;
-  wire \beat$61.load ;
-  wire \beat$61.move_to_offsets ;
-  wire [5:0] \beat$61.neuron ;
-  wire \beat$61.null ;
-  wire [6:0] \beat$61.offset ;
-  wire \beat$61.own_is_offset ;
-  wire \beat$61.ring ;
-  wire [3:0] \beat$61.rotate ;
-  wire [4:0] \beat$61.rows ;
-  wire \beat$61.save ;
-  wire [3:0] \beat$61.select ;
-  wire \beat$61.shared_is_input ;
-  wire \beat$61.shared_is_offset ;
-  wire [2:0] \beat$61.shift ;
-  wire [4:0] \beat$61.sigma ;
-  wire [3:0] \beat$61.slot ;
-  wire [6:0] \beat$61.state ;
-  wire \beat$61.subtract ;
-  wire [6:0] \beat$61.target ;
-  wire \beat$61.update ;
-  wire \beat$61.valid ;
-  wire \beat$61.wants_error ;
-  wire [7:0] \beat$61.weight ;
-  wire \beat.clear ;
-  wire [6:0] \beat.column ;
-  wire [4:0] \beat.columns ;
-  wire \beat.copy ;
-  wire [1:0] \beat.drain ;
-  wire [4:0] \beat.drain_count ;
+  reg [6:0] \$30 ;
+  reg \$31 ;
+  reg [3:0] \$32 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire [3:0] \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  wire [95:0] beat;
+  wire [95:0] \beat$120 ;
+  wire [1:0] \beat$120.add ;
+  wire \beat$120.add.clear ;
+  wire \beat$120.add.load ;
+  wire [2:0] \beat$120.align ;
+  wire [2:0] \beat$120.align.shift ;
+  wire [7:0] \beat$120.dither ;
+  wire [6:0] \beat$120.dither.column ;
+  wire \beat$120.dither.group ;
+  wire [1:0] \beat$120.drive ;
+  wire \beat$120.learn ;
+  wire \beat$120.learn.last ;
+  wire [28:0] \beat$120.memory ;
+  wire \beat$120.memory.from_list ;
+  wire [5:0] \beat$120.memory.index ;
+  wire [6:0] \beat$120.memory.offset ;
+  wire [3:0] \beat$120.memory.rotate ;
+  wire [3:0] \beat$120.memory.slot ;
+  wire [6:0] \beat$120.memory.state ;
+  wire [3:0] \beat$120.move ;
+  wire \beat$120.move.copy ;
+  wire \beat$120.move.keep ;
+  wire \beat$120.move.subtract ;
+  wire \beat$120.move.to_offsets ;
+  wire [7:0] \beat$120.operands ;
+  wire \beat$120.operands.null ;
+  wire \beat$120.operands.own_is_offset ;
+  wire [3:0] \beat$120.operands.select ;
+  wire \beat$120.operands.shared_is_input ;
+  wire \beat$120.operands.shared_is_offset ;
+  wire \beat$120.ring ;
+  wire [6:0] \beat$120.target ;
+  wire [14:0] \beat$120.tile ;
+  wire [1:0] \beat$120.tile.drain ;
+  wire [4:0] \beat$120.tile.drain_count ;
+  wire \beat$120.tile.first ;
+  wire [5:0] \beat$120.tile.neuron ;
+  wire \beat$120.tile.wants_error ;
+  wire [5:0] \beat$120.total ;
+  wire \beat$120.total.save ;
+  wire [4:0] \beat$120.total.sigma ;
+  wire \beat$120.update ;
+  wire \beat$120.valid ;
+  wire [7:0] \beat$120.weight ;
+  wire [1:0] \beat.add ;
+  wire \beat.add.clear ;
+  wire \beat.add.load ;
+  wire [2:0] \beat.align ;
+  wire [2:0] \beat.align.shift ;
+  wire [7:0] \beat.dither ;
+  wire [6:0] \beat.dither.column ;
+  wire \beat.dither.group ;
   wire [1:0] \beat.drive ;
-  wire \beat.first ;
-  wire \beat.from_list ;
-  wire \beat.group ;
-  wire [5:0] \beat.index ;
-  wire \beat.keep ;
-  wire \beat.last ;
-  wire \beat.load ;
-  wire \beat.move_to_offsets ;
-  wire [5:0] \beat.neuron ;
-  wire \beat.null ;
-  wire [6:0] \beat.offset ;
-  wire \beat.own_is_offset ;
+  wire \beat.learn ;
+  wire \beat.learn.last ;
+  wire [28:0] \beat.memory ;
+  wire \beat.memory.from_list ;
+  wire [5:0] \beat.memory.index ;
+  wire [6:0] \beat.memory.offset ;
+  wire [3:0] \beat.memory.rotate ;
+  wire [3:0] \beat.memory.slot ;
+  wire [6:0] \beat.memory.state ;
+  wire [3:0] \beat.move ;
+  wire \beat.move.copy ;
+  wire \beat.move.keep ;
+  wire \beat.move.subtract ;
+  wire \beat.move.to_offsets ;
+  wire [7:0] \beat.operands ;
+  wire \beat.operands.null ;
+  wire \beat.operands.own_is_offset ;
+  wire [3:0] \beat.operands.select ;
+  wire \beat.operands.shared_is_input ;
+  wire \beat.operands.shared_is_offset ;
   wire \beat.ring ;
-  wire [3:0] \beat.rotate ;
-  wire [4:0] \beat.rows ;
-  wire \beat.save ;
-  wire [3:0] \beat.select ;
-  wire \beat.shared_is_input ;
-  wire \beat.shared_is_offset ;
-  wire [2:0] \beat.shift ;
-  wire [4:0] \beat.sigma ;
-  wire [3:0] \beat.slot ;
-  wire [6:0] \beat.state ;
-  wire \beat.subtract ;
   wire [6:0] \beat.target ;
+  wire [14:0] \beat.tile ;
+  wire [1:0] \beat.tile.drain ;
+  wire [4:0] \beat.tile.drain_count ;
+  wire \beat.tile.first ;
+  wire [5:0] \beat.tile.neuron ;
+  wire \beat.tile.wants_error ;
+  wire [5:0] \beat.total ;
+  wire \beat.total.save ;
+  wire [4:0] \beat.total.sigma ;
   wire \beat.update ;
   wire \beat.valid ;
-  wire \beat.wants_error ;
   wire [7:0] \beat.weight ;
-  wire [8:0] busy;
-  wire \busy$127 ;
-  wire \busy$140 ;
-  wire [8:0] busy_slots;
+  wire busy;
   wire changed;
-  wire \changed$57 ;
+  wire \changed$129 ;
   wire clear;
-  wire \clear$59 ;
+  wire \clear$131 ;
   input clk;
   wire clk;
-  wire close;
-  wire \close$50 ;
-  wire copy;
   output [671:0] counters;
   wire [671:0] counters;
   wire [47:0] \counters.free_cycles ;
@@ -152,34 +157,50 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire [47:0] \counters.weight_saturations ;
   input dump;
   wire dump;
-  wire \dump$121 ;
+  wire \dump$133 ;
   wire emit;
   wire emit_ready;
   reg [6:0] error_base = 7'h00;
+  wire events_busy;
+  wire \events_busy$96 ;
+  wire events_free_step;
+  wire \events_free_step$98 ;
+  wire events_nudged_step;
+  wire \events_nudged_step$100 ;
+  wire [1:0] events_phase;
+  wire [1:0] \events_phase$102 ;
+  wire events_sample;
+  wire \events_sample$104 ;
+  wire events_update;
+  wire \events_update$106 ;
   wire first;
-  wire free_step;
-  wire \free_step$151 ;
   wire hold;
   wire [21:0] i_payload;
-  wire [15:0] \i_payload$115 ;
+  wire [15:0] \i_payload$107 ;
   wire \i_payload.close ;
   wire [3:0] \i_payload.label ;
   wire \i_payload.learn ;
   wire [15:0] \i_payload.word ;
   wire i_ready;
-  wire \i_ready$116 ;
+  wire \i_ready$108 ;
   wire i_valid;
-  wire \i_valid$117 ;
+  wire \i_valid$109 ;
   output idle;
   wire idle;
-  wire \idle$123 ;
+  wire \idle$135 ;
   wire [5:0] index;
-  wire [5:0] \index$63 ;
-  wire [3:0] \index$95 ;
+  wire [5:0] \index$121 ;
+  wire [3:0] \index$153 ;
+  wire [15:0] input_word;
+  wire [28:0] inputs;
+  wire \inputs.from_list ;
+  wire [5:0] \inputs.index ;
+  wire [6:0] \inputs.offset ;
+  wire [3:0] \inputs.rotate ;
+  wire [3:0] \inputs.slot ;
+  wire [6:0] \inputs.state ;
   wire is_offset;
-  wire keep;
   wire [3:0] label;
-  wire [3:0] \label$99 ;
   reg [3:0] lane_1 = 4'h0;
   reg [3:0] lane_2 = 4'h0;
   reg [3:0] lane_3 = 4'h0;
@@ -187,126 +208,49 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   reg [3:0] lane_5 = 4'h0;
   reg [3:0] lane_6 = 4'h0;
   reg [3:0] lane_7 = 4'h0;
-  wire [105:0] late_1;
-  wire \late_1.clear ;
-  wire [6:0] \late_1.column ;
-  wire [4:0] \late_1.columns ;
-  wire \late_1.copy ;
-  wire [1:0] \late_1.drain ;
-  wire [4:0] \late_1.drain_count ;
-  wire [1:0] \late_1.drive ;
-  wire \late_1.first ;
-  wire \late_1.from_list ;
-  wire \late_1.group ;
-  wire [5:0] \late_1.index ;
-  wire \late_1.keep ;
-  wire \late_1.last ;
-  wire \late_1.load ;
-  wire \late_1.move_to_offsets ;
-  wire [5:0] \late_1.neuron ;
-  wire \late_1.null ;
-  wire [6:0] \late_1.offset ;
-  wire \late_1.own_is_offset ;
-  wire \late_1.ring ;
-  wire [3:0] \late_1.rotate ;
-  wire [4:0] \late_1.rows ;
-  wire \late_1.save ;
-  wire [3:0] \late_1.select ;
-  wire \late_1.shared_is_input ;
-  wire \late_1.shared_is_offset ;
-  wire [2:0] \late_1.shift ;
-  wire [4:0] \late_1.sigma ;
-  wire [3:0] \late_1.slot ;
-  wire [6:0] \late_1.state ;
-  wire \late_1.subtract ;
-  wire [6:0] \late_1.target ;
-  wire \late_1.update ;
-  wire \late_1.valid ;
-  wire \late_1.wants_error ;
-  wire [7:0] \late_1.weight ;
-  wire [105:0] late_2;
-  wire \late_2.clear ;
-  wire [6:0] \late_2.column ;
-  wire [4:0] \late_2.columns ;
-  wire \late_2.copy ;
-  wire [1:0] \late_2.drain ;
-  wire [4:0] \late_2.drain_count ;
-  wire [1:0] \late_2.drive ;
-  wire \late_2.first ;
-  wire \late_2.from_list ;
-  wire \late_2.group ;
-  wire [5:0] \late_2.index ;
-  wire \late_2.keep ;
-  wire \late_2.last ;
-  wire \late_2.load ;
-  wire \late_2.move_to_offsets ;
-  wire [5:0] \late_2.neuron ;
-  wire \late_2.null ;
-  wire [6:0] \late_2.offset ;
-  wire \late_2.own_is_offset ;
-  wire \late_2.ring ;
-  wire [3:0] \late_2.rotate ;
-  wire [4:0] \late_2.rows ;
-  wire \late_2.save ;
-  wire [3:0] \late_2.select ;
-  wire \late_2.shared_is_input ;
-  wire \late_2.shared_is_offset ;
-  wire [2:0] \late_2.shift ;
-  wire [4:0] \late_2.sigma ;
-  wire [3:0] \late_2.slot ;
-  wire [6:0] \late_2.state ;
-  wire \late_2.subtract ;
-  wire [6:0] \late_2.target ;
-  wire \late_2.update ;
-  wire \late_2.valid ;
-  wire \late_2.wants_error ;
-  wire [7:0] \late_2.weight ;
-  wire learn;
-  wire \learn$48 ;
-  wire [255:0] line;
-  wire [15:0] \line[0] ;
-  wire [15:0] \line[10] ;
-  wire [15:0] \line[11] ;
-  wire [15:0] \line[12] ;
-  wire [15:0] \line[13] ;
-  wire [15:0] \line[14] ;
-  wire [15:0] \line[15] ;
-  wire [15:0] \line[1] ;
-  wire [15:0] \line[2] ;
-  wire [15:0] \line[3] ;
-  wire [15:0] \line[4] ;
-  wire [15:0] \line[5] ;
-  wire [15:0] \line[6] ;
-  wire [15:0] \line[7] ;
-  wire [15:0] \line[8] ;
-  wire [15:0] \line[9] ;
+  wire [7:0] lanes_address;
+  wire [3:0] lanes_lane;
+  wire lanes_load;
+  wire lanes_read;
+  wire [255:0] lanes_weights;
+  wire [15:0] \lanes_weights[0] ;
+  wire [15:0] \lanes_weights[10] ;
+  wire [15:0] \lanes_weights[11] ;
+  wire [15:0] \lanes_weights[12] ;
+  wire [15:0] \lanes_weights[13] ;
+  wire [15:0] \lanes_weights[14] ;
+  wire [15:0] \lanes_weights[15] ;
+  wire [15:0] \lanes_weights[1] ;
+  wire [15:0] \lanes_weights[2] ;
+  wire [15:0] \lanes_weights[3] ;
+  wire [15:0] \lanes_weights[4] ;
+  wire [15:0] \lanes_weights[5] ;
+  wire [15:0] \lanes_weights[6] ;
+  wire [15:0] \lanes_weights[7] ;
+  wire [15:0] \lanes_weights[8] ;
+  wire [15:0] \lanes_weights[9] ;
+  wire [15:0] lanes_word;
+  wire limited_offset;
+  wire [15:0] limited_weights;
   wire [5:0] list_index;
-  wire [5:0] \list_index$40 ;
-  wire load;
-  wire \load$129 ;
-  wire [3:0] load_lane;
-  wire [3:0] \load_lane$131 ;
-  wire [15:0] load_word;
-  wire [15:0] \load_word$133 ;
-  wire loaded;
-  wire \loaded$44 ;
-  wire [4:0] mac_columns;
-  wire mac_ring;
-  wire [4:0] mac_rows;
-  wire mac_turned;
-  wire mac_valid;
-  wire [8:0] mask;
-  wire [8:0] \mask$54 ;
+  wire [5:0] \list_index$114 ;
   wire [5:0] mask_index;
-  wire [5:0] \mask_index$42 ;
+  wire [5:0] \mask_index$52 ;
+  wire [8:0] mask_slots;
+  wire [8:0] \mask_slots$54 ;
   wire may_start;
-  wire [6:0] move_address;
+  wire move_copy;
+  wire \move_copy$64 ;
+  wire move_keep;
+  wire \move_keep$66 ;
+  wire move_subtract;
+  wire \move_subtract$68 ;
+  wire [6:0] move_target;
+  wire [6:0] \move_target$70 ;
+  wire move_to_offsets;
+  wire \move_to_offsets$72 ;
   wire [5:0] neuron;
   wire next_update;
-  wire [6:0] nonzero;
-  wire [6:0] \nonzero$52 ;
-  wire nudged_step;
-  wire \nudged_step$153 ;
   wire [671:0] o;
   wire [47:0] \o.free_cycles ;
   wire [47:0] \o.free_macs ;
@@ -322,6 +266,11 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire [47:0] \o.update_macs ;
   wire [47:0] \o.updates ;
   wire [47:0] \o.weight_saturations ;
+  (* enum_base_type = "Drain" *)
+  (* enum_value_00 = "NONE" *)
+  (* enum_value_01 = "STATE" *)
+  (* enum_value_10 = "OFFSET" *)
+  (* enum_value_11 = "SOFTMAX" *)
   wire [1:0] o_drain;
   wire o_first;
   wire [3:0] o_index;
@@ -333,55 +282,34 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire [43:0] o_sum;
   wire [6:0] o_target;
   wire o_valid;
-  wire \o_valid$101 ;
-  wire \o_valid$102 ;
-  wire \o_valid$120 ;
+  wire \o_valid$142 ;
+  wire \o_valid$157 ;
+  wire \o_valid$158 ;
   wire o_wants_error;
   wire [15:0] o_word;
-  wire [7:0] \o_word$113 ;
-  wire offset;
-  wire [6:0] offset_address;
-  wire [255:0] offsets;
-  wire [255:0] \offsets$72 ;
-  wire [15:0] \offsets$72[0] ;
-  wire [15:0] \offsets$72[10] ;
-  wire [15:0] \offsets$72[11] ;
-  wire [15:0] \offsets$72[12] ;
-  wire [15:0] \offsets$72[13] ;
-  wire [15:0] \offsets$72[14] ;
-  wire [15:0] \offsets$72[15] ;
-  wire [15:0] \offsets$72[1] ;
-  wire [15:0] \offsets$72[2] ;
-  wire [15:0] \offsets$72[3] ;
-  wire [15:0] \offsets$72[4] ;
-  wire [15:0] \offsets$72[5] ;
-  wire [15:0] \offsets$72[6] ;
-  wire [15:0] \offsets$72[7] ;
-  wire [15:0] \offsets$72[8] ;
-  wire [15:0] \offsets$72[9] ;
-  wire [15:0] \offsets[0] ;
-  wire [15:0] \offsets[10] ;
-  wire [15:0] \offsets[11] ;
-  wire [15:0] \offsets[12] ;
-  wire [15:0] \offsets[13] ;
-  wire [15:0] \offsets[14] ;
-  wire [15:0] \offsets[15] ;
-  wire [15:0] \offsets[1] ;
-  wire [15:0] \offsets[2] ;
-  wire [15:0] \offsets[3] ;
-  wire [15:0] \offsets[4] ;
-  wire [15:0] \offsets[5] ;
-  wire [15:0] \offsets[6] ;
-  wire [15:0] \offsets[7] ;
-  wire [15:0] \offsets[8] ;
-  wire [15:0] \offsets[9] ;
-  wire [1:0] phase;
-  wire [1:0] \phase$139 ;
-  wire phase_busy;
-  wire [15:0] pixel;
-  wire [15:0] \pixel$74 ;
-  wire [5:0] pixel_index;
-  wire [3:0] pixel_slot;
+  wire [7:0] \o_word$169 ;
+  wire [7:0] outside_address;
+  wire [3:0] outside_lane;
+  wire outside_load;
+  wire outside_read;
+  wire [255:0] outside_weights;
+  wire [15:0] \outside_weights[0] ;
+  wire [15:0] \outside_weights[10] ;
+  wire [15:0] \outside_weights[11] ;
+  wire [15:0] \outside_weights[12] ;
+  wire [15:0] \outside_weights[13] ;
+  wire [15:0] \outside_weights[14] ;
+  wire [15:0] \outside_weights[15] ;
+  wire [15:0] \outside_weights[1] ;
+  wire [15:0] \outside_weights[2] ;
+  wire [15:0] \outside_weights[3] ;
+  wire [15:0] \outside_weights[4] ;
+  wire [15:0] \outside_weights[5] ;
+  wire [15:0] \outside_weights[6] ;
+  wire [15:0] \outside_weights[7] ;
+  wire [15:0] \outside_weights[8] ;
+  wire [15:0] \outside_weights[9] ;
+  wire [15:0] outside_word;
   wire [3:0] prediction;
   output [3:0] prediction_payload;
   reg [3:0] prediction_payload = 4'h0;
@@ -419,13 +347,57 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire probe_word_valid;
   input [3:0] rate;
   wire [3:0] rate;
-  wire [3:0] \rate$55 ;
-  wire read;
-  wire \read$135 ;
+  wire [3:0] \rate$125 ;
+  wire [6:0] read_offset;
+  wire [255:0] read_offsets;
+  wire [15:0] \read_offsets[0] ;
+  wire [15:0] \read_offsets[10] ;
+  wire [15:0] \read_offsets[11] ;
+  wire [15:0] \read_offsets[12] ;
+  wire [15:0] \read_offsets[13] ;
+  wire [15:0] \read_offsets[14] ;
+  wire [15:0] \read_offsets[15] ;
+  wire [15:0] \read_offsets[1] ;
+  wire [15:0] \read_offsets[2] ;
+  wire [15:0] \read_offsets[3] ;
+  wire [15:0] \read_offsets[4] ;
+  wire [15:0] \read_offsets[5] ;
+  wire [15:0] \read_offsets[6] ;
+  wire [15:0] \read_offsets[7] ;
+  wire [15:0] \read_offsets[8] ;
+  wire [15:0] \read_offsets[9] ;
+  wire [6:0] read_state;
+  wire [255:0] read_states;
+  wire [15:0] \read_states[0] ;
+  wire [15:0] \read_states[10] ;
+  wire [15:0] \read_states[11] ;
+  wire [15:0] \read_states[12] ;
+  wire [15:0] \read_states[13] ;
+  wire [15:0] \read_states[14] ;
+  wire [15:0] \read_states[15] ;
+  wire [15:0] \read_states[1] ;
+  wire [15:0] \read_states[2] ;
+  wire [15:0] \read_states[3] ;
+  wire [15:0] \read_states[4] ;
+  wire [15:0] \read_states[5] ;
+  wire [15:0] \read_states[6] ;
+  wire [15:0] \read_states[7] ;
+  wire [15:0] \read_states[8] ;
+  wire [15:0] \read_states[9] ;
   input rst;
   wire rst;
-  wire sample;
-  wire \sample$149 ;
+  wire [8:0] sample_busy;
+  wire [8:0] \sample_busy$36 ;
+  wire sample_close;
+  wire \sample_close$38 ;
+  wire [3:0] sample_label;
+  wire [3:0] \sample_label$40 ;
+  wire sample_learn;
+  wire \sample_learn$42 ;
+  wire sample_loaded;
+  wire \sample_loaded$44 ;
+  wire [6:0] sample_nonzero;
+  wire [6:0] \sample_nonzero$46 ;
   input [21:0] sample_payload;
   wire [21:0] sample_payload;
   wire \sample_payload.close ;
@@ -434,52 +406,15 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire [15:0] \sample_payload.word ;
   output sample_ready;
   wire sample_ready;
+  wire [3:0] sample_slot;
+  wire [3:0] \sample_slot$48 ;
+  wire sample_take;
+  wire \sample_take$50 ;
   input sample_valid;
   wire sample_valid;
-  wire [15:0] saturated;
-  wire \saturated$158 ;
-  wire [3:0] slot;
-  wire [3:0] \slot$46 ;
-  wire [6:0] state_address;
-  wire [255:0] states;
-  wire [255:0] \states$70 ;
-  wire [15:0] \states$70[0] ;
-  wire [15:0] \states$70[10] ;
-  wire [15:0] \states$70[11] ;
-  wire [15:0] \states$70[12] ;
-  wire [15:0] \states$70[13] ;
-  wire [15:0] \states$70[14] ;
-  wire [15:0] \states$70[15] ;
-  wire [15:0] \states$70[1] ;
-  wire [15:0] \states$70[2] ;
-  wire [15:0] \states$70[3] ;
-  wire [15:0] \states$70[4] ;
-  wire [15:0] \states$70[5] ;
-  wire [15:0] \states$70[6] ;
-  wire [15:0] \states$70[7] ;
-  wire [15:0] \states$70[8] ;
-  wire [15:0] \states$70[9] ;
-  wire [15:0] \states[0] ;
-  wire [15:0] \states[10] ;
-  wire [15:0] \states[11] ;
-  wire [15:0] \states[12] ;
-  wire [15:0] \states[13] ;
-  wire [15:0] \states[14] ;
-  wire [15:0] \states[15] ;
-  wire [15:0] \states[1] ;
-  wire [15:0] \states[2] ;
-  wire [15:0] \states[3] ;
-  wire [15:0] \states[4] ;
-  wire [15:0] \states[5] ;
-  wire [15:0] \states[6] ;
-  wire [15:0] \states[7] ;
-  wire [15:0] \states[8] ;
-  wire [15:0] \states[9] ;
-  wire subtract;
+  wire saturated;
   wire [43:0] sum;
-  wire [43:0] \sum$94 ;
-  wire take;
-  wire \take$38 ;
+  wire [43:0] \sum$152 ;
   reg [6:0] target_1 = 7'h00;
   reg [6:0] target_2 = 7'h00;
   reg [6:0] target_3 = 7'h00;
@@ -487,13 +422,44 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   reg [6:0] target_5 = 7'h00;
   reg [6:0] target_6 = 7'h00;
   reg [6:0] target_7 = 7'h00;
-  wire to_offsets;
-  wire turned;
-  wire update;
-  wire \update$154 ;
-  wire updates;
   wire valid;
-  wire \valid$93 ;
+  wire \valid$151 ;
+  wire [6:0] vectors_offset;
+  wire [255:0] vectors_offsets;
+  wire [15:0] \vectors_offsets[0] ;
+  wire [15:0] \vectors_offsets[10] ;
+  wire [15:0] \vectors_offsets[11] ;
+  wire [15:0] \vectors_offsets[12] ;
+  wire [15:0] \vectors_offsets[13] ;
+  wire [15:0] \vectors_offsets[14] ;
+  wire [15:0] \vectors_offsets[15] ;
+  wire [15:0] \vectors_offsets[1] ;
+  wire [15:0] \vectors_offsets[2] ;
+  wire [15:0] \vectors_offsets[3] ;
+  wire [15:0] \vectors_offsets[4] ;
+  wire [15:0] \vectors_offsets[5] ;
+  wire [15:0] \vectors_offsets[6] ;
+  wire [15:0] \vectors_offsets[7] ;
+  wire [15:0] \vectors_offsets[8] ;
+  wire [15:0] \vectors_offsets[9] ;
+  wire [6:0] vectors_state;
+  wire [255:0] vectors_states;
+  wire [15:0] \vectors_states[0] ;
+  wire [15:0] \vectors_states[10] ;
+  wire [15:0] \vectors_states[11] ;
+  wire [15:0] \vectors_states[12] ;
+  wire [15:0] \vectors_states[13] ;
+  wire [15:0] \vectors_states[14] ;
+  wire [15:0] \vectors_states[15] ;
+  wire [15:0] \vectors_states[1] ;
+  wire [15:0] \vectors_states[2] ;
+  wire [15:0] \vectors_states[3] ;
+  wire [15:0] \vectors_states[4] ;
+  wire [15:0] \vectors_states[5] ;
+  wire [15:0] \vectors_states[6] ;
+  wire [15:0] \vectors_states[7] ;
+  wire [15:0] \vectors_states[8] ;
+  wire [15:0] \vectors_states[9] ;
   wire wants_error;
   input [15:0] weight_in_payload;
   wire [15:0] weight_in_payload;
@@ -507,48 +473,28 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire weight_out_ready;
   output weight_out_valid;
   wire weight_out_valid;
-  wire [255:0] weights;
-  wire [255:0] \weights$125 ;
-  wire [15:0] \weights$125[0] ;
-  wire [15:0] \weights$125[10] ;
-  wire [15:0] \weights$125[11] ;
-  wire [15:0] \weights$125[12] ;
-  wire [15:0] \weights$125[13] ;
-  wire [15:0] \weights$125[14] ;
-  wire [15:0] \weights$125[15] ;
-  wire [15:0] \weights$125[1] ;
-  wire [15:0] \weights$125[2] ;
-  wire [15:0] \weights$125[3] ;
-  wire [15:0] \weights$125[4] ;
-  wire [15:0] \weights$125[5] ;
-  wire [15:0] \weights$125[6] ;
-  wire [15:0] \weights$125[7] ;
-  wire [15:0] \weights$125[8] ;
-  wire [15:0] \weights$125[9] ;
-  wire [15:0] \weights$155 ;
-  wire [15:0] \weights[0] ;
-  wire [15:0] \weights[10] ;
-  wire [15:0] \weights[11] ;
-  wire [15:0] \weights[12] ;
-  wire [15:0] \weights[13] ;
-  wire [15:0] \weights[14] ;
-  wire [15:0] \weights[15] ;
-  wire [15:0] \weights[1] ;
-  wire [15:0] \weights[2] ;
-  wire [15:0] \weights[3] ;
-  wire [15:0] \weights[4] ;
-  wire [15:0] \weights[5] ;
-  wire [15:0] \weights[6] ;
-  wire [15:0] \weights[7] ;
-  wire [15:0] \weights[8] ;
-  wire [15:0] \weights[9] ;
   wire [15:0] word;
-  wire [6:0] word_address;
-  wire [3:0] word_lane;
-  wire word_offset;
-  wire word_valid;
-  wire [15:0] write;
-  wire [7:0] write_address;
+  wire [5:0] word_index;
+  wire [3:0] word_slot;
+  wire [4:0] work_columns;
+  wire [4:0] \work_columns$86 ;
+  wire work_ring;
+  wire \work_ring$88 ;
+  wire [4:0] work_rows;
+  wire [4:0] \work_rows$90 ;
+  wire work_turned;
+  wire \work_turned$92 ;
+  wire work_valid;
+  wire \work_valid$94 ;
+  wire [6:0] write_address;
+  wire [7:0] \write_address$174 ;
+  wire write_is_offset;
+  wire write_is_update;
+  wire [3:0] write_lane;
+  wire [15:0] write_lanes;
+  wire [15:0] write_limited;
+  wire write_valid;
+  wire [15:0] write_word;
   wire [255:0] write_words;
   wire [15:0] \write_words[0] ;
   wire [15:0] \write_words[10] ;
@@ -566,77 +512,93 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire [15:0] \write_words[7] ;
   wire [15:0] \write_words[8] ;
   wire [15:0] \write_words[9] ;
-  assign pixel_index = late_1[3] ? index : late_1[47:42];
-  assign \$1  = o_drain == 2'h3;
-  assign \$2  = ~ \$1 ;
-  assign valid = o_valid & \$2 ;
+  wire [255:0] written;
+  wire [15:0] \written[0] ;
+  wire [15:0] \written[10] ;
+  wire [15:0] \written[11] ;
+  wire [15:0] \written[12] ;
+  wire [15:0] \written[13] ;
+  wire [15:0] \written[14] ;
+  wire [15:0] \written[15] ;
+  wire [15:0] \written[1] ;
+  wire [15:0] \written[2] ;
+  wire [15:0] \written[3] ;
+  wire [15:0] \written[4] ;
+  wire [15:0] \written[5] ;
+  wire [15:0] \written[6] ;
+  wire [15:0] \written[7] ;
+  wire [15:0] \written[8] ;
+  wire [15:0] \written[9] ;
+  assign word_index = inputs[4] ? index : inputs[28:23];
+  assign \$1  = ~ hold;
+  assign \$2  = may_start & \$1 ;
+  assign \$3  = ~ sample_loaded;
+  assign idle = \$2  & \$3 ;
+  assign \$4  = o_drain == 2'h3;
+  assign \$5  = ~ \$4 ;
+  assign valid = \o_valid$142  & \$5 ;
   assign is_offset = o_drain == 2'h2;
-  assign \$3  = o_drain == 2'h3;
-  assign \valid$93  = o_valid & \$3 ;
-  assign probe_word_valid = \o_valid$101  | probe_word_error;
+  assign \$6  = o_drain == 2'h3;
+  assign \valid$151  = \o_valid$142  & \$6 ;
+  assign probe_word_valid = \o_valid$157  | probe_word_error;
   assign probe_word_offset = probe_word_error | o_offset;
-  assign \$5  = error_base + 4'h0;
-  assign \$6  = probe_word_error ? \$5  : { 1'h0, target_7 };
+  assign \$8  = error_base + 4'h0;
+  assign \$9  = probe_word_error ? \$8  : { 1'h0, target_7 };
   assign probe_word_lane = probe_word_error ? o_index : lane_7;
-  assign probe_word = probe_word_error ? { \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113  } : o_word;
-  assign \$7  = ~ prediction_valid;
-  assign emit_ready = \$7  | prediction_ready;
-  assign \$8  = ~ hold;
-  assign \$9  = may_start & \$8 ;
-  assign \$10  = ~ loaded;
-  assign idle = \$9  & \$10 ;
-  assign \$11  = ~ beat[4];
-  assign mac_valid = beat[0] & \$11 ;
-  assign probe_weight_write = updates ? write : 16'h0000;
-  assign \$12  = o_drain == 2'h3;
-  assign \$13  = o_valid & \$12 ;
-  assign \$14  = ! neuron;
-  assign \$15  = \$13  & \$14 ;
-  assign \$16  = emit & emit_ready;
+  assign probe_word = probe_word_error ? { \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169  } : o_word;
+  assign \$10  = ~ prediction_valid;
+  assign emit_ready = \$10  | prediction_ready;
+  assign probe_weight_write = write_is_update ? write_lanes : 16'h0000;
+  assign \$11  = o_drain == 2'h3;
+  assign \$12  = \o_valid$142  & \$11 ;
+  assign \$13  = ! neuron;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = emit & emit_ready;
   always @(posedge clk)
-    target_1 <= \$17 ;
+    target_1 <= \$16 ;
   always @(posedge clk)
-    target_2 <= \$18 ;
+    target_2 <= \$17 ;
   always @(posedge clk)
-    target_3 <= \$19 ;
+    target_3 <= \$18 ;
   always @(posedge clk)
-    target_4 <= \$20 ;
+    target_4 <= \$19 ;
   always @(posedge clk)
-    target_5 <= \$21 ;
+    target_5 <= \$20 ;
   always @(posedge clk)
-    target_6 <= \$22 ;
+    target_6 <= \$21 ;
   always @(posedge clk)
-    target_7 <= \$23 ;
+    target_7 <= \$22 ;
   always @(posedge clk)
-    lane_1 <= \$24 ;
+    lane_1 <= \$23 ;
   always @(posedge clk)
-    lane_2 <= \$25 ;
+    lane_2 <= \$24 ;
   always @(posedge clk)
-    lane_3 <= \$26 ;
+    lane_3 <= \$25 ;
   always @(posedge clk)
-    lane_4 <= \$27 ;
+    lane_4 <= \$26 ;
   always @(posedge clk)
-    lane_5 <= \$28 ;
+    lane_5 <= \$27 ;
   always @(posedge clk)
-    lane_6 <= \$29 ;
+    lane_6 <= \$28 ;
   always @(posedge clk)
-    lane_7 <= \$30 ;
+    lane_7 <= \$29 ;
   always @(posedge clk)
-    error_base <= \$31 ;
+    error_base <= \$30 ;
   always @(posedge clk)
-    prediction_valid <= \$32 ;
+    prediction_valid <= \$31 ;
   always @(posedge clk)
-    prediction_payload <= \$33 ;
+    prediction_payload <= \$32 ;
   digits_array array (
-    .address(address),
     .beat(beat),
     .clk(clk),
     .index(index),
-    .late_1(late_1),
-    .late_2(late_2),
-    .load(load),
-    .load_lane(load_lane),
-    .load_word(load_word),
+    .input_word(input_word),
+    .inputs(inputs),
+    .move_copy(move_copy),
+    .move_keep(move_keep),
+    .move_subtract(probe_contrast_valid),
+    .move_target(probe_contrast_address),
+    .move_to_offsets(move_to_offsets),
     .next_update(probe_update),
     .o_drain(o_drain),
     .o_first(first),
@@ -644,39 +606,44 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
     .o_neuron(neuron),
     .o_sum(sum),
     .o_target(o_target),
-    .o_valid(o_valid),
+    .o_valid(\o_valid$142 ),
     .o_wants_error(wants_error),
-    .offsets(offsets),
-    .pixel(pixel),
-    .read(read),
+    .outside_address(outside_address),
+    .outside_lane(outside_lane),
+    .outside_load(outside_load),
+    .outside_read(outside_read),
+    .outside_weights(lanes_weights),
+    .outside_word(outside_word),
     .rst(rst),
-    .saturated(\weights$155 ),
-    .states(states),
-    .updates(updates),
-    .weights(weights),
-    .write(write),
+    .vectors_offset(read_offset),
+    .vectors_offsets(vectors_offsets),
+    .vectors_state(read_state),
+    .vectors_states(vectors_states),
     .write_address(probe_weight_address),
+    .write_is_update(write_is_update),
+    .write_lanes(write_lanes),
+    .write_limited(limited_weights),
     .write_words(probe_weight_words)
   );
-  digits_counter \counters$187  (
-    .busy(\busy$140 ),
+  digits_counter \counters$198  (
     .clk(clk),
-    .free_step(free_step),
-    .mac_columns(beat[57:53]),
-    .mac_ring(beat[2]),
-    .mac_rows(beat[52:48]),
-    .mac_turned(mac_turned),
-    .mac_valid(mac_valid),
-    .nudged_step(nudged_step),
+    .events_busy(events_busy),
+    .events_free_step(events_free_step),
+    .events_nudged_step(events_nudged_step),
+    .events_phase(probe_phase),
+    .events_sample(events_sample),
+    .events_update(probe_update),
+    .limited_offset(limited_offset),
+    .limited_weights(limited_weights),
     .o(counters),
-    .offset(offset),
-    .phase(probe_phase),
     .rst(rst),
-    .sample(sample),
-    .update(probe_update),
-    .weights(\weights$155 )
+    .work_columns(work_columns),
+    .work_ring(work_ring),
+    .work_rows(work_rows),
+    .work_turned(work_turned),
+    .work_valid(work_valid)
   );
-  digits_neuron \neuron$185  (
+  digits_neuron \neuron$196  (
     .changed(changed),
     .clear(clear),
     .clk(clk),
@@ -684,324 +651,331 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
     .is_offset(is_offset),
     .neuron(neuron),
     .o_offset(o_offset),
-    .o_valid(\o_valid$101 ),
+    .o_valid(\o_valid$157 ),
     .o_word(o_word),
     .rst(rst),
-    .saturated(offset),
+    .saturated(limited_offset),
     .sum(sum),
     .valid(valid)
   );
   digits_sample samples (
-    .busy(busy),
     .clk(clk),
-    .close(close),
     .i_payload(sample_payload),
     .i_ready(sample_ready),
     .i_valid(sample_valid),
     .index(index),
-    .label(label),
-    .learn(learn),
     .list_index(list_index),
-    .loaded(loaded),
-    .mask(mask),
     .mask_index(mask_index),
-    .nonzero(nonzero),
-    .pixel(pixel),
-    .pixel_index(pixel_index),
-    .pixel_slot(late_1[41:38]),
+    .mask_slots(mask_slots),
     .rst(rst),
-    .slot(slot),
-    .take(take)
+    .sample_busy(sample_busy),
+    .sample_close(sample_close),
+    .sample_label(sample_label),
+    .sample_learn(sample_learn),
+    .sample_loaded(sample_loaded),
+    .sample_nonzero(sample_nonzero),
+    .sample_slot(sample_slot),
+    .sample_take(sample_take),
+    .word(input_word),
+    .word_index(word_index),
+    .word_slot(inputs[22:19])
   );
   digits_sequencer sequencer (
     .beat(beat),
-    .busy_slots(busy),
     .changed(changed),
     .clear(clear),
     .clk(clk),
-    .close(close),
     .emit(emit),
     .emit_ready(emit_ready),
-    .free_step(free_step),
+    .events_busy(events_busy),
+    .events_free_step(events_free_step),
+    .events_nudged_step(events_nudged_step),
+    .events_phase(probe_phase),
+    .events_sample(events_sample),
+    .events_update(probe_update),
     .hold(hold),
     .idle(may_start),
-    .learn(learn),
     .list_index(list_index),
-    .loaded(loaded),
-    .mask(mask),
     .mask_index(mask_index),
-    .nonzero(nonzero),
-    .nudged_step(nudged_step),
-    .phase(probe_phase),
-    .phase_busy(\busy$140 ),
+    .mask_slots(mask_slots),
     .rate(rate),
     .rst(rst),
-    .sample(sample),
-    .slot(slot),
-    .take(take),
-    .turned(mac_turned),
-    .update(probe_update)
+    .sample_busy(sample_busy),
+    .sample_close(sample_close),
+    .sample_label(sample_label),
+    .sample_learn(sample_learn),
+    .sample_loaded(sample_loaded),
+    .sample_nonzero(sample_nonzero),
+    .sample_slot(sample_slot),
+    .sample_take(sample_take),
+    .work_columns(work_columns),
+    .work_ring(work_ring),
+    .work_rows(work_rows),
+    .work_turned(work_turned),
+    .work_valid(work_valid)
   );
   digits_softmax softmax (
     .clk(clk),
     .index(neuron[3:0]),
-    .label(label),
+    .label(sample_label),
     .o_index(o_index),
     .o_valid(probe_word_error),
-    .o_word(\o_word$113 ),
+    .o_word(\o_word$169 ),
     .prediction(prediction),
     .rst(rst),
     .sum(sum),
-    .valid(\valid$93 ),
+    .valid(\valid$151 ),
     .wants_error(wants_error)
   );
   digits_vector vectors (
     .clk(clk),
-    .copy(late_2[102]),
-    .keep(late_2[103]),
-    .line(probe_contrast),
-    .move_address(late_2[93:87]),
-    .offset_address(late_1[30:24]),
-    .offsets(offsets),
+    .move_copy(move_copy),
+    .move_keep(move_keep),
+    .move_subtract(probe_contrast_valid),
+    .move_target(probe_contrast_address),
+    .move_to_offsets(move_to_offsets),
+    .read_offset(read_offset),
+    .read_offsets(vectors_offsets),
+    .read_state(read_state),
+    .read_states(vectors_states),
     .rst(rst),
-    .state_address(late_1[23:17]),
-    .states(states),
-    .subtract(late_2[104]),
-    .to_offsets(late_2[105]),
-    .word(probe_word),
-    .word_address(\$6 [6:0]),
-    .word_lane(probe_word_lane),
-    .word_offset(probe_word_offset),
-    .word_valid(probe_word_valid)
+    .write_address(\$9 [6:0]),
+    .write_is_offset(probe_word_offset),
+    .write_lane(probe_word_lane),
+    .write_valid(probe_word_valid),
+    .write_word(probe_word),
+    .written(probe_contrast)
   );
-  digits_weightport \weights$188  (
-    .address(address),
+  digits_weightport weights (
     .busy(hold),
     .clk(clk),
     .dump(dump),
     .i_payload(weight_in_payload),
     .i_ready(weight_in_ready),
     .i_valid(weight_in_valid),
-    .load(load),
-    .load_lane(load_lane),
-    .load_word(load_word),
+    .lanes_address(outside_address),
+    .lanes_lane(outside_lane),
+    .lanes_load(outside_load),
+    .lanes_read(outside_read),
+    .lanes_weights(lanes_weights),
+    .lanes_word(outside_word),
     .may_start(may_start),
     .o_payload(weight_out_payload),
     .o_ready(weight_out_ready),
     .o_valid(weight_out_valid),
-    .read(read),
-    .rst(rst),
-    .weights(weights)
+    .rst(rst)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$17  = o_target;
+    \$16  = o_target;
+    if (rst) begin
+      \$16  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$17  = target_1;
     if (rst) begin
       \$17  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$18  = target_1;
+    \$18  = target_2;
     if (rst) begin
       \$18  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$19  = target_2;
+    \$19  = target_3;
     if (rst) begin
       \$19  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$20  = target_3;
+    \$20  = target_4;
     if (rst) begin
       \$20  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$21  = target_4;
+    \$21  = target_5;
     if (rst) begin
       \$21  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$22  = target_5;
+    \$22  = target_6;
     if (rst) begin
       \$22  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$23  = target_6;
+    \$23  = o_lane;
     if (rst) begin
-      \$23  = 7'h00;
+      \$23  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$24  = o_lane;
+    \$24  = lane_1;
     if (rst) begin
       \$24  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$25  = lane_1;
+    \$25  = lane_2;
     if (rst) begin
       \$25  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$26  = lane_2;
+    \$26  = lane_3;
     if (rst) begin
       \$26  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$27  = lane_3;
+    \$27  = lane_4;
     if (rst) begin
       \$27  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$28  = lane_4;
+    \$28  = lane_5;
     if (rst) begin
       \$28  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$29  = lane_5;
+    \$29  = lane_6;
     if (rst) begin
       \$29  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$30  = lane_6;
+    \$30  = error_base;
+    if (\$14 ) begin
+      \$30  = o_target;
+    end
     if (rst) begin
-      \$30  = 4'h0;
+      \$30  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$31  = error_base;
+    \$31  = prediction_valid;
     if (\$15 ) begin
-      \$31  = o_target;
-    end
-    if (rst) begin
-      \$31  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$32  = prediction_valid;
-    if (\$16 ) begin
-      \$32  = 1'h1;
+      \$31  = 1'h1;
     end else if (prediction_ready) begin
-      \$32  = 1'h0;
+      \$31  = 1'h0;
     end
     if (rst) begin
-      \$32  = 1'h0;
+      \$31  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$33  = prediction_payload;
-    if (\$16 ) begin
-      \$33  = prediction;
+    \$32  = prediction_payload;
+    if (\$15 ) begin
+      \$32  = prediction;
     end
     if (rst) begin
-      \$33  = 4'h0;
+      \$32  = 4'h0;
     end
   end
   assign i_payload = sample_payload;
   assign i_ready = sample_ready;
   assign i_valid = sample_valid;
-  assign busy_slots = busy;
-  assign \take$38  = take;
-  assign \list_index$40  = list_index;
-  assign \mask_index$42  = mask_index;
-  assign \loaded$44  = loaded;
-  assign \slot$46  = slot;
-  assign \learn$48  = learn;
-  assign \close$50  = close;
-  assign \nonzero$52  = nonzero;
-  assign \mask$54  = mask;
-  assign \rate$55  = rate;
-  assign \changed$57  = changed;
-  assign \clear$59  = clear;
-  assign \beat$61  = beat;
-  assign \index$63  = index;
-  assign pixel_slot = late_1[41:38];
-  assign state_address = late_1[23:17];
-  assign offset_address = late_1[30:24];
-  assign \states$70  = states;
-  assign \offsets$72  = offsets;
-  assign \pixel$74  = pixel;
+  assign \sample_busy$36  = sample_busy;
+  assign \sample_close$38  = sample_close;
+  assign \sample_label$40  = sample_label;
+  assign \sample_learn$42  = sample_learn;
+  assign \sample_loaded$44  = sample_loaded;
+  assign \sample_nonzero$46  = sample_nonzero;
+  assign \sample_slot$48  = sample_slot;
+  assign \sample_take$50  = sample_take;
+  assign \mask_index$52  = mask_index;
+  assign \mask_slots$54  = mask_slots;
+  assign vectors_offset = read_offset;
+  assign read_offsets = vectors_offsets;
+  assign vectors_state = read_state;
+  assign read_states = vectors_states;
+  assign \move_copy$64  = move_copy;
+  assign \move_keep$66  = move_keep;
+  assign move_subtract = probe_contrast_valid;
+  assign \move_subtract$68  = probe_contrast_valid;
+  assign move_target = probe_contrast_address;
+  assign \move_target$70  = probe_contrast_address;
+  assign \move_to_offsets$72  = move_to_offsets;
+  assign lanes_address = outside_address;
+  assign lanes_lane = outside_lane;
+  assign lanes_load = outside_load;
+  assign lanes_read = outside_read;
+  assign outside_weights = lanes_weights;
+  assign lanes_word = outside_word;
+  assign \work_columns$86  = work_columns;
+  assign \work_ring$88  = work_ring;
+  assign \work_rows$90  = work_rows;
+  assign \work_turned$92  = work_turned;
+  assign \work_valid$94  = work_valid;
+  assign \events_busy$96  = events_busy;
+  assign \events_free_step$98  = events_free_step;
+  assign \events_nudged_step$100  = events_nudged_step;
+  assign events_phase = probe_phase;
+  assign \events_phase$102  = probe_phase;
+  assign \events_sample$104  = events_sample;
+  assign events_update = probe_update;
+  assign \events_update$106  = probe_update;
+  assign \i_payload$107  = weight_in_payload;
+  assign \i_ready$108  = weight_in_ready;
+  assign \i_valid$109  = weight_in_valid;
+  assign o_payload = weight_out_payload;
+  assign o_ready = weight_out_ready;
+  assign o_valid = weight_out_valid;
+  assign \list_index$114  = list_index;
+  assign word_slot = inputs[22:19];
+  assign \beat$120  = beat;
+  assign \index$121  = index;
+  assign word = input_word;
   assign next_update = probe_update;
-  assign update = probe_update;
-  assign copy = late_2[102];
-  assign keep = late_2[103];
-  assign subtract = late_2[104];
-  assign to_offsets = late_2[105];
-  assign move_address = late_2[93:87];
+  assign \rate$125  = rate;
+  assign busy = hold;
+  assign \changed$129  = changed;
+  assign \clear$131  = clear;
+  assign label = sample_label;
+  assign \dump$133  = dump;
+  assign \idle$135  = may_start;
+  assign write_limited = limited_weights;
+  assign saturated = limited_offset;
+  assign o = counters;
   assign o_sum = sum;
   assign o_neuron = neuron;
   assign o_first = first;
-  assign \sum$94  = sum;
-  assign \index$95  = neuron[3:0];
+  assign \sum$152  = sum;
+  assign \index$153  = neuron[3:0];
   assign o_wants_error = wants_error;
-  assign \label$99  = label;
-  assign word_valid = probe_word_valid;
-  assign \o_valid$102  = probe_word_error;
-  assign word_offset = probe_word_offset;
-  assign word_address = \$6 [6:0];
-  assign word_lane = probe_word_lane;
-  assign word = probe_word;
-  assign \i_payload$115  = weight_in_payload;
-  assign \i_ready$116  = weight_in_ready;
-  assign \i_valid$117  = weight_in_valid;
-  assign o_payload = weight_out_payload;
-  assign o_ready = weight_out_ready;
-  assign \o_valid$120  = weight_out_valid;
-  assign \dump$121  = dump;
-  assign \idle$123  = may_start;
-  assign \weights$125  = weights;
-  assign \busy$127  = hold;
-  assign \load$129  = load;
-  assign \load_lane$131  = load_lane;
-  assign \load_word$133  = load_word;
-  assign \read$135  = read;
-  assign \address$137  = address;
-  assign phase = probe_phase;
-  assign \phase$139  = probe_phase;
-  assign phase_busy = \busy$140 ;
-  assign mac_ring = beat[2];
-  assign turned = mac_turned;
-  assign mac_rows = beat[52:48];
-  assign mac_columns = beat[57:53];
-  assign \sample$149  = sample;
-  assign \free_step$151  = free_step;
-  assign \nudged_step$153  = nudged_step;
-  assign \update$154  = probe_update;
-  assign saturated = \weights$155 ;
-  assign \saturated$158  = offset;
-  assign o = counters;
-  assign line = probe_contrast;
-  assign write_address = probe_weight_address;
+  assign write_valid = probe_word_valid;
+  assign \o_valid$158  = probe_word_error;
+  assign write_is_offset = probe_word_offset;
+  assign write_address = \$9 [6:0];
+  assign write_lane = probe_word_lane;
+  assign write_word = probe_word;
+  assign written = probe_contrast;
+  assign \write_address$174  = probe_weight_address;
   assign write_words = probe_weight_words;
-  assign probe_word_address = \$6 [6:0];
-  assign probe_contrast_valid = late_2[104];
-  assign probe_contrast_address = late_2[93:87];
+  assign probe_word_address = \$9 [6:0];
   assign \sample_payload.word  = sample_payload[15:0];
   assign \sample_payload.label  = sample_payload[19:16];
   assign \sample_payload.learn  = sample_payload[20];
@@ -1024,246 +998,194 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   assign \i_payload.label  = sample_payload[19:16];
   assign \i_payload.learn  = sample_payload[20];
   assign \i_payload.close  = sample_payload[21];
+  assign \vectors_offsets[0]  = vectors_offsets[15:0];
+  assign \vectors_offsets[1]  = vectors_offsets[31:16];
+  assign \vectors_offsets[2]  = vectors_offsets[47:32];
+  assign \vectors_offsets[3]  = vectors_offsets[63:48];
+  assign \vectors_offsets[4]  = vectors_offsets[79:64];
+  assign \vectors_offsets[5]  = vectors_offsets[95:80];
+  assign \vectors_offsets[6]  = vectors_offsets[111:96];
+  assign \vectors_offsets[7]  = vectors_offsets[127:112];
+  assign \vectors_offsets[8]  = vectors_offsets[143:128];
+  assign \vectors_offsets[9]  = vectors_offsets[159:144];
+  assign \vectors_offsets[10]  = vectors_offsets[175:160];
+  assign \vectors_offsets[11]  = vectors_offsets[191:176];
+  assign \vectors_offsets[12]  = vectors_offsets[207:192];
+  assign \vectors_offsets[13]  = vectors_offsets[223:208];
+  assign \vectors_offsets[14]  = vectors_offsets[239:224];
+  assign \vectors_offsets[15]  = vectors_offsets[255:240];
+  assign \read_offsets[0]  = vectors_offsets[15:0];
+  assign \read_offsets[1]  = vectors_offsets[31:16];
+  assign \read_offsets[2]  = vectors_offsets[47:32];
+  assign \read_offsets[3]  = vectors_offsets[63:48];
+  assign \read_offsets[4]  = vectors_offsets[79:64];
+  assign \read_offsets[5]  = vectors_offsets[95:80];
+  assign \read_offsets[6]  = vectors_offsets[111:96];
+  assign \read_offsets[7]  = vectors_offsets[127:112];
+  assign \read_offsets[8]  = vectors_offsets[143:128];
+  assign \read_offsets[9]  = vectors_offsets[159:144];
+  assign \read_offsets[10]  = vectors_offsets[175:160];
+  assign \read_offsets[11]  = vectors_offsets[191:176];
+  assign \read_offsets[12]  = vectors_offsets[207:192];
+  assign \read_offsets[13]  = vectors_offsets[223:208];
+  assign \read_offsets[14]  = vectors_offsets[239:224];
+  assign \read_offsets[15]  = vectors_offsets[255:240];
+  assign \vectors_states[0]  = vectors_states[15:0];
+  assign \vectors_states[1]  = vectors_states[31:16];
+  assign \vectors_states[2]  = vectors_states[47:32];
+  assign \vectors_states[3]  = vectors_states[63:48];
+  assign \vectors_states[4]  = vectors_states[79:64];
+  assign \vectors_states[5]  = vectors_states[95:80];
+  assign \vectors_states[6]  = vectors_states[111:96];
+  assign \vectors_states[7]  = vectors_states[127:112];
+  assign \vectors_states[8]  = vectors_states[143:128];
+  assign \vectors_states[9]  = vectors_states[159:144];
+  assign \vectors_states[10]  = vectors_states[175:160];
+  assign \vectors_states[11]  = vectors_states[191:176];
+  assign \vectors_states[12]  = vectors_states[207:192];
+  assign \vectors_states[13]  = vectors_states[223:208];
+  assign \vectors_states[14]  = vectors_states[239:224];
+  assign \vectors_states[15]  = vectors_states[255:240];
+  assign \read_states[0]  = vectors_states[15:0];
+  assign \read_states[1]  = vectors_states[31:16];
+  assign \read_states[2]  = vectors_states[47:32];
+  assign \read_states[3]  = vectors_states[63:48];
+  assign \read_states[4]  = vectors_states[79:64];
+  assign \read_states[5]  = vectors_states[95:80];
+  assign \read_states[6]  = vectors_states[111:96];
+  assign \read_states[7]  = vectors_states[127:112];
+  assign \read_states[8]  = vectors_states[143:128];
+  assign \read_states[9]  = vectors_states[159:144];
+  assign \read_states[10]  = vectors_states[175:160];
+  assign \read_states[11]  = vectors_states[191:176];
+  assign \read_states[12]  = vectors_states[207:192];
+  assign \read_states[13]  = vectors_states[223:208];
+  assign \read_states[14]  = vectors_states[239:224];
+  assign \read_states[15]  = vectors_states[255:240];
+  assign \lanes_weights[0]  = lanes_weights[15:0];
+  assign \lanes_weights[1]  = lanes_weights[31:16];
+  assign \lanes_weights[2]  = lanes_weights[47:32];
+  assign \lanes_weights[3]  = lanes_weights[63:48];
+  assign \lanes_weights[4]  = lanes_weights[79:64];
+  assign \lanes_weights[5]  = lanes_weights[95:80];
+  assign \lanes_weights[6]  = lanes_weights[111:96];
+  assign \lanes_weights[7]  = lanes_weights[127:112];
+  assign \lanes_weights[8]  = lanes_weights[143:128];
+  assign \lanes_weights[9]  = lanes_weights[159:144];
+  assign \lanes_weights[10]  = lanes_weights[175:160];
+  assign \lanes_weights[11]  = lanes_weights[191:176];
+  assign \lanes_weights[12]  = lanes_weights[207:192];
+  assign \lanes_weights[13]  = lanes_weights[223:208];
+  assign \lanes_weights[14]  = lanes_weights[239:224];
+  assign \lanes_weights[15]  = lanes_weights[255:240];
+  assign \outside_weights[0]  = lanes_weights[15:0];
+  assign \outside_weights[1]  = lanes_weights[31:16];
+  assign \outside_weights[2]  = lanes_weights[47:32];
+  assign \outside_weights[3]  = lanes_weights[63:48];
+  assign \outside_weights[4]  = lanes_weights[79:64];
+  assign \outside_weights[5]  = lanes_weights[95:80];
+  assign \outside_weights[6]  = lanes_weights[111:96];
+  assign \outside_weights[7]  = lanes_weights[127:112];
+  assign \outside_weights[8]  = lanes_weights[143:128];
+  assign \outside_weights[9]  = lanes_weights[159:144];
+  assign \outside_weights[10]  = lanes_weights[175:160];
+  assign \outside_weights[11]  = lanes_weights[191:176];
+  assign \outside_weights[12]  = lanes_weights[207:192];
+  assign \outside_weights[13]  = lanes_weights[223:208];
+  assign \outside_weights[14]  = lanes_weights[239:224];
+  assign \outside_weights[15]  = lanes_weights[255:240];
+  assign \inputs.rotate  = inputs[3:0];
+  assign \inputs.from_list  = inputs[4];
+  assign \inputs.state  = inputs[11:5];
+  assign \inputs.offset  = inputs[18:12];
+  assign \inputs.slot  = inputs[22:19];
+  assign \inputs.index  = inputs[28:23];
   assign \beat.valid  = beat[0];
   assign \beat.update  = beat[1];
   assign \beat.ring  = beat[2];
-  assign \beat.from_list  = beat[3];
-  assign \beat.null  = beat[4];
-  assign \beat.weight  = beat[12:5];
-  assign \beat.rotate  = beat[16:13];
-  assign \beat.state  = beat[23:17];
-  assign \beat.offset  = beat[30:24];
-  assign \beat.select  = beat[34:31];
-  assign \beat.shared_is_offset  = beat[35];
-  assign \beat.shared_is_input  = beat[36];
-  assign \beat.own_is_offset  = beat[37];
-  assign \beat.slot  = beat[41:38];
-  assign \beat.index  = beat[47:42];
-  assign \beat.rows  = beat[52:48];
-  assign \beat.columns  = beat[57:53];
-  assign \beat.shift  = beat[60:58];
-  assign \beat.clear  = beat[61];
-  assign \beat.load  = beat[62];
-  assign \beat.save  = beat[63];
-  assign \beat.drive  = beat[65:64];
-  assign \beat.last  = beat[66];
-  assign \beat.sigma  = beat[71:67];
-  assign \beat.column  = beat[78:72];
-  assign \beat.group  = beat[79];
-  assign \beat.drain  = beat[81:80];
-  assign \beat.drain_count  = beat[86:82];
-  assign \beat.target  = beat[93:87];
-  assign \beat.neuron  = beat[99:94];
-  assign \beat.first  = beat[100];
-  assign \beat.wants_error  = beat[101];
-  assign \beat.copy  = beat[102];
-  assign \beat.keep  = beat[103];
-  assign \beat.subtract  = beat[104];
-  assign \beat.move_to_offsets  = beat[105];
-  assign \beat$61.valid  = beat[0];
-  assign \beat$61.update  = beat[1];
-  assign \beat$61.ring  = beat[2];
-  assign \beat$61.from_list  = beat[3];
-  assign \beat$61.null  = beat[4];
-  assign \beat$61.weight  = beat[12:5];
-  assign \beat$61.rotate  = beat[16:13];
-  assign \beat$61.state  = beat[23:17];
-  assign \beat$61.offset  = beat[30:24];
-  assign \beat$61.select  = beat[34:31];
-  assign \beat$61.shared_is_offset  = beat[35];
-  assign \beat$61.shared_is_input  = beat[36];
-  assign \beat$61.own_is_offset  = beat[37];
-  assign \beat$61.slot  = beat[41:38];
-  assign \beat$61.index  = beat[47:42];
-  assign \beat$61.rows  = beat[52:48];
-  assign \beat$61.columns  = beat[57:53];
-  assign \beat$61.shift  = beat[60:58];
-  assign \beat$61.clear  = beat[61];
-  assign \beat$61.load  = beat[62];
-  assign \beat$61.save  = beat[63];
-  assign \beat$61.drive  = beat[65:64];
-  assign \beat$61.last  = beat[66];
-  assign \beat$61.sigma  = beat[71:67];
-  assign \beat$61.column  = beat[78:72];
-  assign \beat$61.group  = beat[79];
-  assign \beat$61.drain  = beat[81:80];
-  assign \beat$61.drain_count  = beat[86:82];
-  assign \beat$61.target  = beat[93:87];
-  assign \beat$61.neuron  = beat[99:94];
-  assign \beat$61.first  = beat[100];
-  assign \beat$61.wants_error  = beat[101];
-  assign \beat$61.copy  = beat[102];
-  assign \beat$61.keep  = beat[103];
-  assign \beat$61.subtract  = beat[104];
-  assign \beat$61.move_to_offsets  = beat[105];
-  assign \late_1.valid  = late_1[0];
-  assign \late_1.update  = late_1[1];
-  assign \late_1.ring  = late_1[2];
-  assign \late_1.from_list  = late_1[3];
-  assign \late_1.null  = late_1[4];
-  assign \late_1.weight  = late_1[12:5];
-  assign \late_1.rotate  = late_1[16:13];
-  assign \late_1.state  = late_1[23:17];
-  assign \late_1.offset  = late_1[30:24];
-  assign \late_1.select  = late_1[34:31];
-  assign \late_1.shared_is_offset  = late_1[35];
-  assign \late_1.shared_is_input  = late_1[36];
-  assign \late_1.own_is_offset  = late_1[37];
-  assign \late_1.slot  = late_1[41:38];
-  assign \late_1.index  = late_1[47:42];
-  assign \late_1.rows  = late_1[52:48];
-  assign \late_1.columns  = late_1[57:53];
-  assign \late_1.shift  = late_1[60:58];
-  assign \late_1.clear  = late_1[61];
-  assign \late_1.load  = late_1[62];
-  assign \late_1.save  = late_1[63];
-  assign \late_1.drive  = late_1[65:64];
-  assign \late_1.last  = late_1[66];
-  assign \late_1.sigma  = late_1[71:67];
-  assign \late_1.column  = late_1[78:72];
-  assign \late_1.group  = late_1[79];
-  assign \late_1.drain  = late_1[81:80];
-  assign \late_1.drain_count  = late_1[86:82];
-  assign \late_1.target  = late_1[93:87];
-  assign \late_1.neuron  = late_1[99:94];
-  assign \late_1.first  = late_1[100];
-  assign \late_1.wants_error  = late_1[101];
-  assign \late_1.copy  = late_1[102];
-  assign \late_1.keep  = late_1[103];
-  assign \late_1.subtract  = late_1[104];
-  assign \late_1.move_to_offsets  = late_1[105];
-  assign \states[0]  = states[15:0];
-  assign \states[1]  = states[31:16];
-  assign \states[2]  = states[47:32];
-  assign \states[3]  = states[63:48];
-  assign \states[4]  = states[79:64];
-  assign \states[5]  = states[95:80];
-  assign \states[6]  = states[111:96];
-  assign \states[7]  = states[127:112];
-  assign \states[8]  = states[143:128];
-  assign \states[9]  = states[159:144];
-  assign \states[10]  = states[175:160];
-  assign \states[11]  = states[191:176];
-  assign \states[12]  = states[207:192];
-  assign \states[13]  = states[223:208];
-  assign \states[14]  = states[239:224];
-  assign \states[15]  = states[255:240];
-  assign \states$70[0]  = states[15:0];
-  assign \states$70[1]  = states[31:16];
-  assign \states$70[2]  = states[47:32];
-  assign \states$70[3]  = states[63:48];
-  assign \states$70[4]  = states[79:64];
-  assign \states$70[5]  = states[95:80];
-  assign \states$70[6]  = states[111:96];
-  assign \states$70[7]  = states[127:112];
-  assign \states$70[8]  = states[143:128];
-  assign \states$70[9]  = states[159:144];
-  assign \states$70[10]  = states[175:160];
-  assign \states$70[11]  = states[191:176];
-  assign \states$70[12]  = states[207:192];
-  assign \states$70[13]  = states[223:208];
-  assign \states$70[14]  = states[239:224];
-  assign \states$70[15]  = states[255:240];
-  assign \offsets[0]  = offsets[15:0];
-  assign \offsets[1]  = offsets[31:16];
-  assign \offsets[2]  = offsets[47:32];
-  assign \offsets[3]  = offsets[63:48];
-  assign \offsets[4]  = offsets[79:64];
-  assign \offsets[5]  = offsets[95:80];
-  assign \offsets[6]  = offsets[111:96];
-  assign \offsets[7]  = offsets[127:112];
-  assign \offsets[8]  = offsets[143:128];
-  assign \offsets[9]  = offsets[159:144];
-  assign \offsets[10]  = offsets[175:160];
-  assign \offsets[11]  = offsets[191:176];
-  assign \offsets[12]  = offsets[207:192];
-  assign \offsets[13]  = offsets[223:208];
-  assign \offsets[14]  = offsets[239:224];
-  assign \offsets[15]  = offsets[255:240];
-  assign \offsets$72[0]  = offsets[15:0];
-  assign \offsets$72[1]  = offsets[31:16];
-  assign \offsets$72[2]  = offsets[47:32];
-  assign \offsets$72[3]  = offsets[63:48];
-  assign \offsets$72[4]  = offsets[79:64];
-  assign \offsets$72[5]  = offsets[95:80];
-  assign \offsets$72[6]  = offsets[111:96];
-  assign \offsets$72[7]  = offsets[127:112];
-  assign \offsets$72[8]  = offsets[143:128];
-  assign \offsets$72[9]  = offsets[159:144];
-  assign \offsets$72[10]  = offsets[175:160];
-  assign \offsets$72[11]  = offsets[191:176];
-  assign \offsets$72[12]  = offsets[207:192];
-  assign \offsets$72[13]  = offsets[223:208];
-  assign \offsets$72[14]  = offsets[239:224];
-  assign \offsets$72[15]  = offsets[255:240];
-  assign \late_2.valid  = late_2[0];
-  assign \late_2.update  = late_2[1];
-  assign \late_2.ring  = late_2[2];
-  assign \late_2.from_list  = late_2[3];
-  assign \late_2.null  = late_2[4];
-  assign \late_2.weight  = late_2[12:5];
-  assign \late_2.rotate  = late_2[16:13];
-  assign \late_2.state  = late_2[23:17];
-  assign \late_2.offset  = late_2[30:24];
-  assign \late_2.select  = late_2[34:31];
-  assign \late_2.shared_is_offset  = late_2[35];
-  assign \late_2.shared_is_input  = late_2[36];
-  assign \late_2.own_is_offset  = late_2[37];
-  assign \late_2.slot  = late_2[41:38];
-  assign \late_2.index  = late_2[47:42];
-  assign \late_2.rows  = late_2[52:48];
-  assign \late_2.columns  = late_2[57:53];
-  assign \late_2.shift  = late_2[60:58];
-  assign \late_2.clear  = late_2[61];
-  assign \late_2.load  = late_2[62];
-  assign \late_2.save  = late_2[63];
-  assign \late_2.drive  = late_2[65:64];
-  assign \late_2.last  = late_2[66];
-  assign \late_2.sigma  = late_2[71:67];
-  assign \late_2.column  = late_2[78:72];
-  assign \late_2.group  = late_2[79];
-  assign \late_2.drain  = late_2[81:80];
-  assign \late_2.drain_count  = late_2[86:82];
-  assign \late_2.target  = late_2[93:87];
-  assign \late_2.neuron  = late_2[99:94];
-  assign \late_2.first  = late_2[100];
-  assign \late_2.wants_error  = late_2[101];
-  assign \late_2.copy  = late_2[102];
-  assign \late_2.keep  = late_2[103];
-  assign \late_2.subtract  = late_2[104];
-  assign \late_2.move_to_offsets  = late_2[105];
-  assign \weights[0]  = weights[15:0];
-  assign \weights[1]  = weights[31:16];
-  assign \weights[2]  = weights[47:32];
-  assign \weights[3]  = weights[63:48];
-  assign \weights[4]  = weights[79:64];
-  assign \weights[5]  = weights[95:80];
-  assign \weights[6]  = weights[111:96];
-  assign \weights[7]  = weights[127:112];
-  assign \weights[8]  = weights[143:128];
-  assign \weights[9]  = weights[159:144];
-  assign \weights[10]  = weights[175:160];
-  assign \weights[11]  = weights[191:176];
-  assign \weights[12]  = weights[207:192];
-  assign \weights[13]  = weights[223:208];
-  assign \weights[14]  = weights[239:224];
-  assign \weights[15]  = weights[255:240];
-  assign \weights$125[0]  = weights[15:0];
-  assign \weights$125[1]  = weights[31:16];
-  assign \weights$125[2]  = weights[47:32];
-  assign \weights$125[3]  = weights[63:48];
-  assign \weights$125[4]  = weights[79:64];
-  assign \weights$125[5]  = weights[95:80];
-  assign \weights$125[6]  = weights[111:96];
-  assign \weights$125[7]  = weights[127:112];
-  assign \weights$125[8]  = weights[143:128];
-  assign \weights$125[9]  = weights[159:144];
-  assign \weights$125[10]  = weights[175:160];
-  assign \weights$125[11]  = weights[191:176];
-  assign \weights$125[12]  = weights[207:192];
-  assign \weights$125[13]  = weights[223:208];
-  assign \weights$125[14]  = weights[239:224];
-  assign \weights$125[15]  = weights[255:240];
+  assign \beat.weight  = beat[10:3];
+  assign \beat.drive  = beat[12:11];
+  assign \beat.target  = beat[19:13];
+  assign \beat.memory  = beat[48:20];
+  assign \beat.memory.rotate  = beat[23:20];
+  assign \beat.memory.from_list  = beat[24];
+  assign \beat.memory.state  = beat[31:25];
+  assign \beat.memory.offset  = beat[38:32];
+  assign \beat.memory.slot  = beat[42:39];
+  assign \beat.memory.index  = beat[48:43];
+  assign \beat.operands  = beat[56:49];
+  assign \beat.operands.null  = beat[49];
+  assign \beat.operands.select  = beat[53:50];
+  assign \beat.operands.shared_is_offset  = beat[54];
+  assign \beat.operands.shared_is_input  = beat[55];
+  assign \beat.operands.own_is_offset  = beat[56];
+  assign \beat.move  = beat[60:57];
+  assign \beat.move.copy  = beat[57];
+  assign \beat.move.keep  = beat[58];
+  assign \beat.move.subtract  = beat[59];
+  assign \beat.move.to_offsets  = beat[60];
+  assign \beat.align  = beat[63:61];
+  assign \beat.align.shift  = beat[63:61];
+  assign \beat.add  = beat[65:64];
+  assign \beat.add.clear  = beat[64];
+  assign \beat.add.load  = beat[65];
+  assign \beat.total  = beat[71:66];
+  assign \beat.total.save  = beat[66];
+  assign \beat.total.sigma  = beat[71:67];
+  assign \beat.dither  = beat[79:72];
+  assign \beat.dither.column  = beat[78:72];
+  assign \beat.dither.group  = beat[79];
+  assign \beat.learn  = beat[80];
+  assign \beat.learn.last  = beat[80];
+  assign \beat.tile  = beat[95:81];
+  assign \beat.tile.drain  = beat[82:81];
+  assign \beat.tile.drain_count  = beat[87:83];
+  assign \beat.tile.neuron  = beat[93:88];
+  assign \beat.tile.first  = beat[94];
+  assign \beat.tile.wants_error  = beat[95];
+  assign \beat$120.valid  = beat[0];
+  assign \beat$120.update  = beat[1];
+  assign \beat$120.ring  = beat[2];
+  assign \beat$120.weight  = beat[10:3];
+  assign \beat$120.drive  = beat[12:11];
+  assign \beat$120.target  = beat[19:13];
+  assign \beat$120.memory  = beat[48:20];
+  assign \beat$120.memory.rotate  = beat[23:20];
+  assign \beat$120.memory.from_list  = beat[24];
+  assign \beat$120.memory.state  = beat[31:25];
+  assign \beat$120.memory.offset  = beat[38:32];
+  assign \beat$120.memory.slot  = beat[42:39];
+  assign \beat$120.memory.index  = beat[48:43];
+  assign \beat$120.operands  = beat[56:49];
+  assign \beat$120.operands.null  = beat[49];
+  assign \beat$120.operands.select  = beat[53:50];
+  assign \beat$120.operands.shared_is_offset  = beat[54];
+  assign \beat$120.operands.shared_is_input  = beat[55];
+  assign \beat$120.operands.own_is_offset  = beat[56];
+  assign \beat$120.move  = beat[60:57];
+  assign \beat$120.move.copy  = beat[57];
+  assign \beat$120.move.keep  = beat[58];
+  assign \beat$120.move.subtract  = beat[59];
+  assign \beat$120.move.to_offsets  = beat[60];
+  assign \beat$120.align  = beat[63:61];
+  assign \beat$120.align.shift  = beat[63:61];
+  assign \beat$120.add  = beat[65:64];
+  assign \beat$120.add.clear  = beat[64];
+  assign \beat$120.add.load  = beat[65];
+  assign \beat$120.total  = beat[71:66];
+  assign \beat$120.total.save  = beat[66];
+  assign \beat$120.total.sigma  = beat[71:67];
+  assign \beat$120.dither  = beat[79:72];
+  assign \beat$120.dither.column  = beat[78:72];
+  assign \beat$120.dither.group  = beat[79];
+  assign \beat$120.learn  = beat[80];
+  assign \beat$120.learn.last  = beat[80];
+  assign \beat$120.tile  = beat[95:81];
+  assign \beat$120.tile.drain  = beat[82:81];
+  assign \beat$120.tile.drain_count  = beat[87:83];
+  assign \beat$120.tile.neuron  = beat[93:88];
+  assign \beat$120.tile.first  = beat[94];
+  assign \beat$120.tile.wants_error  = beat[95];
   assign \o.free_cycles  = counters[47:0];
   assign \o.free_macs  = counters[95:48];
   assign \o.readout_cycles  = counters[143:96];
@@ -1278,22 +1200,22 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   assign \o.updates  = counters[575:528];
   assign \o.weight_saturations  = counters[623:576];
   assign \o.offset_saturations  = counters[671:624];
-  assign \line[0]  = probe_contrast[15:0];
-  assign \line[1]  = probe_contrast[31:16];
-  assign \line[2]  = probe_contrast[47:32];
-  assign \line[3]  = probe_contrast[63:48];
-  assign \line[4]  = probe_contrast[79:64];
-  assign \line[5]  = probe_contrast[95:80];
-  assign \line[6]  = probe_contrast[111:96];
-  assign \line[7]  = probe_contrast[127:112];
-  assign \line[8]  = probe_contrast[143:128];
-  assign \line[9]  = probe_contrast[159:144];
-  assign \line[10]  = probe_contrast[175:160];
-  assign \line[11]  = probe_contrast[191:176];
-  assign \line[12]  = probe_contrast[207:192];
-  assign \line[13]  = probe_contrast[223:208];
-  assign \line[14]  = probe_contrast[239:224];
-  assign \line[15]  = probe_contrast[255:240];
+  assign \written[0]  = probe_contrast[15:0];
+  assign \written[1]  = probe_contrast[31:16];
+  assign \written[2]  = probe_contrast[47:32];
+  assign \written[3]  = probe_contrast[63:48];
+  assign \written[4]  = probe_contrast[79:64];
+  assign \written[5]  = probe_contrast[95:80];
+  assign \written[6]  = probe_contrast[111:96];
+  assign \written[7]  = probe_contrast[127:112];
+  assign \written[8]  = probe_contrast[143:128];
+  assign \written[9]  = probe_contrast[159:144];
+  assign \written[10]  = probe_contrast[175:160];
+  assign \written[11]  = probe_contrast[191:176];
+  assign \written[12]  = probe_contrast[207:192];
+  assign \written[13]  = probe_contrast[223:208];
+  assign \written[14]  = probe_contrast[239:224];
+  assign \written[15]  = probe_contrast[255:240];
   assign \write_words[0]  = probe_weight_words[15:0];
   assign \write_words[1]  = probe_weight_words[31:16];
   assign \write_words[2]  = probe_weight_words[47:32];
@@ -1310,22 +1232,22 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   assign \write_words[13]  = probe_weight_words[223:208];
   assign \write_words[14]  = probe_weight_words[239:224];
   assign \write_words[15]  = probe_weight_words[255:240];
-  assign \$4  = 4'h0;
+  assign \$7  = 4'h0;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module digits_array(index, states, offsets, pixel, next_update, load, load_lane, load_word, read, address, clk, rst, late_1, late_2, o_valid, o_sum, o_lane, o_drain, o_neuron, o_target, o_first
-, o_wants_error, weights, saturated, updates, write, write_address, write_words, beat);
+module digits_array(index, input_word, vectors_states, vectors_offsets, next_update, outside_load, outside_lane, outside_word, outside_read, outside_address, clk, rst, inputs, vectors_state, vectors_offset, outside_weights, move_copy, move_keep, move_subtract, move_to_offsets, move_target
+, o_valid, o_sum, o_lane, o_drain, o_neuron, o_target, o_first, o_wants_error, write_is_update, write_lanes, write_limited, write_address, write_words, beat);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire [7:0] \$14 ;
+  wire [15:0] \$12 ;
+  wire [15:0] \$13 ;
+  wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
+  wire [7:0] \$16 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
@@ -1344,18 +1266,18 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  reg [105:0] \$33 ;
-  reg [105:0] \$34 ;
-  reg [105:0] \$35 ;
-  reg [105:0] \$36 ;
-  reg [105:0] \$37 ;
-  reg [105:0] \$38 ;
-  reg [105:0] \$39 ;
+  wire \$33 ;
+  wire \$34 ;
+  reg [95:0] \$35 ;
+  reg [95:0] \$36 ;
+  reg [95:0] \$37 ;
+  reg [95:0] \$38 ;
+  reg [95:0] \$39 ;
   wire [4:0] \$4 ;
-  reg [105:0] \$40 ;
-  reg [105:0] \$41 ;
-  reg [43:0] \$42 ;
-  reg [43:0] \$43 ;
+  reg [95:0] \$40 ;
+  reg [95:0] \$41 ;
+  reg [95:0] \$42 ;
+  reg [95:0] \$43 ;
   reg [43:0] \$44 ;
   reg [43:0] \$45 ;
   reg [43:0] \$46 ;
@@ -1371,393 +1293,461 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   reg [43:0] \$55 ;
   reg [43:0] \$56 ;
   reg [43:0] \$57 ;
-  reg [4:0] \$58 ;
-  reg [3:0] \$59 ;
+  reg [43:0] \$58 ;
+  reg [43:0] \$59 ;
   wire \$6 ;
-  reg [1:0] \$60 ;
-  reg [5:0] \$61 ;
-  reg [6:0] \$62 ;
-  reg \$63 ;
-  reg \$64 ;
+  reg [4:0] \$60 ;
+  reg [3:0] \$61 ;
+  reg [1:0] \$62 ;
+  reg [5:0] \$63 ;
+  reg [6:0] \$64 ;
+  reg \$65 ;
+  reg \$66 ;
   wire \$7 ;
-  wire [8:0] \$74 ;
-  wire [8:0] \$77 ;
+  wire [8:0] \$76 ;
+  wire [8:0] \$79 ;
   wire [5:0] \$8 ;
   wire [8:0] \$9 ;
-  input [7:0] address;
-  wire [7:0] address;
-  input [105:0] beat;
-  wire [105:0] beat;
-  wire \beat.clear ;
-  wire [6:0] \beat.column ;
-  wire [4:0] \beat.columns ;
-  wire \beat.copy ;
-  wire [1:0] \beat.drain ;
-  wire [4:0] \beat.drain_count ;
+  input [95:0] beat;
+  wire [95:0] beat;
+  wire [1:0] \beat.add ;
+  wire \beat.add.clear ;
+  wire \beat.add.load ;
+  wire [2:0] \beat.align ;
+  wire [2:0] \beat.align.shift ;
+  wire [7:0] \beat.dither ;
+  wire [6:0] \beat.dither.column ;
+  wire \beat.dither.group ;
   wire [1:0] \beat.drive ;
-  wire \beat.first ;
-  wire \beat.from_list ;
-  wire \beat.group ;
-  wire [5:0] \beat.index ;
-  wire \beat.keep ;
-  wire \beat.last ;
-  wire \beat.load ;
-  wire \beat.move_to_offsets ;
-  wire [5:0] \beat.neuron ;
-  wire \beat.null ;
-  wire [6:0] \beat.offset ;
-  wire \beat.own_is_offset ;
+  wire \beat.learn ;
+  wire \beat.learn.last ;
+  wire [28:0] \beat.memory ;
+  wire \beat.memory.from_list ;
+  wire [5:0] \beat.memory.index ;
+  wire [6:0] \beat.memory.offset ;
+  wire [3:0] \beat.memory.rotate ;
+  wire [3:0] \beat.memory.slot ;
+  wire [6:0] \beat.memory.state ;
+  wire [3:0] \beat.move ;
+  wire \beat.move.copy ;
+  wire \beat.move.keep ;
+  wire \beat.move.subtract ;
+  wire \beat.move.to_offsets ;
+  wire [7:0] \beat.operands ;
+  wire \beat.operands.null ;
+  wire \beat.operands.own_is_offset ;
+  wire [3:0] \beat.operands.select ;
+  wire \beat.operands.shared_is_input ;
+  wire \beat.operands.shared_is_offset ;
   wire \beat.ring ;
-  wire [3:0] \beat.rotate ;
-  wire [4:0] \beat.rows ;
-  wire \beat.save ;
-  wire [3:0] \beat.select ;
-  wire \beat.shared_is_input ;
-  wire \beat.shared_is_offset ;
-  wire [2:0] \beat.shift ;
-  wire [4:0] \beat.sigma ;
-  wire [3:0] \beat.slot ;
-  wire [6:0] \beat.state ;
-  wire \beat.subtract ;
   wire [6:0] \beat.target ;
+  wire [14:0] \beat.tile ;
+  wire [1:0] \beat.tile.drain ;
+  wire [4:0] \beat.tile.drain_count ;
+  wire \beat.tile.first ;
+  wire [5:0] \beat.tile.neuron ;
+  wire \beat.tile.wants_error ;
+  wire [5:0] \beat.total ;
+  wire \beat.total.save ;
+  wire [4:0] \beat.total.sigma ;
   wire \beat.update ;
   wire \beat.valid ;
-  wire \beat.wants_error ;
   wire [7:0] \beat.weight ;
-  (* init = 106'h000000000000000000000000000 *)
-  wire [105:0] beat_1;
-  wire \beat_1.clear ;
-  wire [6:0] \beat_1.column ;
-  wire [4:0] \beat_1.columns ;
-  wire \beat_1.copy ;
-  wire [1:0] \beat_1.drain ;
-  wire [4:0] \beat_1.drain_count ;
+  reg [95:0] beat_1 = 96'h000000000000000000000000;
+  wire [1:0] \beat_1.add ;
+  wire \beat_1.add.clear ;
+  wire \beat_1.add.load ;
+  wire [2:0] \beat_1.align ;
+  wire [2:0] \beat_1.align.shift ;
+  wire [7:0] \beat_1.dither ;
+  wire [6:0] \beat_1.dither.column ;
+  wire \beat_1.dither.group ;
   wire [1:0] \beat_1.drive ;
-  wire \beat_1.first ;
-  wire \beat_1.from_list ;
-  wire \beat_1.group ;
-  wire [5:0] \beat_1.index ;
-  wire \beat_1.keep ;
-  wire \beat_1.last ;
-  wire \beat_1.load ;
-  wire \beat_1.move_to_offsets ;
-  wire [5:0] \beat_1.neuron ;
-  wire \beat_1.null ;
-  wire [6:0] \beat_1.offset ;
-  wire \beat_1.own_is_offset ;
+  wire \beat_1.learn ;
+  wire \beat_1.learn.last ;
+  wire [28:0] \beat_1.memory ;
+  wire \beat_1.memory.from_list ;
+  wire [5:0] \beat_1.memory.index ;
+  wire [6:0] \beat_1.memory.offset ;
+  wire [3:0] \beat_1.memory.rotate ;
+  wire [3:0] \beat_1.memory.slot ;
+  wire [6:0] \beat_1.memory.state ;
+  wire [3:0] \beat_1.move ;
+  wire \beat_1.move.copy ;
+  wire \beat_1.move.keep ;
+  wire \beat_1.move.subtract ;
+  wire \beat_1.move.to_offsets ;
+  wire [7:0] \beat_1.operands ;
+  wire \beat_1.operands.null ;
+  wire \beat_1.operands.own_is_offset ;
+  wire [3:0] \beat_1.operands.select ;
+  wire \beat_1.operands.shared_is_input ;
+  wire \beat_1.operands.shared_is_offset ;
   wire \beat_1.ring ;
-  wire [3:0] \beat_1.rotate ;
-  wire [4:0] \beat_1.rows ;
-  wire \beat_1.save ;
-  wire [3:0] \beat_1.select ;
-  wire \beat_1.shared_is_input ;
-  wire \beat_1.shared_is_offset ;
-  wire [2:0] \beat_1.shift ;
-  wire [4:0] \beat_1.sigma ;
-  wire [3:0] \beat_1.slot ;
-  wire [6:0] \beat_1.state ;
-  wire \beat_1.subtract ;
   wire [6:0] \beat_1.target ;
+  wire [14:0] \beat_1.tile ;
+  wire [1:0] \beat_1.tile.drain ;
+  wire [4:0] \beat_1.tile.drain_count ;
+  wire \beat_1.tile.first ;
+  wire [5:0] \beat_1.tile.neuron ;
+  wire \beat_1.tile.wants_error ;
+  wire [5:0] \beat_1.total ;
+  wire \beat_1.total.save ;
+  wire [4:0] \beat_1.total.sigma ;
   wire \beat_1.update ;
   wire \beat_1.valid ;
-  wire \beat_1.wants_error ;
   wire [7:0] \beat_1.weight ;
-  (* init = 106'h000000000000000000000000000 *)
-  wire [105:0] beat_2;
-  wire \beat_2.clear ;
-  wire [6:0] \beat_2.column ;
-  wire [4:0] \beat_2.columns ;
-  wire \beat_2.copy ;
-  wire [1:0] \beat_2.drain ;
-  wire [4:0] \beat_2.drain_count ;
+  reg [95:0] beat_2 = 96'h000000000000000000000000;
+  wire [1:0] \beat_2.add ;
+  wire \beat_2.add.clear ;
+  wire \beat_2.add.load ;
+  wire [2:0] \beat_2.align ;
+  wire [2:0] \beat_2.align.shift ;
+  wire [7:0] \beat_2.dither ;
+  wire [6:0] \beat_2.dither.column ;
+  wire \beat_2.dither.group ;
   wire [1:0] \beat_2.drive ;
-  wire \beat_2.first ;
-  wire \beat_2.from_list ;
-  wire \beat_2.group ;
-  wire [5:0] \beat_2.index ;
-  wire \beat_2.keep ;
-  wire \beat_2.last ;
-  wire \beat_2.load ;
-  wire \beat_2.move_to_offsets ;
-  wire [5:0] \beat_2.neuron ;
-  wire \beat_2.null ;
-  wire [6:0] \beat_2.offset ;
-  wire \beat_2.own_is_offset ;
+  wire \beat_2.learn ;
+  wire \beat_2.learn.last ;
+  wire [28:0] \beat_2.memory ;
+  wire \beat_2.memory.from_list ;
+  wire [5:0] \beat_2.memory.index ;
+  wire [6:0] \beat_2.memory.offset ;
+  wire [3:0] \beat_2.memory.rotate ;
+  wire [3:0] \beat_2.memory.slot ;
+  wire [6:0] \beat_2.memory.state ;
+  wire [3:0] \beat_2.move ;
+  wire \beat_2.move.copy ;
+  wire \beat_2.move.keep ;
+  wire \beat_2.move.subtract ;
+  wire \beat_2.move.to_offsets ;
+  wire [7:0] \beat_2.operands ;
+  wire \beat_2.operands.null ;
+  wire \beat_2.operands.own_is_offset ;
+  wire [3:0] \beat_2.operands.select ;
+  wire \beat_2.operands.shared_is_input ;
+  wire \beat_2.operands.shared_is_offset ;
   wire \beat_2.ring ;
-  wire [3:0] \beat_2.rotate ;
-  wire [4:0] \beat_2.rows ;
-  wire \beat_2.save ;
-  wire [3:0] \beat_2.select ;
-  wire \beat_2.shared_is_input ;
-  wire \beat_2.shared_is_offset ;
-  wire [2:0] \beat_2.shift ;
-  wire [4:0] \beat_2.sigma ;
-  wire [3:0] \beat_2.slot ;
-  wire [6:0] \beat_2.state ;
-  wire \beat_2.subtract ;
   wire [6:0] \beat_2.target ;
+  wire [14:0] \beat_2.tile ;
+  wire [1:0] \beat_2.tile.drain ;
+  wire [4:0] \beat_2.tile.drain_count ;
+  wire \beat_2.tile.first ;
+  wire [5:0] \beat_2.tile.neuron ;
+  wire \beat_2.tile.wants_error ;
+  wire [5:0] \beat_2.total ;
+  wire \beat_2.total.save ;
+  wire [4:0] \beat_2.total.sigma ;
   wire \beat_2.update ;
   wire \beat_2.valid ;
-  wire \beat_2.wants_error ;
   wire [7:0] \beat_2.weight ;
-  reg [105:0] beat_3 = 106'h000000000000000000000000000;
-  wire \beat_3.clear ;
-  wire [6:0] \beat_3.column ;
-  wire [4:0] \beat_3.columns ;
-  wire \beat_3.copy ;
-  wire [1:0] \beat_3.drain ;
-  wire [4:0] \beat_3.drain_count ;
+  reg [95:0] beat_3 = 96'h000000000000000000000000;
+  wire [1:0] \beat_3.add ;
+  wire \beat_3.add.clear ;
+  wire \beat_3.add.load ;
+  wire [2:0] \beat_3.align ;
+  wire [2:0] \beat_3.align.shift ;
+  wire [7:0] \beat_3.dither ;
+  wire [6:0] \beat_3.dither.column ;
+  wire \beat_3.dither.group ;
   wire [1:0] \beat_3.drive ;
-  wire \beat_3.first ;
-  wire \beat_3.from_list ;
-  wire \beat_3.group ;
-  wire [5:0] \beat_3.index ;
-  wire \beat_3.keep ;
-  wire \beat_3.last ;
-  wire \beat_3.load ;
-  wire \beat_3.move_to_offsets ;
-  wire [5:0] \beat_3.neuron ;
-  wire \beat_3.null ;
-  wire [6:0] \beat_3.offset ;
-  wire \beat_3.own_is_offset ;
+  wire \beat_3.learn ;
+  wire \beat_3.learn.last ;
+  wire [28:0] \beat_3.memory ;
+  wire \beat_3.memory.from_list ;
+  wire [5:0] \beat_3.memory.index ;
+  wire [6:0] \beat_3.memory.offset ;
+  wire [3:0] \beat_3.memory.rotate ;
+  wire [3:0] \beat_3.memory.slot ;
+  wire [6:0] \beat_3.memory.state ;
+  wire [3:0] \beat_3.move ;
+  wire \beat_3.move.copy ;
+  wire \beat_3.move.keep ;
+  wire \beat_3.move.subtract ;
+  wire \beat_3.move.to_offsets ;
+  wire [7:0] \beat_3.operands ;
+  wire \beat_3.operands.null ;
+  wire \beat_3.operands.own_is_offset ;
+  wire [3:0] \beat_3.operands.select ;
+  wire \beat_3.operands.shared_is_input ;
+  wire \beat_3.operands.shared_is_offset ;
   wire \beat_3.ring ;
-  wire [3:0] \beat_3.rotate ;
-  wire [4:0] \beat_3.rows ;
-  wire \beat_3.save ;
-  wire [3:0] \beat_3.select ;
-  wire \beat_3.shared_is_input ;
-  wire \beat_3.shared_is_offset ;
-  wire [2:0] \beat_3.shift ;
-  wire [4:0] \beat_3.sigma ;
-  wire [3:0] \beat_3.slot ;
-  wire [6:0] \beat_3.state ;
-  wire \beat_3.subtract ;
   wire [6:0] \beat_3.target ;
+  wire [14:0] \beat_3.tile ;
+  wire [1:0] \beat_3.tile.drain ;
+  wire [4:0] \beat_3.tile.drain_count ;
+  wire \beat_3.tile.first ;
+  wire [5:0] \beat_3.tile.neuron ;
+  wire \beat_3.tile.wants_error ;
+  wire [5:0] \beat_3.total ;
+  wire \beat_3.total.save ;
+  wire [4:0] \beat_3.total.sigma ;
   wire \beat_3.update ;
   wire \beat_3.valid ;
-  wire \beat_3.wants_error ;
   wire [7:0] \beat_3.weight ;
-  reg [105:0] beat_4 = 106'h000000000000000000000000000;
-  wire \beat_4.clear ;
-  wire [6:0] \beat_4.column ;
-  wire [4:0] \beat_4.columns ;
-  wire \beat_4.copy ;
-  wire [1:0] \beat_4.drain ;
-  wire [4:0] \beat_4.drain_count ;
+  reg [95:0] beat_4 = 96'h000000000000000000000000;
+  wire [1:0] \beat_4.add ;
+  wire \beat_4.add.clear ;
+  wire \beat_4.add.load ;
+  wire [2:0] \beat_4.align ;
+  wire [2:0] \beat_4.align.shift ;
+  wire [7:0] \beat_4.dither ;
+  wire [6:0] \beat_4.dither.column ;
+  wire \beat_4.dither.group ;
   wire [1:0] \beat_4.drive ;
-  wire \beat_4.first ;
-  wire \beat_4.from_list ;
-  wire \beat_4.group ;
-  wire [5:0] \beat_4.index ;
-  wire \beat_4.keep ;
-  wire \beat_4.last ;
-  wire \beat_4.load ;
-  wire \beat_4.move_to_offsets ;
-  wire [5:0] \beat_4.neuron ;
-  wire \beat_4.null ;
-  wire [6:0] \beat_4.offset ;
-  wire \beat_4.own_is_offset ;
+  wire \beat_4.learn ;
+  wire \beat_4.learn.last ;
+  wire [28:0] \beat_4.memory ;
+  wire \beat_4.memory.from_list ;
+  wire [5:0] \beat_4.memory.index ;
+  wire [6:0] \beat_4.memory.offset ;
+  wire [3:0] \beat_4.memory.rotate ;
+  wire [3:0] \beat_4.memory.slot ;
+  wire [6:0] \beat_4.memory.state ;
+  wire [3:0] \beat_4.move ;
+  wire \beat_4.move.copy ;
+  wire \beat_4.move.keep ;
+  wire \beat_4.move.subtract ;
+  wire \beat_4.move.to_offsets ;
+  wire [7:0] \beat_4.operands ;
+  wire \beat_4.operands.null ;
+  wire \beat_4.operands.own_is_offset ;
+  wire [3:0] \beat_4.operands.select ;
+  wire \beat_4.operands.shared_is_input ;
+  wire \beat_4.operands.shared_is_offset ;
   wire \beat_4.ring ;
-  wire [3:0] \beat_4.rotate ;
-  wire [4:0] \beat_4.rows ;
-  wire \beat_4.save ;
-  wire [3:0] \beat_4.select ;
-  wire \beat_4.shared_is_input ;
-  wire \beat_4.shared_is_offset ;
-  wire [2:0] \beat_4.shift ;
-  wire [4:0] \beat_4.sigma ;
-  wire [3:0] \beat_4.slot ;
-  wire [6:0] \beat_4.state ;
-  wire \beat_4.subtract ;
   wire [6:0] \beat_4.target ;
+  wire [14:0] \beat_4.tile ;
+  wire [1:0] \beat_4.tile.drain ;
+  wire [4:0] \beat_4.tile.drain_count ;
+  wire \beat_4.tile.first ;
+  wire [5:0] \beat_4.tile.neuron ;
+  wire \beat_4.tile.wants_error ;
+  wire [5:0] \beat_4.total ;
+  wire \beat_4.total.save ;
+  wire [4:0] \beat_4.total.sigma ;
   wire \beat_4.update ;
   wire \beat_4.valid ;
-  wire \beat_4.wants_error ;
   wire [7:0] \beat_4.weight ;
-  reg [105:0] beat_5 = 106'h000000000000000000000000000;
-  wire \beat_5.clear ;
-  wire [6:0] \beat_5.column ;
-  wire [4:0] \beat_5.columns ;
-  wire \beat_5.copy ;
-  wire [1:0] \beat_5.drain ;
-  wire [4:0] \beat_5.drain_count ;
+  reg [95:0] beat_5 = 96'h000000000000000000000000;
+  wire [1:0] \beat_5.add ;
+  wire \beat_5.add.clear ;
+  wire \beat_5.add.load ;
+  wire [2:0] \beat_5.align ;
+  wire [2:0] \beat_5.align.shift ;
+  wire [7:0] \beat_5.dither ;
+  wire [6:0] \beat_5.dither.column ;
+  wire \beat_5.dither.group ;
   wire [1:0] \beat_5.drive ;
-  wire \beat_5.first ;
-  wire \beat_5.from_list ;
-  wire \beat_5.group ;
-  wire [5:0] \beat_5.index ;
-  wire \beat_5.keep ;
-  wire \beat_5.last ;
-  wire \beat_5.load ;
-  wire \beat_5.move_to_offsets ;
-  wire [5:0] \beat_5.neuron ;
-  wire \beat_5.null ;
-  wire [6:0] \beat_5.offset ;
-  wire \beat_5.own_is_offset ;
+  wire \beat_5.learn ;
+  wire \beat_5.learn.last ;
+  wire [28:0] \beat_5.memory ;
+  wire \beat_5.memory.from_list ;
+  wire [5:0] \beat_5.memory.index ;
+  wire [6:0] \beat_5.memory.offset ;
+  wire [3:0] \beat_5.memory.rotate ;
+  wire [3:0] \beat_5.memory.slot ;
+  wire [6:0] \beat_5.memory.state ;
+  wire [3:0] \beat_5.move ;
+  wire \beat_5.move.copy ;
+  wire \beat_5.move.keep ;
+  wire \beat_5.move.subtract ;
+  wire \beat_5.move.to_offsets ;
+  wire [7:0] \beat_5.operands ;
+  wire \beat_5.operands.null ;
+  wire \beat_5.operands.own_is_offset ;
+  wire [3:0] \beat_5.operands.select ;
+  wire \beat_5.operands.shared_is_input ;
+  wire \beat_5.operands.shared_is_offset ;
   wire \beat_5.ring ;
-  wire [3:0] \beat_5.rotate ;
-  wire [4:0] \beat_5.rows ;
-  wire \beat_5.save ;
-  wire [3:0] \beat_5.select ;
-  wire \beat_5.shared_is_input ;
-  wire \beat_5.shared_is_offset ;
-  wire [2:0] \beat_5.shift ;
-  wire [4:0] \beat_5.sigma ;
-  wire [3:0] \beat_5.slot ;
-  wire [6:0] \beat_5.state ;
-  wire \beat_5.subtract ;
   wire [6:0] \beat_5.target ;
+  wire [14:0] \beat_5.tile ;
+  wire [1:0] \beat_5.tile.drain ;
+  wire [4:0] \beat_5.tile.drain_count ;
+  wire \beat_5.tile.first ;
+  wire [5:0] \beat_5.tile.neuron ;
+  wire \beat_5.tile.wants_error ;
+  wire [5:0] \beat_5.total ;
+  wire \beat_5.total.save ;
+  wire [4:0] \beat_5.total.sigma ;
   wire \beat_5.update ;
   wire \beat_5.valid ;
-  wire \beat_5.wants_error ;
   wire [7:0] \beat_5.weight ;
-  reg [105:0] beat_6 = 106'h000000000000000000000000000;
-  wire \beat_6.clear ;
-  wire [6:0] \beat_6.column ;
-  wire [4:0] \beat_6.columns ;
-  wire \beat_6.copy ;
-  wire [1:0] \beat_6.drain ;
-  wire [4:0] \beat_6.drain_count ;
+  reg [95:0] beat_6 = 96'h000000000000000000000000;
+  wire [1:0] \beat_6.add ;
+  wire \beat_6.add.clear ;
+  wire \beat_6.add.load ;
+  wire [2:0] \beat_6.align ;
+  wire [2:0] \beat_6.align.shift ;
+  wire [7:0] \beat_6.dither ;
+  wire [6:0] \beat_6.dither.column ;
+  wire \beat_6.dither.group ;
   wire [1:0] \beat_6.drive ;
-  wire \beat_6.first ;
-  wire \beat_6.from_list ;
-  wire \beat_6.group ;
-  wire [5:0] \beat_6.index ;
-  wire \beat_6.keep ;
-  wire \beat_6.last ;
-  wire \beat_6.load ;
-  wire \beat_6.move_to_offsets ;
-  wire [5:0] \beat_6.neuron ;
-  wire \beat_6.null ;
-  wire [6:0] \beat_6.offset ;
-  wire \beat_6.own_is_offset ;
+  wire \beat_6.learn ;
+  wire \beat_6.learn.last ;
+  wire [28:0] \beat_6.memory ;
+  wire \beat_6.memory.from_list ;
+  wire [5:0] \beat_6.memory.index ;
+  wire [6:0] \beat_6.memory.offset ;
+  wire [3:0] \beat_6.memory.rotate ;
+  wire [3:0] \beat_6.memory.slot ;
+  wire [6:0] \beat_6.memory.state ;
+  wire [3:0] \beat_6.move ;
+  wire \beat_6.move.copy ;
+  wire \beat_6.move.keep ;
+  wire \beat_6.move.subtract ;
+  wire \beat_6.move.to_offsets ;
+  wire [7:0] \beat_6.operands ;
+  wire \beat_6.operands.null ;
+  wire \beat_6.operands.own_is_offset ;
+  wire [3:0] \beat_6.operands.select ;
+  wire \beat_6.operands.shared_is_input ;
+  wire \beat_6.operands.shared_is_offset ;
   wire \beat_6.ring ;
-  wire [3:0] \beat_6.rotate ;
-  wire [4:0] \beat_6.rows ;
-  wire \beat_6.save ;
-  wire [3:0] \beat_6.select ;
-  wire \beat_6.shared_is_input ;
-  wire \beat_6.shared_is_offset ;
-  wire [2:0] \beat_6.shift ;
-  wire [4:0] \beat_6.sigma ;
-  wire [3:0] \beat_6.slot ;
-  wire [6:0] \beat_6.state ;
-  wire \beat_6.subtract ;
   wire [6:0] \beat_6.target ;
+  wire [14:0] \beat_6.tile ;
+  wire [1:0] \beat_6.tile.drain ;
+  wire [4:0] \beat_6.tile.drain_count ;
+  wire \beat_6.tile.first ;
+  wire [5:0] \beat_6.tile.neuron ;
+  wire \beat_6.tile.wants_error ;
+  wire [5:0] \beat_6.total ;
+  wire \beat_6.total.save ;
+  wire [4:0] \beat_6.total.sigma ;
   wire \beat_6.update ;
   wire \beat_6.valid ;
-  wire \beat_6.wants_error ;
   wire [7:0] \beat_6.weight ;
-  reg [105:0] beat_7 = 106'h000000000000000000000000000;
-  wire \beat_7.clear ;
-  wire [6:0] \beat_7.column ;
-  wire [4:0] \beat_7.columns ;
-  wire \beat_7.copy ;
-  wire [1:0] \beat_7.drain ;
-  wire [4:0] \beat_7.drain_count ;
+  reg [95:0] beat_7 = 96'h000000000000000000000000;
+  wire [1:0] \beat_7.add ;
+  wire \beat_7.add.clear ;
+  wire \beat_7.add.load ;
+  wire [2:0] \beat_7.align ;
+  wire [2:0] \beat_7.align.shift ;
+  wire [7:0] \beat_7.dither ;
+  wire [6:0] \beat_7.dither.column ;
+  wire \beat_7.dither.group ;
   wire [1:0] \beat_7.drive ;
-  wire \beat_7.first ;
-  wire \beat_7.from_list ;
-  wire \beat_7.group ;
-  wire [5:0] \beat_7.index ;
-  wire \beat_7.keep ;
-  wire \beat_7.last ;
-  wire \beat_7.load ;
-  wire \beat_7.move_to_offsets ;
-  wire [5:0] \beat_7.neuron ;
-  wire \beat_7.null ;
-  wire [6:0] \beat_7.offset ;
-  wire \beat_7.own_is_offset ;
+  wire \beat_7.learn ;
+  wire \beat_7.learn.last ;
+  wire [28:0] \beat_7.memory ;
+  wire \beat_7.memory.from_list ;
+  wire [5:0] \beat_7.memory.index ;
+  wire [6:0] \beat_7.memory.offset ;
+  wire [3:0] \beat_7.memory.rotate ;
+  wire [3:0] \beat_7.memory.slot ;
+  wire [6:0] \beat_7.memory.state ;
+  wire [3:0] \beat_7.move ;
+  wire \beat_7.move.copy ;
+  wire \beat_7.move.keep ;
+  wire \beat_7.move.subtract ;
+  wire \beat_7.move.to_offsets ;
+  wire [7:0] \beat_7.operands ;
+  wire \beat_7.operands.null ;
+  wire \beat_7.operands.own_is_offset ;
+  wire [3:0] \beat_7.operands.select ;
+  wire \beat_7.operands.shared_is_input ;
+  wire \beat_7.operands.shared_is_offset ;
   wire \beat_7.ring ;
-  wire [3:0] \beat_7.rotate ;
-  wire [4:0] \beat_7.rows ;
-  wire \beat_7.save ;
-  wire [3:0] \beat_7.select ;
-  wire \beat_7.shared_is_input ;
-  wire \beat_7.shared_is_offset ;
-  wire [2:0] \beat_7.shift ;
-  wire [4:0] \beat_7.sigma ;
-  wire [3:0] \beat_7.slot ;
-  wire [6:0] \beat_7.state ;
-  wire \beat_7.subtract ;
   wire [6:0] \beat_7.target ;
+  wire [14:0] \beat_7.tile ;
+  wire [1:0] \beat_7.tile.drain ;
+  wire [4:0] \beat_7.tile.drain_count ;
+  wire \beat_7.tile.first ;
+  wire [5:0] \beat_7.tile.neuron ;
+  wire \beat_7.tile.wants_error ;
+  wire [5:0] \beat_7.total ;
+  wire \beat_7.total.save ;
+  wire [4:0] \beat_7.total.sigma ;
   wire \beat_7.update ;
   wire \beat_7.valid ;
-  wire \beat_7.wants_error ;
   wire [7:0] \beat_7.weight ;
-  reg [105:0] beat_8 = 106'h000000000000000000000000000;
-  wire \beat_8.clear ;
-  wire [6:0] \beat_8.column ;
-  wire [4:0] \beat_8.columns ;
-  wire \beat_8.copy ;
-  wire [1:0] \beat_8.drain ;
-  wire [4:0] \beat_8.drain_count ;
+  reg [95:0] beat_8 = 96'h000000000000000000000000;
+  wire [1:0] \beat_8.add ;
+  wire \beat_8.add.clear ;
+  wire \beat_8.add.load ;
+  wire [2:0] \beat_8.align ;
+  wire [2:0] \beat_8.align.shift ;
+  wire [7:0] \beat_8.dither ;
+  wire [6:0] \beat_8.dither.column ;
+  wire \beat_8.dither.group ;
   wire [1:0] \beat_8.drive ;
-  wire \beat_8.first ;
-  wire \beat_8.from_list ;
-  wire \beat_8.group ;
-  wire [5:0] \beat_8.index ;
-  wire \beat_8.keep ;
-  wire \beat_8.last ;
-  wire \beat_8.load ;
-  wire \beat_8.move_to_offsets ;
-  wire [5:0] \beat_8.neuron ;
-  wire \beat_8.null ;
-  wire [6:0] \beat_8.offset ;
-  wire \beat_8.own_is_offset ;
+  wire \beat_8.learn ;
+  wire \beat_8.learn.last ;
+  wire [28:0] \beat_8.memory ;
+  wire \beat_8.memory.from_list ;
+  wire [5:0] \beat_8.memory.index ;
+  wire [6:0] \beat_8.memory.offset ;
+  wire [3:0] \beat_8.memory.rotate ;
+  wire [3:0] \beat_8.memory.slot ;
+  wire [6:0] \beat_8.memory.state ;
+  wire [3:0] \beat_8.move ;
+  wire \beat_8.move.copy ;
+  wire \beat_8.move.keep ;
+  wire \beat_8.move.subtract ;
+  wire \beat_8.move.to_offsets ;
+  wire [7:0] \beat_8.operands ;
+  wire \beat_8.operands.null ;
+  wire \beat_8.operands.own_is_offset ;
+  wire [3:0] \beat_8.operands.select ;
+  wire \beat_8.operands.shared_is_input ;
+  wire \beat_8.operands.shared_is_offset ;
   wire \beat_8.ring ;
-  wire [3:0] \beat_8.rotate ;
-  wire [4:0] \beat_8.rows ;
-  wire \beat_8.save ;
-  wire [3:0] \beat_8.select ;
-  wire \beat_8.shared_is_input ;
-  wire \beat_8.shared_is_offset ;
-  wire [2:0] \beat_8.shift ;
-  wire [4:0] \beat_8.sigma ;
-  wire [3:0] \beat_8.slot ;
-  wire [6:0] \beat_8.state ;
-  wire \beat_8.subtract ;
   wire [6:0] \beat_8.target ;
+  wire [14:0] \beat_8.tile ;
+  wire [1:0] \beat_8.tile.drain ;
+  wire [4:0] \beat_8.tile.drain_count ;
+  wire \beat_8.tile.first ;
+  wire [5:0] \beat_8.tile.neuron ;
+  wire \beat_8.tile.wants_error ;
+  wire [5:0] \beat_8.total ;
+  wire \beat_8.total.save ;
+  wire [4:0] \beat_8.total.sigma ;
   wire \beat_8.update ;
   wire \beat_8.valid ;
-  wire \beat_8.wants_error ;
   wire [7:0] \beat_8.weight ;
-  reg [105:0] beat_9 = 106'h000000000000000000000000000;
-  wire \beat_9.clear ;
-  wire [6:0] \beat_9.column ;
-  wire [4:0] \beat_9.columns ;
-  wire \beat_9.copy ;
-  wire [1:0] \beat_9.drain ;
-  wire [4:0] \beat_9.drain_count ;
+  reg [95:0] beat_9 = 96'h000000000000000000000000;
+  wire [1:0] \beat_9.add ;
+  wire \beat_9.add.clear ;
+  wire \beat_9.add.load ;
+  wire [2:0] \beat_9.align ;
+  wire [2:0] \beat_9.align.shift ;
+  wire [7:0] \beat_9.dither ;
+  wire [6:0] \beat_9.dither.column ;
+  wire \beat_9.dither.group ;
   wire [1:0] \beat_9.drive ;
-  wire \beat_9.first ;
-  wire \beat_9.from_list ;
-  wire \beat_9.group ;
-  wire [5:0] \beat_9.index ;
-  wire \beat_9.keep ;
-  wire \beat_9.last ;
-  wire \beat_9.load ;
-  wire \beat_9.move_to_offsets ;
-  wire [5:0] \beat_9.neuron ;
-  wire \beat_9.null ;
-  wire [6:0] \beat_9.offset ;
-  wire \beat_9.own_is_offset ;
+  wire \beat_9.learn ;
+  wire \beat_9.learn.last ;
+  wire [28:0] \beat_9.memory ;
+  wire \beat_9.memory.from_list ;
+  wire [5:0] \beat_9.memory.index ;
+  wire [6:0] \beat_9.memory.offset ;
+  wire [3:0] \beat_9.memory.rotate ;
+  wire [3:0] \beat_9.memory.slot ;
+  wire [6:0] \beat_9.memory.state ;
+  wire [3:0] \beat_9.move ;
+  wire \beat_9.move.copy ;
+  wire \beat_9.move.keep ;
+  wire \beat_9.move.subtract ;
+  wire \beat_9.move.to_offsets ;
+  wire [7:0] \beat_9.operands ;
+  wire \beat_9.operands.null ;
+  wire \beat_9.operands.own_is_offset ;
+  wire [3:0] \beat_9.operands.select ;
+  wire \beat_9.operands.shared_is_input ;
+  wire \beat_9.operands.shared_is_offset ;
   wire \beat_9.ring ;
-  wire [3:0] \beat_9.rotate ;
-  wire [4:0] \beat_9.rows ;
-  wire \beat_9.save ;
-  wire [3:0] \beat_9.select ;
-  wire \beat_9.shared_is_input ;
-  wire \beat_9.shared_is_offset ;
-  wire [2:0] \beat_9.shift ;
-  wire [4:0] \beat_9.sigma ;
-  wire [3:0] \beat_9.slot ;
-  wire [6:0] \beat_9.state ;
-  wire \beat_9.subtract ;
   wire [6:0] \beat_9.target ;
+  wire [14:0] \beat_9.tile ;
+  wire [1:0] \beat_9.tile.drain ;
+  wire [4:0] \beat_9.tile.drain_count ;
+  wire \beat_9.tile.first ;
+  wire [5:0] \beat_9.tile.neuron ;
+  wire \beat_9.tile.wants_error ;
+  wire [5:0] \beat_9.total ;
+  wire \beat_9.total.save ;
+  wire [4:0] \beat_9.total.sigma ;
   wire \beat_9.update ;
   wire \beat_9.valid ;
-  wire \beat_9.wants_error ;
   wire [7:0] \beat_9.weight ;
   (* init = 44'h00000000000 *)
   wire [43:0] chain_0;
@@ -1810,6 +1800,16 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire group;
   input [5:0] index;
   wire [5:0] index;
+  input [15:0] input_word;
+  wire [15:0] input_word;
+  output [28:0] inputs;
+  wire [28:0] inputs;
+  wire \inputs.from_list ;
+  wire [5:0] \inputs.index ;
+  wire [6:0] \inputs.offset ;
+  wire [3:0] \inputs.rotate ;
+  wire [3:0] \inputs.slot ;
+  wire [6:0] \inputs.state ;
   wire [89:0] lane_0__control;
   wire [3:0] \lane_0__control.add ;
   wire \lane_0__control.add.clear ;
@@ -2434,91 +2434,24 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire [15:0] lane_9__weight;
   wire lane_9__write;
   wire [15:0] lane_9__write_word;
-  output [105:0] late_1;
-  reg [105:0] late_1 = 106'h000000000000000000000000000;
-  wire \late_1.clear ;
-  wire [6:0] \late_1.column ;
-  wire [4:0] \late_1.columns ;
-  wire \late_1.copy ;
-  wire [1:0] \late_1.drain ;
-  wire [4:0] \late_1.drain_count ;
-  wire [1:0] \late_1.drive ;
-  wire \late_1.first ;
-  wire \late_1.from_list ;
-  wire \late_1.group ;
-  wire [5:0] \late_1.index ;
-  wire \late_1.keep ;
-  wire \late_1.last ;
-  wire \late_1.load ;
-  wire \late_1.move_to_offsets ;
-  wire [5:0] \late_1.neuron ;
-  wire \late_1.null ;
-  wire [6:0] \late_1.offset ;
-  wire \late_1.own_is_offset ;
-  wire \late_1.ring ;
-  wire [3:0] \late_1.rotate ;
-  wire [4:0] \late_1.rows ;
-  wire \late_1.save ;
-  wire [3:0] \late_1.select ;
-  wire \late_1.shared_is_input ;
-  wire \late_1.shared_is_offset ;
-  wire [2:0] \late_1.shift ;
-  wire [4:0] \late_1.sigma ;
-  wire [3:0] \late_1.slot ;
-  wire [6:0] \late_1.state ;
-  wire \late_1.subtract ;
-  wire [6:0] \late_1.target ;
-  wire \late_1.update ;
-  wire \late_1.valid ;
-  wire \late_1.wants_error ;
-  wire [7:0] \late_1.weight ;
-  output [105:0] late_2;
-  reg [105:0] late_2 = 106'h000000000000000000000000000;
-  wire \late_2.clear ;
-  wire [6:0] \late_2.column ;
-  wire [4:0] \late_2.columns ;
-  wire \late_2.copy ;
-  wire [1:0] \late_2.drain ;
-  wire [4:0] \late_2.drain_count ;
-  wire [1:0] \late_2.drive ;
-  wire \late_2.first ;
-  wire \late_2.from_list ;
-  wire \late_2.group ;
-  wire [5:0] \late_2.index ;
-  wire \late_2.keep ;
-  wire \late_2.last ;
-  wire \late_2.load ;
-  wire \late_2.move_to_offsets ;
-  wire [5:0] \late_2.neuron ;
-  wire \late_2.null ;
-  wire [6:0] \late_2.offset ;
-  wire \late_2.own_is_offset ;
-  wire \late_2.ring ;
-  wire [3:0] \late_2.rotate ;
-  wire [4:0] \late_2.rows ;
-  wire \late_2.save ;
-  wire [3:0] \late_2.select ;
-  wire \late_2.shared_is_input ;
-  wire \late_2.shared_is_offset ;
-  wire [2:0] \late_2.shift ;
-  wire [4:0] \late_2.sigma ;
-  wire [3:0] \late_2.slot ;
-  wire [6:0] \late_2.state ;
-  wire \late_2.subtract ;
-  wire [6:0] \late_2.target ;
-  wire \late_2.update ;
-  wire \late_2.valid ;
-  wire \late_2.wants_error ;
-  wire [7:0] \late_2.weight ;
   reg [4:0] left = 5'h00;
-  input load;
-  wire load;
-  input [3:0] load_lane;
-  wire [3:0] load_lane;
-  input [15:0] load_word;
-  wire [15:0] load_word;
+  output move_copy;
+  wire move_copy;
+  output move_keep;
+  wire move_keep;
+  output move_subtract;
+  wire move_subtract;
+  output [6:0] move_target;
+  wire [6:0] move_target;
+  output move_to_offsets;
+  wire move_to_offsets;
   input next_update;
   wire next_update;
+  (* enum_base_type = "Drain" *)
+  (* enum_value_00 = "NONE" *)
+  (* enum_value_01 = "STATE" *)
+  (* enum_value_10 = "OFFSET" *)
+  (* enum_value_11 = "SOFTMAX" *)
   output [1:0] o_drain;
   reg [1:0] o_drain = 2'h0;
   output o_first;
@@ -2535,76 +2468,86 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire o_valid;
   output o_wants_error;
   reg o_wants_error = 1'h0;
-  input [255:0] offsets;
-  wire [255:0] offsets;
-  wire [15:0] \offsets[0] ;
-  wire [15:0] \offsets[10] ;
-  wire [15:0] \offsets[11] ;
-  wire [15:0] \offsets[12] ;
-  wire [15:0] \offsets[13] ;
-  wire [15:0] \offsets[14] ;
-  wire [15:0] \offsets[15] ;
-  wire [15:0] \offsets[1] ;
-  wire [15:0] \offsets[2] ;
-  wire [15:0] \offsets[3] ;
-  wire [15:0] \offsets[4] ;
-  wire [15:0] \offsets[5] ;
-  wire [15:0] \offsets[6] ;
-  wire [15:0] \offsets[7] ;
-  wire [15:0] \offsets[8] ;
-  wire [15:0] \offsets[9] ;
-  input [15:0] pixel;
-  wire [15:0] pixel;
-  input read;
-  wire read;
+  input [7:0] outside_address;
+  wire [7:0] outside_address;
+  input [3:0] outside_lane;
+  wire [3:0] outside_lane;
+  input outside_load;
+  wire outside_load;
+  input outside_read;
+  wire outside_read;
+  output [255:0] outside_weights;
+  wire [255:0] outside_weights;
+  wire [15:0] \outside_weights[0] ;
+  wire [15:0] \outside_weights[10] ;
+  wire [15:0] \outside_weights[11] ;
+  wire [15:0] \outside_weights[12] ;
+  wire [15:0] \outside_weights[13] ;
+  wire [15:0] \outside_weights[14] ;
+  wire [15:0] \outside_weights[15] ;
+  wire [15:0] \outside_weights[1] ;
+  wire [15:0] \outside_weights[2] ;
+  wire [15:0] \outside_weights[3] ;
+  wire [15:0] \outside_weights[4] ;
+  wire [15:0] \outside_weights[5] ;
+  wire [15:0] \outside_weights[6] ;
+  wire [15:0] \outside_weights[7] ;
+  wire [15:0] \outside_weights[8] ;
+  wire [15:0] \outside_weights[9] ;
+  input [15:0] outside_word;
+  wire [15:0] outside_word;
   input rst;
   wire rst;
-  output [15:0] saturated;
-  wire [15:0] saturated;
-  input [255:0] states;
-  wire [255:0] states;
-  wire [15:0] \states[0] ;
-  wire [15:0] \states[10] ;
-  wire [15:0] \states[11] ;
-  wire [15:0] \states[12] ;
-  wire [15:0] \states[13] ;
-  wire [15:0] \states[14] ;
-  wire [15:0] \states[15] ;
-  wire [15:0] \states[1] ;
-  wire [15:0] \states[2] ;
-  wire [15:0] \states[3] ;
-  wire [15:0] \states[4] ;
-  wire [15:0] \states[5] ;
-  wire [15:0] \states[6] ;
-  wire [15:0] \states[7] ;
-  wire [15:0] \states[8] ;
-  wire [15:0] \states[9] ;
   wire step;
-  output updates;
-  wire updates;
-  output [255:0] weights;
-  wire [255:0] weights;
-  wire [15:0] \weights[0] ;
-  wire [15:0] \weights[10] ;
-  wire [15:0] \weights[11] ;
-  wire [15:0] \weights[12] ;
-  wire [15:0] \weights[13] ;
-  wire [15:0] \weights[14] ;
-  wire [15:0] \weights[15] ;
-  wire [15:0] \weights[1] ;
-  wire [15:0] \weights[2] ;
-  wire [15:0] \weights[3] ;
-  wire [15:0] \weights[4] ;
-  wire [15:0] \weights[5] ;
-  wire [15:0] \weights[6] ;
-  wire [15:0] \weights[7] ;
-  wire [15:0] \weights[8] ;
-  wire [15:0] \weights[9] ;
+  output [6:0] vectors_offset;
+  wire [6:0] vectors_offset;
+  input [255:0] vectors_offsets;
+  wire [255:0] vectors_offsets;
+  wire [15:0] \vectors_offsets[0] ;
+  wire [15:0] \vectors_offsets[10] ;
+  wire [15:0] \vectors_offsets[11] ;
+  wire [15:0] \vectors_offsets[12] ;
+  wire [15:0] \vectors_offsets[13] ;
+  wire [15:0] \vectors_offsets[14] ;
+  wire [15:0] \vectors_offsets[15] ;
+  wire [15:0] \vectors_offsets[1] ;
+  wire [15:0] \vectors_offsets[2] ;
+  wire [15:0] \vectors_offsets[3] ;
+  wire [15:0] \vectors_offsets[4] ;
+  wire [15:0] \vectors_offsets[5] ;
+  wire [15:0] \vectors_offsets[6] ;
+  wire [15:0] \vectors_offsets[7] ;
+  wire [15:0] \vectors_offsets[8] ;
+  wire [15:0] \vectors_offsets[9] ;
+  output [6:0] vectors_state;
+  wire [6:0] vectors_state;
+  input [255:0] vectors_states;
+  wire [255:0] vectors_states;
+  wire [15:0] \vectors_states[0] ;
+  wire [15:0] \vectors_states[10] ;
+  wire [15:0] \vectors_states[11] ;
+  wire [15:0] \vectors_states[12] ;
+  wire [15:0] \vectors_states[13] ;
+  wire [15:0] \vectors_states[14] ;
+  wire [15:0] \vectors_states[15] ;
+  wire [15:0] \vectors_states[1] ;
+  wire [15:0] \vectors_states[2] ;
+  wire [15:0] \vectors_states[3] ;
+  wire [15:0] \vectors_states[4] ;
+  wire [15:0] \vectors_states[5] ;
+  wire [15:0] \vectors_states[6] ;
+  wire [15:0] \vectors_states[7] ;
+  wire [15:0] \vectors_states[8] ;
+  wire [15:0] \vectors_states[9] ;
   wire [31:0] word;
-  output [15:0] write;
-  wire [15:0] write;
   output [7:0] write_address;
   wire [7:0] write_address;
+  output write_is_update;
+  wire write_is_update;
+  output [15:0] write_lanes;
+  wire [15:0] write_lanes;
+  output [15:0] write_limited;
+  wire [15:0] write_limited;
   output [255:0] write_words;
   wire [255:0] write_words;
   wire [15:0] \write_words[0] ;
@@ -2623,137 +2566,139 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   wire [15:0] \write_words[7] ;
   wire [15:0] \write_words[8] ;
   wire [15:0] \write_words[9] ;
-  assign lane_5__own = late_2[37] ? offsets[95:80] : states[95:80];
-  assign \$22  = load_lane == 3'h5;
-  assign lane_5__load = load & \$22 ;
-  assign lane_6__own = late_2[37] ? offsets[111:96] : states[111:96];
-  assign \$23  = load_lane == 3'h6;
-  assign lane_6__load = load & \$23 ;
-  assign lane_7__own = late_2[37] ? offsets[127:112] : states[127:112];
-  assign \$24  = load_lane == 3'h7;
-  assign lane_7__load = load & \$24 ;
-  assign lane_8__own = late_2[37] ? offsets[143:128] : states[143:128];
-  assign \$25  = load_lane == 4'h8;
-  assign lane_8__load = load & \$25 ;
-  assign lane_9__own = late_2[37] ? offsets[159:144] : states[159:144];
-  assign \$26  = load_lane == 4'h9;
-  assign lane_9__load = load & \$26 ;
-  assign lane_10__own = late_2[37] ? offsets[175:160] : states[175:160];
-  assign \$27  = load_lane == 4'ha;
-  assign lane_10__load = load & \$27 ;
-  assign lane_11__own = late_2[37] ? offsets[191:176] : states[191:176];
-  assign \$28  = load_lane == 4'hb;
-  assign lane_11__load = load & \$28 ;
-  assign lane_12__own = late_2[37] ? offsets[207:192] : states[207:192];
-  assign \$29  = load_lane == 4'hc;
-  assign lane_12__load = load & \$29 ;
-  assign lane_13__own = late_2[37] ? offsets[223:208] : states[223:208];
-  assign \$30  = load_lane == 4'hd;
-  assign lane_13__load = load & \$30 ;
-  assign lane_14__own = late_2[37] ? offsets[239:224] : states[239:224];
-  assign \$31  = load_lane == 4'he;
-  assign lane_14__load = load & \$31 ;
-  assign lane_15__own = late_2[37] ? offsets[255:240] : states[255:240];
-  assign \$32  = load_lane == 4'hf;
-  assign lane_15__load = load & \$32 ;
+  assign lane_3__load = outside_load & \$22 ;
+  assign lane_4__own = beat_2[56] ? vectors_offsets[79:64] : vectors_states[79:64];
+  assign \$23  = outside_lane == 3'h4;
+  assign lane_4__load = outside_load & \$23 ;
+  assign lane_5__own = beat_2[56] ? vectors_offsets[95:80] : vectors_states[95:80];
+  assign \$24  = outside_lane == 3'h5;
+  assign lane_5__load = outside_load & \$24 ;
+  assign lane_6__own = beat_2[56] ? vectors_offsets[111:96] : vectors_states[111:96];
+  assign \$25  = outside_lane == 3'h6;
+  assign lane_6__load = outside_load & \$25 ;
+  assign lane_7__own = beat_2[56] ? vectors_offsets[127:112] : vectors_states[127:112];
+  assign \$26  = outside_lane == 3'h7;
+  assign lane_7__load = outside_load & \$26 ;
+  assign lane_8__own = beat_2[56] ? vectors_offsets[143:128] : vectors_states[143:128];
+  assign \$27  = outside_lane == 4'h8;
+  assign lane_8__load = outside_load & \$27 ;
+  assign lane_9__own = beat_2[56] ? vectors_offsets[159:144] : vectors_states[159:144];
+  assign \$28  = outside_lane == 4'h9;
+  assign lane_9__load = outside_load & \$28 ;
+  assign lane_10__own = beat_2[56] ? vectors_offsets[175:160] : vectors_states[175:160];
+  assign \$29  = outside_lane == 4'ha;
+  assign lane_10__load = outside_load & \$29 ;
+  assign lane_11__own = beat_2[56] ? vectors_offsets[191:176] : vectors_states[191:176];
+  assign \$30  = outside_lane == 4'hb;
+  assign lane_11__load = outside_load & \$30 ;
+  assign lane_12__own = beat_2[56] ? vectors_offsets[207:192] : vectors_states[207:192];
+  assign \$31  = outside_lane == 4'hc;
+  assign lane_12__load = outside_load & \$31 ;
+  assign lane_13__own = beat_2[56] ? vectors_offsets[223:208] : vectors_states[223:208];
+  assign \$32  = outside_lane == 4'hd;
+  assign lane_13__load = outside_load & \$32 ;
+  assign lane_14__own = beat_2[56] ? vectors_offsets[239:224] : vectors_states[239:224];
+  assign \$33  = outside_lane == 4'he;
+  assign lane_14__load = outside_load & \$33 ;
+  assign lane_15__own = beat_2[56] ? vectors_offsets[255:240] : vectors_states[255:240];
+  assign \$34  = outside_lane == 4'hf;
+  assign lane_15__load = outside_load & \$34 ;
   assign o_valid = | left;
   always @(posedge clk)
-    late_1 <= \$33 ;
+    beat_1 <= \$35 ;
   always @(posedge clk)
-    late_2 <= \$34 ;
+    beat_2 <= \$36 ;
   always @(posedge clk)
-    beat_3 <= \$35 ;
+    beat_3 <= \$37 ;
   always @(posedge clk)
-    beat_4 <= \$36 ;
+    beat_4 <= \$38 ;
   always @(posedge clk)
-    beat_5 <= \$37 ;
+    beat_5 <= \$39 ;
   always @(posedge clk)
-    beat_6 <= \$38 ;
+    beat_6 <= \$40 ;
   always @(posedge clk)
-    beat_7 <= \$39 ;
+    beat_7 <= \$41 ;
   always @(posedge clk)
-    beat_8 <= \$40 ;
+    beat_8 <= \$42 ;
   always @(posedge clk)
-    beat_9 <= \$41 ;
+    beat_9 <= \$43 ;
   always @(posedge clk)
-    o_sum <= \$42 ;
+    o_sum <= \$44 ;
   always @(posedge clk)
-    chain_1 <= \$43 ;
+    chain_1 <= \$45 ;
   always @(posedge clk)
-    chain_2 <= \$44 ;
+    chain_2 <= \$46 ;
   always @(posedge clk)
-    chain_3 <= \$45 ;
+    chain_3 <= \$47 ;
   always @(posedge clk)
-    chain_4 <= \$46 ;
+    chain_4 <= \$48 ;
   always @(posedge clk)
-    chain_5 <= \$47 ;
+    chain_5 <= \$49 ;
   always @(posedge clk)
-    chain_6 <= \$48 ;
+    chain_6 <= \$50 ;
   always @(posedge clk)
-    chain_7 <= \$49 ;
+    chain_7 <= \$51 ;
   always @(posedge clk)
-    chain_8 <= \$50 ;
+    chain_8 <= \$52 ;
   always @(posedge clk)
-    chain_9 <= \$51 ;
+    chain_9 <= \$53 ;
   always @(posedge clk)
-    chain_10 <= \$52 ;
+    chain_10 <= \$54 ;
   always @(posedge clk)
-    chain_11 <= \$53 ;
+    chain_11 <= \$55 ;
   always @(posedge clk)
-    chain_12 <= \$54 ;
+    chain_12 <= \$56 ;
   always @(posedge clk)
-    chain_13 <= \$55 ;
+    chain_13 <= \$57 ;
   always @(posedge clk)
-    chain_14 <= \$56 ;
+    chain_14 <= \$58 ;
   always @(posedge clk)
-    chain_15 <= \$57 ;
+    chain_15 <= \$59 ;
   always @(posedge clk)
-    left <= \$58 ;
+    left <= \$60 ;
   always @(posedge clk)
-    o_lane <= \$59 ;
+    o_lane <= \$61 ;
   always @(posedge clk)
-    o_drain <= \$60 ;
+    o_drain <= \$62 ;
   always @(posedge clk)
-    o_neuron <= \$61 ;
+    o_neuron <= \$63 ;
   always @(posedge clk)
-    o_target <= \$62 ;
+    o_target <= \$64 ;
   always @(posedge clk)
-    o_first <= \$63 ;
+    o_first <= \$65 ;
   always @(posedge clk)
-    o_wants_error <= \$64 ;
-  assign \$1  = | beat_6[81:80];
+    o_wants_error <= \$66 ;
+  assign \$1  = | beat_6[82:81];
   assign \$2  = | left;
   assign \$3  = left - 1'h1;
   assign \$4  = o_lane + 1'h1;
   assign \$5  = o_neuron + 1'h1;
   assign \$6  = beat_7[0] & beat_7[1];
-  assign \$7  = \$6  & beat_7[66];
-  assign \$8  = late_1[3] ? index : 6'h00;
-  assign \$9  = late_1[12:5] + \$8 ;
-  assign \$74  = late_2[34:31] * 5'h10;
-  assign \$10  = offsets >> \$74 ;
-  assign \$77  = late_2[34:31] * 5'h10;
-  assign \$11  = states >> \$77 ;
-  assign \$12  = beat_9[0] & beat_9[1];
-  assign \$13  = \$12  & beat_9[66];
-  assign \$14  = \$13  ? beat_9[12:5] : address;
-  assign \$15  = beat_9[0] & beat_9[1];
-  assign \$16  = \$15  & beat_9[66];
-  assign lane_0__own = late_2[37] ? offsets[15:0] : states[15:0];
-  assign \$17  = ! load_lane;
-  assign lane_0__load = load & \$17 ;
-  assign lane_1__own = late_2[37] ? offsets[31:16] : states[31:16];
-  assign \$18  = load_lane == 1'h1;
-  assign lane_1__load = load & \$18 ;
-  assign lane_2__own = late_2[37] ? offsets[47:32] : states[47:32];
-  assign \$19  = load_lane == 2'h2;
-  assign lane_2__load = load & \$19 ;
-  assign lane_3__own = late_2[37] ? offsets[63:48] : states[63:48];
-  assign \$20  = load_lane == 2'h3;
-  assign lane_3__load = load & \$20 ;
-  assign lane_4__own = late_2[37] ? offsets[79:64] : states[79:64];
-  assign \$21  = load_lane == 3'h4;
-  assign lane_4__load = load & \$21 ;
+  assign \$7  = \$6  & beat_7[80];
+  assign \$8  = beat_1[24] ? index : 6'h00;
+  assign \$9  = beat_1[10:3] + \$8 ;
+  assign \$76  = beat_2[53:50] * 5'h10;
+  assign \$10  = vectors_offsets >> \$76 ;
+  assign \$79  = beat_2[53:50] * 5'h10;
+  assign \$11  = vectors_states >> \$79 ;
+  assign \$12  = beat_2[54] ? \$10  : \$11 ;
+  assign \$13  = beat_2[55] ? input_word : \$12 ;
+  assign \$14  = beat_9[0] & beat_9[1];
+  assign \$15  = \$14  & beat_9[80];
+  assign \$16  = \$15  ? beat_9[10:3] : outside_address;
+  assign \$17  = beat_9[0] & beat_9[1];
+  assign \$18  = \$17  & beat_9[80];
+  assign lane_0__own = beat_2[56] ? vectors_offsets[15:0] : vectors_states[15:0];
+  assign \$19  = ! outside_lane;
+  assign lane_0__load = outside_load & \$19 ;
+  assign lane_1__own = beat_2[56] ? vectors_offsets[31:16] : vectors_states[31:16];
+  assign \$20  = outside_lane == 1'h1;
+  assign lane_1__load = outside_load & \$20 ;
+  assign lane_2__own = beat_2[56] ? vectors_offsets[47:32] : vectors_states[47:32];
+  assign \$21  = outside_lane == 2'h2;
+  assign lane_2__load = outside_load & \$21 ;
+  assign lane_3__own = beat_2[56] ? vectors_offsets[63:48] : vectors_states[63:48];
+  assign \$22  = outside_lane == 2'h3;
   digits_dither dither (
     .clk(clk),
     .column(beat[78:72]),
@@ -2766,7 +2711,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_0__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_0__neighbour),
     .number(4'h0),
     .own(lane_0__own),
@@ -2782,7 +2727,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_1__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_1__neighbour),
     .number(4'h1),
     .own(lane_1__own),
@@ -2798,7 +2743,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_10__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_10__neighbour),
     .number(4'ha),
     .own(lane_10__own),
@@ -2814,7 +2759,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_11__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_11__neighbour),
     .number(4'hb),
     .own(lane_11__own),
@@ -2830,7 +2775,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_12__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_12__neighbour),
     .number(4'hc),
     .own(lane_12__own),
@@ -2846,7 +2791,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_13__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_13__neighbour),
     .number(4'hd),
     .own(lane_13__own),
@@ -2862,7 +2807,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_14__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_14__neighbour),
     .number(4'he),
     .own(lane_14__own),
@@ -2878,7 +2823,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_15__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_15__neighbour),
     .number(4'hf),
     .own(lane_15__own),
@@ -2894,7 +2839,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_2__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_2__neighbour),
     .number(4'h2),
     .own(lane_2__own),
@@ -2910,7 +2855,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_3__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_3__neighbour),
     .number(4'h3),
     .own(lane_3__own),
@@ -2926,7 +2871,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_4__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_4__neighbour),
     .number(4'h4),
     .own(lane_4__own),
@@ -2942,7 +2887,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_5__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_5__neighbour),
     .number(4'h5),
     .own(lane_5__own),
@@ -2958,7 +2903,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_6__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_6__neighbour),
     .number(4'h6),
     .own(lane_6__own),
@@ -2974,7 +2919,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_7__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_7__neighbour),
     .number(4'h7),
     .own(lane_7__own),
@@ -2990,7 +2935,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_8__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_8__neighbour),
     .number(4'h8),
     .own(lane_8__own),
@@ -3006,7 +2951,7 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
     .clk(clk),
     .control(control),
     .load(lane_9__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_9__neighbour),
     .number(4'h9),
     .own(lane_9__own),
@@ -3020,98 +2965,74 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$33  = beat;
+    \$35  = beat;
     if (rst) begin
-      \$33  = 106'h000000000000000000000000000;
+      \$35  = 96'h000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$34  = late_1;
+    \$36  = beat_1;
     if (rst) begin
-      \$34  = 106'h000000000000000000000000000;
+      \$36  = 96'h000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$35  = late_2;
+    \$37  = beat_2;
     if (rst) begin
-      \$35  = 106'h000000000000000000000000000;
+      \$37  = 96'h000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$36  = beat_3;
+    \$38  = beat_3;
     if (rst) begin
-      \$36  = 106'h000000000000000000000000000;
+      \$38  = 96'h000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$37  = beat_4;
+    \$39  = beat_4;
     if (rst) begin
-      \$37  = 106'h000000000000000000000000000;
+      \$39  = 96'h000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$38  = beat_5;
+    \$40  = beat_5;
     if (rst) begin
-      \$38  = 106'h000000000000000000000000000;
+      \$40  = 96'h000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$39  = beat_6;
+    \$41  = beat_6;
     if (rst) begin
-      \$39  = 106'h000000000000000000000000000;
+      \$41  = 96'h000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$40  = beat_7;
+    \$42  = beat_7;
     if (rst) begin
-      \$40  = 106'h000000000000000000000000000;
+      \$42  = 96'h000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$41  = beat_8;
+    \$43  = beat_8;
     if (rst) begin
-      \$41  = 106'h000000000000000000000000000;
+      \$43  = 96'h000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$42  = o_sum;
+    \$44  = o_sum;
     if (\$1 ) begin
-      \$42  = lane_0__sum;
+      \$44  = lane_0__sum;
     end else if (\$2 ) begin
-      \$42  = chain_1;
-    end
-    if (rst) begin
-      \$42  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$43  = chain_1;
-    if (\$1 ) begin
-      \$43  = lane_1__sum;
-    end else if (\$2 ) begin
-      \$43  = chain_2;
-    end
-    if (rst) begin
-      \$43  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$44  = chain_2;
-    if (\$1 ) begin
-      \$44  = lane_2__sum;
-    end else if (\$2 ) begin
-      \$44  = chain_3;
+      \$44  = chain_1;
     end
     if (rst) begin
       \$44  = 44'h00000000000;
@@ -3119,11 +3040,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$45  = chain_3;
+    \$45  = chain_1;
     if (\$1 ) begin
-      \$45  = lane_3__sum;
+      \$45  = lane_1__sum;
     end else if (\$2 ) begin
-      \$45  = chain_4;
+      \$45  = chain_2;
     end
     if (rst) begin
       \$45  = 44'h00000000000;
@@ -3131,11 +3052,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$46  = chain_4;
+    \$46  = chain_2;
     if (\$1 ) begin
-      \$46  = lane_4__sum;
+      \$46  = lane_2__sum;
     end else if (\$2 ) begin
-      \$46  = chain_5;
+      \$46  = chain_3;
     end
     if (rst) begin
       \$46  = 44'h00000000000;
@@ -3143,11 +3064,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$47  = chain_5;
+    \$47  = chain_3;
     if (\$1 ) begin
-      \$47  = lane_5__sum;
+      \$47  = lane_3__sum;
     end else if (\$2 ) begin
-      \$47  = chain_6;
+      \$47  = chain_4;
     end
     if (rst) begin
       \$47  = 44'h00000000000;
@@ -3155,11 +3076,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$48  = chain_6;
+    \$48  = chain_4;
     if (\$1 ) begin
-      \$48  = lane_6__sum;
+      \$48  = lane_4__sum;
     end else if (\$2 ) begin
-      \$48  = chain_7;
+      \$48  = chain_5;
     end
     if (rst) begin
       \$48  = 44'h00000000000;
@@ -3167,11 +3088,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$49  = chain_7;
+    \$49  = chain_5;
     if (\$1 ) begin
-      \$49  = lane_7__sum;
+      \$49  = lane_5__sum;
     end else if (\$2 ) begin
-      \$49  = chain_8;
+      \$49  = chain_6;
     end
     if (rst) begin
       \$49  = 44'h00000000000;
@@ -3179,11 +3100,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$50  = chain_8;
+    \$50  = chain_6;
     if (\$1 ) begin
-      \$50  = lane_8__sum;
+      \$50  = lane_6__sum;
     end else if (\$2 ) begin
-      \$50  = chain_9;
+      \$50  = chain_7;
     end
     if (rst) begin
       \$50  = 44'h00000000000;
@@ -3191,11 +3112,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$51  = chain_9;
+    \$51  = chain_7;
     if (\$1 ) begin
-      \$51  = lane_9__sum;
+      \$51  = lane_7__sum;
     end else if (\$2 ) begin
-      \$51  = chain_10;
+      \$51  = chain_8;
     end
     if (rst) begin
       \$51  = 44'h00000000000;
@@ -3203,11 +3124,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$52  = chain_10;
+    \$52  = chain_8;
     if (\$1 ) begin
-      \$52  = lane_10__sum;
+      \$52  = lane_8__sum;
     end else if (\$2 ) begin
-      \$52  = chain_11;
+      \$52  = chain_9;
     end
     if (rst) begin
       \$52  = 44'h00000000000;
@@ -3215,11 +3136,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$53  = chain_11;
+    \$53  = chain_9;
     if (\$1 ) begin
-      \$53  = lane_11__sum;
+      \$53  = lane_9__sum;
     end else if (\$2 ) begin
-      \$53  = chain_12;
+      \$53  = chain_10;
     end
     if (rst) begin
       \$53  = 44'h00000000000;
@@ -3227,11 +3148,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$54  = chain_12;
+    \$54  = chain_10;
     if (\$1 ) begin
-      \$54  = lane_12__sum;
+      \$54  = lane_10__sum;
     end else if (\$2 ) begin
-      \$54  = chain_13;
+      \$54  = chain_11;
     end
     if (rst) begin
       \$54  = 44'h00000000000;
@@ -3239,11 +3160,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$55  = chain_13;
+    \$55  = chain_11;
     if (\$1 ) begin
-      \$55  = lane_13__sum;
+      \$55  = lane_11__sum;
     end else if (\$2 ) begin
-      \$55  = chain_14;
+      \$55  = chain_12;
     end
     if (rst) begin
       \$55  = 44'h00000000000;
@@ -3251,11 +3172,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$56  = chain_14;
+    \$56  = chain_12;
     if (\$1 ) begin
-      \$56  = lane_14__sum;
+      \$56  = lane_12__sum;
     end else if (\$2 ) begin
-      \$56  = chain_15;
+      \$56  = chain_13;
     end
     if (rst) begin
       \$56  = 44'h00000000000;
@@ -3263,9 +3184,11 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$57  = chain_15;
+    \$57  = chain_13;
     if (\$1 ) begin
-      \$57  = lane_15__sum;
+      \$57  = lane_13__sum;
+    end else if (\$2 ) begin
+      \$57  = chain_14;
     end
     if (rst) begin
       \$57  = 44'h00000000000;
@@ -3273,123 +3196,135 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$58  = left;
+    \$58  = chain_14;
     if (\$1 ) begin
-      \$58  = beat_6[86:82];
+      \$58  = lane_14__sum;
     end else if (\$2 ) begin
-      \$58  = \$3 [4:0];
+      \$58  = chain_15;
     end
     if (rst) begin
-      \$58  = 5'h00;
+      \$58  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$59  = o_lane;
+    \$59  = chain_15;
     if (\$1 ) begin
-      \$59  = 4'h0;
+      \$59  = lane_15__sum;
+    end
+    if (rst) begin
+      \$59  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$60  = left;
+    if (\$1 ) begin
+      \$60  = beat_6[87:83];
     end else if (\$2 ) begin
-      \$59  = \$4 [3:0];
+      \$60  = \$3 [4:0];
     end
     if (rst) begin
-      \$59  = 4'h0;
+      \$60  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$60  = o_drain;
+    \$61  = o_lane;
     if (\$1 ) begin
-      \$60  = beat_6[81:80];
-    end
-    if (rst) begin
-      \$60  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$61  = o_neuron;
-    if (\$1 ) begin
-      \$61  = beat_6[99:94];
+      \$61  = 4'h0;
     end else if (\$2 ) begin
-      \$61  = \$5 [5:0];
+      \$61  = \$4 [3:0];
     end
     if (rst) begin
-      \$61  = 6'h00;
+      \$61  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = o_target;
+    \$62  = o_drain;
     if (\$1 ) begin
-      \$62  = beat_6[93:87];
+      \$62  = beat_6[82:81];
     end
     if (rst) begin
-      \$62  = 7'h00;
+      \$62  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$63  = o_first;
+    \$63  = o_neuron;
     if (\$1 ) begin
-      \$63  = beat_6[100];
+      \$63  = beat_6[93:88];
+    end else if (\$2 ) begin
+      \$63  = \$5 [5:0];
     end
     if (rst) begin
-      \$63  = 1'h0;
+      \$63  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$64  = o_wants_error;
+    \$64  = o_target;
     if (\$1 ) begin
-      \$64  = beat_6[101];
+      \$64  = beat_6[19:13];
     end
     if (rst) begin
-      \$64  = 1'h0;
+      \$64  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$65  = o_first;
+    if (\$1 ) begin
+      \$65  = beat_6[94];
+    end
+    if (rst) begin
+      \$65  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$66  = o_wants_error;
+    if (\$1 ) begin
+      \$66  = beat_6[95];
+    end
+    if (rst) begin
+      \$66  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     control[8] = 1'h0;
     (* full_case = 32'd1 *)
-    if (read) begin
-      control[7:0] = address;
+    if (outside_read) begin
+      control[7:0] = outside_address;
     end else if (\$7 ) begin
-      control[7:0] = beat_7[12:5];
+      control[7:0] = beat_7[10:3];
     end else begin
       control[7:0] = \$9 [7:0];
-      control[8] = late_1[2];
-    end
-    (* full_case = 32'd1 *)
-    if (late_2[36]) begin
-      control[31:16] = pixel;
-    end else if (late_2[35]) begin
-      control[31:16] = \$10 ;
-    end else begin
-      control[31:16] = \$11 ;
+      control[8] = beat_1[2];
     end
     begin
       begin
-        control[12:9] = late_1[16:13];
-        control[13] = late_2[1];
-        control[14] = late_2[2];
-        control[15] = late_2[4];
-        control[34:32] = beat_4[60:58];
-        control[36:35] = beat_4[65:64];
+        control[13] = beat_2[1];
+        control[14] = beat_2[2];
+        control[15] = beat_2[49];
+        control[31:16] = \$13 ;
+        control[34:32] = beat_4[63:61];
+        control[36:35] = beat_4[12:11];
         control[37] = beat_5[0];
         control[38] = beat_5[2];
-        control[39] = beat_5[61];
-        control[40] = beat_5[62];
-        control[41] = beat_6[63];
-        control[43:42] = beat_6[65:64];
+        control[39] = beat_5[64];
+        control[40] = beat_5[65];
+        control[41] = beat_6[66];
         control[48:44] = beat_6[71:67];
+        control[43:42] = beat_6[12:11];
         control[80:49] = word;
-        control[88:81] = \$14 ;
-        control[89] = \$16 ;
+        control[88:81] = \$16 ;
+        control[89] = \$18 ;
       end
     end
   end
-  assign beat_1 = late_1;
-  assign beat_2 = late_2;
   assign chain_0 = o_sum;
   assign step = next_update;
   assign column = beat[78:72];
@@ -3397,225 +3332,174 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   assign lane_0__number = 4'h0;
   assign lane_0__control = control;
   assign lane_1__total = lane_0__neighbour;
-  assign lane_0__load_word = load_word;
+  assign lane_0__load_word = outside_word;
   assign lane_1__number = 4'h1;
   assign lane_1__control = control;
   assign lane_2__total = lane_1__neighbour;
-  assign lane_1__load_word = load_word;
+  assign lane_1__load_word = outside_word;
   assign lane_2__number = 4'h2;
   assign lane_2__control = control;
   assign lane_3__total = lane_2__neighbour;
-  assign lane_2__load_word = load_word;
+  assign lane_2__load_word = outside_word;
   assign lane_3__number = 4'h3;
   assign lane_3__control = control;
   assign lane_4__total = lane_3__neighbour;
-  assign lane_3__load_word = load_word;
+  assign lane_3__load_word = outside_word;
   assign lane_4__number = 4'h4;
   assign lane_4__control = control;
   assign lane_5__total = lane_4__neighbour;
-  assign lane_4__load_word = load_word;
+  assign lane_4__load_word = outside_word;
   assign lane_5__number = 4'h5;
   assign lane_5__control = control;
   assign lane_6__total = lane_5__neighbour;
-  assign lane_5__load_word = load_word;
+  assign lane_5__load_word = outside_word;
   assign lane_6__number = 4'h6;
   assign lane_6__control = control;
   assign lane_7__total = lane_6__neighbour;
-  assign lane_6__load_word = load_word;
+  assign lane_6__load_word = outside_word;
   assign lane_7__number = 4'h7;
   assign lane_7__control = control;
   assign lane_8__total = lane_7__neighbour;
-  assign lane_7__load_word = load_word;
+  assign lane_7__load_word = outside_word;
   assign lane_8__number = 4'h8;
   assign lane_8__control = control;
   assign lane_9__total = lane_8__neighbour;
-  assign lane_8__load_word = load_word;
+  assign lane_8__load_word = outside_word;
   assign lane_9__number = 4'h9;
   assign lane_9__control = control;
   assign lane_10__total = lane_9__neighbour;
-  assign lane_9__load_word = load_word;
+  assign lane_9__load_word = outside_word;
   assign lane_10__number = 4'ha;
   assign lane_10__control = control;
   assign lane_11__total = lane_10__neighbour;
-  assign lane_10__load_word = load_word;
+  assign lane_10__load_word = outside_word;
   assign lane_11__number = 4'hb;
   assign lane_11__control = control;
   assign lane_12__total = lane_11__neighbour;
-  assign lane_11__load_word = load_word;
+  assign lane_11__load_word = outside_word;
   assign lane_12__number = 4'hc;
   assign lane_12__control = control;
   assign lane_13__total = lane_12__neighbour;
-  assign lane_12__load_word = load_word;
+  assign lane_12__load_word = outside_word;
   assign lane_13__number = 4'hd;
   assign lane_13__control = control;
   assign lane_14__total = lane_13__neighbour;
-  assign lane_13__load_word = load_word;
+  assign lane_13__load_word = outside_word;
   assign lane_14__number = 4'he;
   assign lane_14__control = control;
   assign lane_15__total = lane_14__neighbour;
-  assign lane_14__load_word = load_word;
+  assign lane_14__load_word = outside_word;
   assign lane_15__number = 4'hf;
   assign lane_15__control = control;
   assign lane_0__total = lane_15__neighbour;
-  assign lane_15__load_word = load_word;
-  assign updates = control[89];
+  assign lane_15__load_word = outside_word;
+  assign inputs = beat_1[48:20];
+  assign vectors_state = beat_1[31:25];
+  assign vectors_offset = beat_1[38:32];
+  assign move_copy = beat_2[57];
+  assign move_keep = beat_2[58];
+  assign move_subtract = beat_2[59];
+  assign move_to_offsets = beat_2[60];
+  assign move_target = beat_2[19:13];
+  assign write_is_update = control[89];
   assign write_address = control[88:81];
   assign \beat.valid  = beat[0];
   assign \beat.update  = beat[1];
   assign \beat.ring  = beat[2];
-  assign \beat.from_list  = beat[3];
-  assign \beat.null  = beat[4];
-  assign \beat.weight  = beat[12:5];
-  assign \beat.rotate  = beat[16:13];
-  assign \beat.state  = beat[23:17];
-  assign \beat.offset  = beat[30:24];
-  assign \beat.select  = beat[34:31];
-  assign \beat.shared_is_offset  = beat[35];
-  assign \beat.shared_is_input  = beat[36];
-  assign \beat.own_is_offset  = beat[37];
-  assign \beat.slot  = beat[41:38];
-  assign \beat.index  = beat[47:42];
-  assign \beat.rows  = beat[52:48];
-  assign \beat.columns  = beat[57:53];
-  assign \beat.shift  = beat[60:58];
-  assign \beat.clear  = beat[61];
-  assign \beat.load  = beat[62];
-  assign \beat.save  = beat[63];
-  assign \beat.drive  = beat[65:64];
-  assign \beat.last  = beat[66];
-  assign \beat.sigma  = beat[71:67];
-  assign \beat.column  = beat[78:72];
-  assign \beat.group  = beat[79];
-  assign \beat.drain  = beat[81:80];
-  assign \beat.drain_count  = beat[86:82];
-  assign \beat.target  = beat[93:87];
-  assign \beat.neuron  = beat[99:94];
-  assign \beat.first  = beat[100];
-  assign \beat.wants_error  = beat[101];
-  assign \beat.copy  = beat[102];
-  assign \beat.keep  = beat[103];
-  assign \beat.subtract  = beat[104];
-  assign \beat.move_to_offsets  = beat[105];
-  assign \states[0]  = states[15:0];
-  assign \states[1]  = states[31:16];
-  assign \states[2]  = states[47:32];
-  assign \states[3]  = states[63:48];
-  assign \states[4]  = states[79:64];
-  assign \states[5]  = states[95:80];
-  assign \states[6]  = states[111:96];
-  assign \states[7]  = states[127:112];
-  assign \states[8]  = states[143:128];
-  assign \states[9]  = states[159:144];
-  assign \states[10]  = states[175:160];
-  assign \states[11]  = states[191:176];
-  assign \states[12]  = states[207:192];
-  assign \states[13]  = states[223:208];
-  assign \states[14]  = states[239:224];
-  assign \states[15]  = states[255:240];
-  assign \offsets[0]  = offsets[15:0];
-  assign \offsets[1]  = offsets[31:16];
-  assign \offsets[2]  = offsets[47:32];
-  assign \offsets[3]  = offsets[63:48];
-  assign \offsets[4]  = offsets[79:64];
-  assign \offsets[5]  = offsets[95:80];
-  assign \offsets[6]  = offsets[111:96];
-  assign \offsets[7]  = offsets[127:112];
-  assign \offsets[8]  = offsets[143:128];
-  assign \offsets[9]  = offsets[159:144];
-  assign \offsets[10]  = offsets[175:160];
-  assign \offsets[11]  = offsets[191:176];
-  assign \offsets[12]  = offsets[207:192];
-  assign \offsets[13]  = offsets[223:208];
-  assign \offsets[14]  = offsets[239:224];
-  assign \offsets[15]  = offsets[255:240];
-  assign \late_1.valid  = late_1[0];
-  assign \late_1.update  = late_1[1];
-  assign \late_1.ring  = late_1[2];
-  assign \late_1.from_list  = late_1[3];
-  assign \late_1.null  = late_1[4];
-  assign \late_1.weight  = late_1[12:5];
-  assign \late_1.rotate  = late_1[16:13];
-  assign \late_1.state  = late_1[23:17];
-  assign \late_1.offset  = late_1[30:24];
-  assign \late_1.select  = late_1[34:31];
-  assign \late_1.shared_is_offset  = late_1[35];
-  assign \late_1.shared_is_input  = late_1[36];
-  assign \late_1.own_is_offset  = late_1[37];
-  assign \late_1.slot  = late_1[41:38];
-  assign \late_1.index  = late_1[47:42];
-  assign \late_1.rows  = late_1[52:48];
-  assign \late_1.columns  = late_1[57:53];
-  assign \late_1.shift  = late_1[60:58];
-  assign \late_1.clear  = late_1[61];
-  assign \late_1.load  = late_1[62];
-  assign \late_1.save  = late_1[63];
-  assign \late_1.drive  = late_1[65:64];
-  assign \late_1.last  = late_1[66];
-  assign \late_1.sigma  = late_1[71:67];
-  assign \late_1.column  = late_1[78:72];
-  assign \late_1.group  = late_1[79];
-  assign \late_1.drain  = late_1[81:80];
-  assign \late_1.drain_count  = late_1[86:82];
-  assign \late_1.target  = late_1[93:87];
-  assign \late_1.neuron  = late_1[99:94];
-  assign \late_1.first  = late_1[100];
-  assign \late_1.wants_error  = late_1[101];
-  assign \late_1.copy  = late_1[102];
-  assign \late_1.keep  = late_1[103];
-  assign \late_1.subtract  = late_1[104];
-  assign \late_1.move_to_offsets  = late_1[105];
-  assign \late_2.valid  = late_2[0];
-  assign \late_2.update  = late_2[1];
-  assign \late_2.ring  = late_2[2];
-  assign \late_2.from_list  = late_2[3];
-  assign \late_2.null  = late_2[4];
-  assign \late_2.weight  = late_2[12:5];
-  assign \late_2.rotate  = late_2[16:13];
-  assign \late_2.state  = late_2[23:17];
-  assign \late_2.offset  = late_2[30:24];
-  assign \late_2.select  = late_2[34:31];
-  assign \late_2.shared_is_offset  = late_2[35];
-  assign \late_2.shared_is_input  = late_2[36];
-  assign \late_2.own_is_offset  = late_2[37];
-  assign \late_2.slot  = late_2[41:38];
-  assign \late_2.index  = late_2[47:42];
-  assign \late_2.rows  = late_2[52:48];
-  assign \late_2.columns  = late_2[57:53];
-  assign \late_2.shift  = late_2[60:58];
-  assign \late_2.clear  = late_2[61];
-  assign \late_2.load  = late_2[62];
-  assign \late_2.save  = late_2[63];
-  assign \late_2.drive  = late_2[65:64];
-  assign \late_2.last  = late_2[66];
-  assign \late_2.sigma  = late_2[71:67];
-  assign \late_2.column  = late_2[78:72];
-  assign \late_2.group  = late_2[79];
-  assign \late_2.drain  = late_2[81:80];
-  assign \late_2.drain_count  = late_2[86:82];
-  assign \late_2.target  = late_2[93:87];
-  assign \late_2.neuron  = late_2[99:94];
-  assign \late_2.first  = late_2[100];
-  assign \late_2.wants_error  = late_2[101];
-  assign \late_2.copy  = late_2[102];
-  assign \late_2.keep  = late_2[103];
-  assign \late_2.subtract  = late_2[104];
-  assign \late_2.move_to_offsets  = late_2[105];
-  assign \weights[0]  = weights[15:0];
-  assign \weights[1]  = weights[31:16];
-  assign \weights[2]  = weights[47:32];
-  assign \weights[3]  = weights[63:48];
-  assign \weights[4]  = weights[79:64];
-  assign \weights[5]  = weights[95:80];
-  assign \weights[6]  = weights[111:96];
-  assign \weights[7]  = weights[127:112];
-  assign \weights[8]  = weights[143:128];
-  assign \weights[9]  = weights[159:144];
-  assign \weights[10]  = weights[175:160];
-  assign \weights[11]  = weights[191:176];
-  assign \weights[12]  = weights[207:192];
-  assign \weights[13]  = weights[223:208];
-  assign \weights[14]  = weights[239:224];
-  assign \weights[15]  = weights[255:240];
+  assign \beat.weight  = beat[10:3];
+  assign \beat.drive  = beat[12:11];
+  assign \beat.target  = beat[19:13];
+  assign \beat.memory  = beat[48:20];
+  assign \beat.memory.rotate  = beat[23:20];
+  assign \beat.memory.from_list  = beat[24];
+  assign \beat.memory.state  = beat[31:25];
+  assign \beat.memory.offset  = beat[38:32];
+  assign \beat.memory.slot  = beat[42:39];
+  assign \beat.memory.index  = beat[48:43];
+  assign \beat.operands  = beat[56:49];
+  assign \beat.operands.null  = beat[49];
+  assign \beat.operands.select  = beat[53:50];
+  assign \beat.operands.shared_is_offset  = beat[54];
+  assign \beat.operands.shared_is_input  = beat[55];
+  assign \beat.operands.own_is_offset  = beat[56];
+  assign \beat.move  = beat[60:57];
+  assign \beat.move.copy  = beat[57];
+  assign \beat.move.keep  = beat[58];
+  assign \beat.move.subtract  = beat[59];
+  assign \beat.move.to_offsets  = beat[60];
+  assign \beat.align  = beat[63:61];
+  assign \beat.align.shift  = beat[63:61];
+  assign \beat.add  = beat[65:64];
+  assign \beat.add.clear  = beat[64];
+  assign \beat.add.load  = beat[65];
+  assign \beat.total  = beat[71:66];
+  assign \beat.total.save  = beat[66];
+  assign \beat.total.sigma  = beat[71:67];
+  assign \beat.dither  = beat[79:72];
+  assign \beat.dither.column  = beat[78:72];
+  assign \beat.dither.group  = beat[79];
+  assign \beat.learn  = beat[80];
+  assign \beat.learn.last  = beat[80];
+  assign \beat.tile  = beat[95:81];
+  assign \beat.tile.drain  = beat[82:81];
+  assign \beat.tile.drain_count  = beat[87:83];
+  assign \beat.tile.neuron  = beat[93:88];
+  assign \beat.tile.first  = beat[94];
+  assign \beat.tile.wants_error  = beat[95];
+  assign \inputs.rotate  = beat_1[23:20];
+  assign \inputs.from_list  = beat_1[24];
+  assign \inputs.state  = beat_1[31:25];
+  assign \inputs.offset  = beat_1[38:32];
+  assign \inputs.slot  = beat_1[42:39];
+  assign \inputs.index  = beat_1[48:43];
+  assign \vectors_states[0]  = vectors_states[15:0];
+  assign \vectors_states[1]  = vectors_states[31:16];
+  assign \vectors_states[2]  = vectors_states[47:32];
+  assign \vectors_states[3]  = vectors_states[63:48];
+  assign \vectors_states[4]  = vectors_states[79:64];
+  assign \vectors_states[5]  = vectors_states[95:80];
+  assign \vectors_states[6]  = vectors_states[111:96];
+  assign \vectors_states[7]  = vectors_states[127:112];
+  assign \vectors_states[8]  = vectors_states[143:128];
+  assign \vectors_states[9]  = vectors_states[159:144];
+  assign \vectors_states[10]  = vectors_states[175:160];
+  assign \vectors_states[11]  = vectors_states[191:176];
+  assign \vectors_states[12]  = vectors_states[207:192];
+  assign \vectors_states[13]  = vectors_states[223:208];
+  assign \vectors_states[14]  = vectors_states[239:224];
+  assign \vectors_states[15]  = vectors_states[255:240];
+  assign \vectors_offsets[0]  = vectors_offsets[15:0];
+  assign \vectors_offsets[1]  = vectors_offsets[31:16];
+  assign \vectors_offsets[2]  = vectors_offsets[47:32];
+  assign \vectors_offsets[3]  = vectors_offsets[63:48];
+  assign \vectors_offsets[4]  = vectors_offsets[79:64];
+  assign \vectors_offsets[5]  = vectors_offsets[95:80];
+  assign \vectors_offsets[6]  = vectors_offsets[111:96];
+  assign \vectors_offsets[7]  = vectors_offsets[127:112];
+  assign \vectors_offsets[8]  = vectors_offsets[143:128];
+  assign \vectors_offsets[9]  = vectors_offsets[159:144];
+  assign \vectors_offsets[10]  = vectors_offsets[175:160];
+  assign \vectors_offsets[11]  = vectors_offsets[191:176];
+  assign \vectors_offsets[12]  = vectors_offsets[207:192];
+  assign \vectors_offsets[13]  = vectors_offsets[223:208];
+  assign \vectors_offsets[14]  = vectors_offsets[239:224];
+  assign \vectors_offsets[15]  = vectors_offsets[255:240];
+  assign \outside_weights[0]  = outside_weights[15:0];
+  assign \outside_weights[1]  = outside_weights[31:16];
+  assign \outside_weights[2]  = outside_weights[47:32];
+  assign \outside_weights[3]  = outside_weights[63:48];
+  assign \outside_weights[4]  = outside_weights[79:64];
+  assign \outside_weights[5]  = outside_weights[95:80];
+  assign \outside_weights[6]  = outside_weights[111:96];
+  assign \outside_weights[7]  = outside_weights[127:112];
+  assign \outside_weights[8]  = outside_weights[143:128];
+  assign \outside_weights[9]  = outside_weights[159:144];
+  assign \outside_weights[10]  = outside_weights[175:160];
+  assign \outside_weights[11]  = outside_weights[191:176];
+  assign \outside_weights[12]  = outside_weights[207:192];
+  assign \outside_weights[13]  = outside_weights[223:208];
+  assign \outside_weights[14]  = outside_weights[239:224];
+  assign \outside_weights[15]  = outside_weights[255:240];
   assign \write_words[0]  = write_words[15:0];
   assign \write_words[1]  = write_words[31:16];
   assign \write_words[2]  = write_words[47:32];
@@ -3632,330 +3516,393 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   assign \write_words[13]  = write_words[223:208];
   assign \write_words[14]  = write_words[239:224];
   assign \write_words[15]  = write_words[255:240];
-  assign \beat_1.valid  = late_1[0];
-  assign \beat_1.update  = late_1[1];
-  assign \beat_1.ring  = late_1[2];
-  assign \beat_1.from_list  = late_1[3];
-  assign \beat_1.null  = late_1[4];
-  assign \beat_1.weight  = late_1[12:5];
-  assign \beat_1.rotate  = late_1[16:13];
-  assign \beat_1.state  = late_1[23:17];
-  assign \beat_1.offset  = late_1[30:24];
-  assign \beat_1.select  = late_1[34:31];
-  assign \beat_1.shared_is_offset  = late_1[35];
-  assign \beat_1.shared_is_input  = late_1[36];
-  assign \beat_1.own_is_offset  = late_1[37];
-  assign \beat_1.slot  = late_1[41:38];
-  assign \beat_1.index  = late_1[47:42];
-  assign \beat_1.rows  = late_1[52:48];
-  assign \beat_1.columns  = late_1[57:53];
-  assign \beat_1.shift  = late_1[60:58];
-  assign \beat_1.clear  = late_1[61];
-  assign \beat_1.load  = late_1[62];
-  assign \beat_1.save  = late_1[63];
-  assign \beat_1.drive  = late_1[65:64];
-  assign \beat_1.last  = late_1[66];
-  assign \beat_1.sigma  = late_1[71:67];
-  assign \beat_1.column  = late_1[78:72];
-  assign \beat_1.group  = late_1[79];
-  assign \beat_1.drain  = late_1[81:80];
-  assign \beat_1.drain_count  = late_1[86:82];
-  assign \beat_1.target  = late_1[93:87];
-  assign \beat_1.neuron  = late_1[99:94];
-  assign \beat_1.first  = late_1[100];
-  assign \beat_1.wants_error  = late_1[101];
-  assign \beat_1.copy  = late_1[102];
-  assign \beat_1.keep  = late_1[103];
-  assign \beat_1.subtract  = late_1[104];
-  assign \beat_1.move_to_offsets  = late_1[105];
-  assign \beat_2.valid  = late_2[0];
-  assign \beat_2.update  = late_2[1];
-  assign \beat_2.ring  = late_2[2];
-  assign \beat_2.from_list  = late_2[3];
-  assign \beat_2.null  = late_2[4];
-  assign \beat_2.weight  = late_2[12:5];
-  assign \beat_2.rotate  = late_2[16:13];
-  assign \beat_2.state  = late_2[23:17];
-  assign \beat_2.offset  = late_2[30:24];
-  assign \beat_2.select  = late_2[34:31];
-  assign \beat_2.shared_is_offset  = late_2[35];
-  assign \beat_2.shared_is_input  = late_2[36];
-  assign \beat_2.own_is_offset  = late_2[37];
-  assign \beat_2.slot  = late_2[41:38];
-  assign \beat_2.index  = late_2[47:42];
-  assign \beat_2.rows  = late_2[52:48];
-  assign \beat_2.columns  = late_2[57:53];
-  assign \beat_2.shift  = late_2[60:58];
-  assign \beat_2.clear  = late_2[61];
-  assign \beat_2.load  = late_2[62];
-  assign \beat_2.save  = late_2[63];
-  assign \beat_2.drive  = late_2[65:64];
-  assign \beat_2.last  = late_2[66];
-  assign \beat_2.sigma  = late_2[71:67];
-  assign \beat_2.column  = late_2[78:72];
-  assign \beat_2.group  = late_2[79];
-  assign \beat_2.drain  = late_2[81:80];
-  assign \beat_2.drain_count  = late_2[86:82];
-  assign \beat_2.target  = late_2[93:87];
-  assign \beat_2.neuron  = late_2[99:94];
-  assign \beat_2.first  = late_2[100];
-  assign \beat_2.wants_error  = late_2[101];
-  assign \beat_2.copy  = late_2[102];
-  assign \beat_2.keep  = late_2[103];
-  assign \beat_2.subtract  = late_2[104];
-  assign \beat_2.move_to_offsets  = late_2[105];
+  assign \beat_1.valid  = beat_1[0];
+  assign \beat_1.update  = beat_1[1];
+  assign \beat_1.ring  = beat_1[2];
+  assign \beat_1.weight  = beat_1[10:3];
+  assign \beat_1.drive  = beat_1[12:11];
+  assign \beat_1.target  = beat_1[19:13];
+  assign \beat_1.memory  = beat_1[48:20];
+  assign \beat_1.memory.rotate  = beat_1[23:20];
+  assign \beat_1.memory.from_list  = beat_1[24];
+  assign \beat_1.memory.state  = beat_1[31:25];
+  assign \beat_1.memory.offset  = beat_1[38:32];
+  assign \beat_1.memory.slot  = beat_1[42:39];
+  assign \beat_1.memory.index  = beat_1[48:43];
+  assign \beat_1.operands  = beat_1[56:49];
+  assign \beat_1.operands.null  = beat_1[49];
+  assign \beat_1.operands.select  = beat_1[53:50];
+  assign \beat_1.operands.shared_is_offset  = beat_1[54];
+  assign \beat_1.operands.shared_is_input  = beat_1[55];
+  assign \beat_1.operands.own_is_offset  = beat_1[56];
+  assign \beat_1.move  = beat_1[60:57];
+  assign \beat_1.move.copy  = beat_1[57];
+  assign \beat_1.move.keep  = beat_1[58];
+  assign \beat_1.move.subtract  = beat_1[59];
+  assign \beat_1.move.to_offsets  = beat_1[60];
+  assign \beat_1.align  = beat_1[63:61];
+  assign \beat_1.align.shift  = beat_1[63:61];
+  assign \beat_1.add  = beat_1[65:64];
+  assign \beat_1.add.clear  = beat_1[64];
+  assign \beat_1.add.load  = beat_1[65];
+  assign \beat_1.total  = beat_1[71:66];
+  assign \beat_1.total.save  = beat_1[66];
+  assign \beat_1.total.sigma  = beat_1[71:67];
+  assign \beat_1.dither  = beat_1[79:72];
+  assign \beat_1.dither.column  = beat_1[78:72];
+  assign \beat_1.dither.group  = beat_1[79];
+  assign \beat_1.learn  = beat_1[80];
+  assign \beat_1.learn.last  = beat_1[80];
+  assign \beat_1.tile  = beat_1[95:81];
+  assign \beat_1.tile.drain  = beat_1[82:81];
+  assign \beat_1.tile.drain_count  = beat_1[87:83];
+  assign \beat_1.tile.neuron  = beat_1[93:88];
+  assign \beat_1.tile.first  = beat_1[94];
+  assign \beat_1.tile.wants_error  = beat_1[95];
+  assign \beat_2.valid  = beat_2[0];
+  assign \beat_2.update  = beat_2[1];
+  assign \beat_2.ring  = beat_2[2];
+  assign \beat_2.weight  = beat_2[10:3];
+  assign \beat_2.drive  = beat_2[12:11];
+  assign \beat_2.target  = beat_2[19:13];
+  assign \beat_2.memory  = beat_2[48:20];
+  assign \beat_2.memory.rotate  = beat_2[23:20];
+  assign \beat_2.memory.from_list  = beat_2[24];
+  assign \beat_2.memory.state  = beat_2[31:25];
+  assign \beat_2.memory.offset  = beat_2[38:32];
+  assign \beat_2.memory.slot  = beat_2[42:39];
+  assign \beat_2.memory.index  = beat_2[48:43];
+  assign \beat_2.operands  = beat_2[56:49];
+  assign \beat_2.operands.null  = beat_2[49];
+  assign \beat_2.operands.select  = beat_2[53:50];
+  assign \beat_2.operands.shared_is_offset  = beat_2[54];
+  assign \beat_2.operands.shared_is_input  = beat_2[55];
+  assign \beat_2.operands.own_is_offset  = beat_2[56];
+  assign \beat_2.move  = beat_2[60:57];
+  assign \beat_2.move.copy  = beat_2[57];
+  assign \beat_2.move.keep  = beat_2[58];
+  assign \beat_2.move.subtract  = beat_2[59];
+  assign \beat_2.move.to_offsets  = beat_2[60];
+  assign \beat_2.align  = beat_2[63:61];
+  assign \beat_2.align.shift  = beat_2[63:61];
+  assign \beat_2.add  = beat_2[65:64];
+  assign \beat_2.add.clear  = beat_2[64];
+  assign \beat_2.add.load  = beat_2[65];
+  assign \beat_2.total  = beat_2[71:66];
+  assign \beat_2.total.save  = beat_2[66];
+  assign \beat_2.total.sigma  = beat_2[71:67];
+  assign \beat_2.dither  = beat_2[79:72];
+  assign \beat_2.dither.column  = beat_2[78:72];
+  assign \beat_2.dither.group  = beat_2[79];
+  assign \beat_2.learn  = beat_2[80];
+  assign \beat_2.learn.last  = beat_2[80];
+  assign \beat_2.tile  = beat_2[95:81];
+  assign \beat_2.tile.drain  = beat_2[82:81];
+  assign \beat_2.tile.drain_count  = beat_2[87:83];
+  assign \beat_2.tile.neuron  = beat_2[93:88];
+  assign \beat_2.tile.first  = beat_2[94];
+  assign \beat_2.tile.wants_error  = beat_2[95];
   assign \beat_3.valid  = beat_3[0];
   assign \beat_3.update  = beat_3[1];
   assign \beat_3.ring  = beat_3[2];
-  assign \beat_3.from_list  = beat_3[3];
-  assign \beat_3.null  = beat_3[4];
-  assign \beat_3.weight  = beat_3[12:5];
-  assign \beat_3.rotate  = beat_3[16:13];
-  assign \beat_3.state  = beat_3[23:17];
-  assign \beat_3.offset  = beat_3[30:24];
-  assign \beat_3.select  = beat_3[34:31];
-  assign \beat_3.shared_is_offset  = beat_3[35];
-  assign \beat_3.shared_is_input  = beat_3[36];
-  assign \beat_3.own_is_offset  = beat_3[37];
-  assign \beat_3.slot  = beat_3[41:38];
-  assign \beat_3.index  = beat_3[47:42];
-  assign \beat_3.rows  = beat_3[52:48];
-  assign \beat_3.columns  = beat_3[57:53];
-  assign \beat_3.shift  = beat_3[60:58];
-  assign \beat_3.clear  = beat_3[61];
-  assign \beat_3.load  = beat_3[62];
-  assign \beat_3.save  = beat_3[63];
-  assign \beat_3.drive  = beat_3[65:64];
-  assign \beat_3.last  = beat_3[66];
-  assign \beat_3.sigma  = beat_3[71:67];
-  assign \beat_3.column  = beat_3[78:72];
-  assign \beat_3.group  = beat_3[79];
-  assign \beat_3.drain  = beat_3[81:80];
-  assign \beat_3.drain_count  = beat_3[86:82];
-  assign \beat_3.target  = beat_3[93:87];
-  assign \beat_3.neuron  = beat_3[99:94];
-  assign \beat_3.first  = beat_3[100];
-  assign \beat_3.wants_error  = beat_3[101];
-  assign \beat_3.copy  = beat_3[102];
-  assign \beat_3.keep  = beat_3[103];
-  assign \beat_3.subtract  = beat_3[104];
-  assign \beat_3.move_to_offsets  = beat_3[105];
+  assign \beat_3.weight  = beat_3[10:3];
+  assign \beat_3.drive  = beat_3[12:11];
+  assign \beat_3.target  = beat_3[19:13];
+  assign \beat_3.memory  = beat_3[48:20];
+  assign \beat_3.memory.rotate  = beat_3[23:20];
+  assign \beat_3.memory.from_list  = beat_3[24];
+  assign \beat_3.memory.state  = beat_3[31:25];
+  assign \beat_3.memory.offset  = beat_3[38:32];
+  assign \beat_3.memory.slot  = beat_3[42:39];
+  assign \beat_3.memory.index  = beat_3[48:43];
+  assign \beat_3.operands  = beat_3[56:49];
+  assign \beat_3.operands.null  = beat_3[49];
+  assign \beat_3.operands.select  = beat_3[53:50];
+  assign \beat_3.operands.shared_is_offset  = beat_3[54];
+  assign \beat_3.operands.shared_is_input  = beat_3[55];
+  assign \beat_3.operands.own_is_offset  = beat_3[56];
+  assign \beat_3.move  = beat_3[60:57];
+  assign \beat_3.move.copy  = beat_3[57];
+  assign \beat_3.move.keep  = beat_3[58];
+  assign \beat_3.move.subtract  = beat_3[59];
+  assign \beat_3.move.to_offsets  = beat_3[60];
+  assign \beat_3.align  = beat_3[63:61];
+  assign \beat_3.align.shift  = beat_3[63:61];
+  assign \beat_3.add  = beat_3[65:64];
+  assign \beat_3.add.clear  = beat_3[64];
+  assign \beat_3.add.load  = beat_3[65];
+  assign \beat_3.total  = beat_3[71:66];
+  assign \beat_3.total.save  = beat_3[66];
+  assign \beat_3.total.sigma  = beat_3[71:67];
+  assign \beat_3.dither  = beat_3[79:72];
+  assign \beat_3.dither.column  = beat_3[78:72];
+  assign \beat_3.dither.group  = beat_3[79];
+  assign \beat_3.learn  = beat_3[80];
+  assign \beat_3.learn.last  = beat_3[80];
+  assign \beat_3.tile  = beat_3[95:81];
+  assign \beat_3.tile.drain  = beat_3[82:81];
+  assign \beat_3.tile.drain_count  = beat_3[87:83];
+  assign \beat_3.tile.neuron  = beat_3[93:88];
+  assign \beat_3.tile.first  = beat_3[94];
+  assign \beat_3.tile.wants_error  = beat_3[95];
   assign \beat_4.valid  = beat_4[0];
   assign \beat_4.update  = beat_4[1];
   assign \beat_4.ring  = beat_4[2];
-  assign \beat_4.from_list  = beat_4[3];
-  assign \beat_4.null  = beat_4[4];
-  assign \beat_4.weight  = beat_4[12:5];
-  assign \beat_4.rotate  = beat_4[16:13];
-  assign \beat_4.state  = beat_4[23:17];
-  assign \beat_4.offset  = beat_4[30:24];
-  assign \beat_4.select  = beat_4[34:31];
-  assign \beat_4.shared_is_offset  = beat_4[35];
-  assign \beat_4.shared_is_input  = beat_4[36];
-  assign \beat_4.own_is_offset  = beat_4[37];
-  assign \beat_4.slot  = beat_4[41:38];
-  assign \beat_4.index  = beat_4[47:42];
-  assign \beat_4.rows  = beat_4[52:48];
-  assign \beat_4.columns  = beat_4[57:53];
-  assign \beat_4.shift  = beat_4[60:58];
-  assign \beat_4.clear  = beat_4[61];
-  assign \beat_4.load  = beat_4[62];
-  assign \beat_4.save  = beat_4[63];
-  assign \beat_4.drive  = beat_4[65:64];
-  assign \beat_4.last  = beat_4[66];
-  assign \beat_4.sigma  = beat_4[71:67];
-  assign \beat_4.column  = beat_4[78:72];
-  assign \beat_4.group  = beat_4[79];
-  assign \beat_4.drain  = beat_4[81:80];
-  assign \beat_4.drain_count  = beat_4[86:82];
-  assign \beat_4.target  = beat_4[93:87];
-  assign \beat_4.neuron  = beat_4[99:94];
-  assign \beat_4.first  = beat_4[100];
-  assign \beat_4.wants_error  = beat_4[101];
-  assign \beat_4.copy  = beat_4[102];
-  assign \beat_4.keep  = beat_4[103];
-  assign \beat_4.subtract  = beat_4[104];
-  assign \beat_4.move_to_offsets  = beat_4[105];
+  assign \beat_4.weight  = beat_4[10:3];
+  assign \beat_4.drive  = beat_4[12:11];
+  assign \beat_4.target  = beat_4[19:13];
+  assign \beat_4.memory  = beat_4[48:20];
+  assign \beat_4.memory.rotate  = beat_4[23:20];
+  assign \beat_4.memory.from_list  = beat_4[24];
+  assign \beat_4.memory.state  = beat_4[31:25];
+  assign \beat_4.memory.offset  = beat_4[38:32];
+  assign \beat_4.memory.slot  = beat_4[42:39];
+  assign \beat_4.memory.index  = beat_4[48:43];
+  assign \beat_4.operands  = beat_4[56:49];
+  assign \beat_4.operands.null  = beat_4[49];
+  assign \beat_4.operands.select  = beat_4[53:50];
+  assign \beat_4.operands.shared_is_offset  = beat_4[54];
+  assign \beat_4.operands.shared_is_input  = beat_4[55];
+  assign \beat_4.operands.own_is_offset  = beat_4[56];
+  assign \beat_4.move  = beat_4[60:57];
+  assign \beat_4.move.copy  = beat_4[57];
+  assign \beat_4.move.keep  = beat_4[58];
+  assign \beat_4.move.subtract  = beat_4[59];
+  assign \beat_4.move.to_offsets  = beat_4[60];
+  assign \beat_4.align  = beat_4[63:61];
+  assign \beat_4.align.shift  = beat_4[63:61];
+  assign \beat_4.add  = beat_4[65:64];
+  assign \beat_4.add.clear  = beat_4[64];
+  assign \beat_4.add.load  = beat_4[65];
+  assign \beat_4.total  = beat_4[71:66];
+  assign \beat_4.total.save  = beat_4[66];
+  assign \beat_4.total.sigma  = beat_4[71:67];
+  assign \beat_4.dither  = beat_4[79:72];
+  assign \beat_4.dither.column  = beat_4[78:72];
+  assign \beat_4.dither.group  = beat_4[79];
+  assign \beat_4.learn  = beat_4[80];
+  assign \beat_4.learn.last  = beat_4[80];
+  assign \beat_4.tile  = beat_4[95:81];
+  assign \beat_4.tile.drain  = beat_4[82:81];
+  assign \beat_4.tile.drain_count  = beat_4[87:83];
+  assign \beat_4.tile.neuron  = beat_4[93:88];
+  assign \beat_4.tile.first  = beat_4[94];
+  assign \beat_4.tile.wants_error  = beat_4[95];
   assign \beat_5.valid  = beat_5[0];
   assign \beat_5.update  = beat_5[1];
   assign \beat_5.ring  = beat_5[2];
-  assign \beat_5.from_list  = beat_5[3];
-  assign \beat_5.null  = beat_5[4];
-  assign \beat_5.weight  = beat_5[12:5];
-  assign \beat_5.rotate  = beat_5[16:13];
-  assign \beat_5.state  = beat_5[23:17];
-  assign \beat_5.offset  = beat_5[30:24];
-  assign \beat_5.select  = beat_5[34:31];
-  assign \beat_5.shared_is_offset  = beat_5[35];
-  assign \beat_5.shared_is_input  = beat_5[36];
-  assign \beat_5.own_is_offset  = beat_5[37];
-  assign \beat_5.slot  = beat_5[41:38];
-  assign \beat_5.index  = beat_5[47:42];
-  assign \beat_5.rows  = beat_5[52:48];
-  assign \beat_5.columns  = beat_5[57:53];
-  assign \beat_5.shift  = beat_5[60:58];
-  assign \beat_5.clear  = beat_5[61];
-  assign \beat_5.load  = beat_5[62];
-  assign \beat_5.save  = beat_5[63];
-  assign \beat_5.drive  = beat_5[65:64];
-  assign \beat_5.last  = beat_5[66];
-  assign \beat_5.sigma  = beat_5[71:67];
-  assign \beat_5.column  = beat_5[78:72];
-  assign \beat_5.group  = beat_5[79];
-  assign \beat_5.drain  = beat_5[81:80];
-  assign \beat_5.drain_count  = beat_5[86:82];
-  assign \beat_5.target  = beat_5[93:87];
-  assign \beat_5.neuron  = beat_5[99:94];
-  assign \beat_5.first  = beat_5[100];
-  assign \beat_5.wants_error  = beat_5[101];
-  assign \beat_5.copy  = beat_5[102];
-  assign \beat_5.keep  = beat_5[103];
-  assign \beat_5.subtract  = beat_5[104];
-  assign \beat_5.move_to_offsets  = beat_5[105];
+  assign \beat_5.weight  = beat_5[10:3];
+  assign \beat_5.drive  = beat_5[12:11];
+  assign \beat_5.target  = beat_5[19:13];
+  assign \beat_5.memory  = beat_5[48:20];
+  assign \beat_5.memory.rotate  = beat_5[23:20];
+  assign \beat_5.memory.from_list  = beat_5[24];
+  assign \beat_5.memory.state  = beat_5[31:25];
+  assign \beat_5.memory.offset  = beat_5[38:32];
+  assign \beat_5.memory.slot  = beat_5[42:39];
+  assign \beat_5.memory.index  = beat_5[48:43];
+  assign \beat_5.operands  = beat_5[56:49];
+  assign \beat_5.operands.null  = beat_5[49];
+  assign \beat_5.operands.select  = beat_5[53:50];
+  assign \beat_5.operands.shared_is_offset  = beat_5[54];
+  assign \beat_5.operands.shared_is_input  = beat_5[55];
+  assign \beat_5.operands.own_is_offset  = beat_5[56];
+  assign \beat_5.move  = beat_5[60:57];
+  assign \beat_5.move.copy  = beat_5[57];
+  assign \beat_5.move.keep  = beat_5[58];
+  assign \beat_5.move.subtract  = beat_5[59];
+  assign \beat_5.move.to_offsets  = beat_5[60];
+  assign \beat_5.align  = beat_5[63:61];
+  assign \beat_5.align.shift  = beat_5[63:61];
+  assign \beat_5.add  = beat_5[65:64];
+  assign \beat_5.add.clear  = beat_5[64];
+  assign \beat_5.add.load  = beat_5[65];
+  assign \beat_5.total  = beat_5[71:66];
+  assign \beat_5.total.save  = beat_5[66];
+  assign \beat_5.total.sigma  = beat_5[71:67];
+  assign \beat_5.dither  = beat_5[79:72];
+  assign \beat_5.dither.column  = beat_5[78:72];
+  assign \beat_5.dither.group  = beat_5[79];
+  assign \beat_5.learn  = beat_5[80];
+  assign \beat_5.learn.last  = beat_5[80];
+  assign \beat_5.tile  = beat_5[95:81];
+  assign \beat_5.tile.drain  = beat_5[82:81];
+  assign \beat_5.tile.drain_count  = beat_5[87:83];
+  assign \beat_5.tile.neuron  = beat_5[93:88];
+  assign \beat_5.tile.first  = beat_5[94];
+  assign \beat_5.tile.wants_error  = beat_5[95];
   assign \beat_6.valid  = beat_6[0];
   assign \beat_6.update  = beat_6[1];
   assign \beat_6.ring  = beat_6[2];
-  assign \beat_6.from_list  = beat_6[3];
-  assign \beat_6.null  = beat_6[4];
-  assign \beat_6.weight  = beat_6[12:5];
-  assign \beat_6.rotate  = beat_6[16:13];
-  assign \beat_6.state  = beat_6[23:17];
-  assign \beat_6.offset  = beat_6[30:24];
-  assign \beat_6.select  = beat_6[34:31];
-  assign \beat_6.shared_is_offset  = beat_6[35];
-  assign \beat_6.shared_is_input  = beat_6[36];
-  assign \beat_6.own_is_offset  = beat_6[37];
-  assign \beat_6.slot  = beat_6[41:38];
-  assign \beat_6.index  = beat_6[47:42];
-  assign \beat_6.rows  = beat_6[52:48];
-  assign \beat_6.columns  = beat_6[57:53];
-  assign \beat_6.shift  = beat_6[60:58];
-  assign \beat_6.clear  = beat_6[61];
-  assign \beat_6.load  = beat_6[62];
-  assign \beat_6.save  = beat_6[63];
-  assign \beat_6.drive  = beat_6[65:64];
-  assign \beat_6.last  = beat_6[66];
-  assign \beat_6.sigma  = beat_6[71:67];
-  assign \beat_6.column  = beat_6[78:72];
-  assign \beat_6.group  = beat_6[79];
-  assign \beat_6.drain  = beat_6[81:80];
-  assign \beat_6.drain_count  = beat_6[86:82];
-  assign \beat_6.target  = beat_6[93:87];
-  assign \beat_6.neuron  = beat_6[99:94];
-  assign \beat_6.first  = beat_6[100];
-  assign \beat_6.wants_error  = beat_6[101];
-  assign \beat_6.copy  = beat_6[102];
-  assign \beat_6.keep  = beat_6[103];
-  assign \beat_6.subtract  = beat_6[104];
-  assign \beat_6.move_to_offsets  = beat_6[105];
+  assign \beat_6.weight  = beat_6[10:3];
+  assign \beat_6.drive  = beat_6[12:11];
+  assign \beat_6.target  = beat_6[19:13];
+  assign \beat_6.memory  = beat_6[48:20];
+  assign \beat_6.memory.rotate  = beat_6[23:20];
+  assign \beat_6.memory.from_list  = beat_6[24];
+  assign \beat_6.memory.state  = beat_6[31:25];
+  assign \beat_6.memory.offset  = beat_6[38:32];
+  assign \beat_6.memory.slot  = beat_6[42:39];
+  assign \beat_6.memory.index  = beat_6[48:43];
+  assign \beat_6.operands  = beat_6[56:49];
+  assign \beat_6.operands.null  = beat_6[49];
+  assign \beat_6.operands.select  = beat_6[53:50];
+  assign \beat_6.operands.shared_is_offset  = beat_6[54];
+  assign \beat_6.operands.shared_is_input  = beat_6[55];
+  assign \beat_6.operands.own_is_offset  = beat_6[56];
+  assign \beat_6.move  = beat_6[60:57];
+  assign \beat_6.move.copy  = beat_6[57];
+  assign \beat_6.move.keep  = beat_6[58];
+  assign \beat_6.move.subtract  = beat_6[59];
+  assign \beat_6.move.to_offsets  = beat_6[60];
+  assign \beat_6.align  = beat_6[63:61];
+  assign \beat_6.align.shift  = beat_6[63:61];
+  assign \beat_6.add  = beat_6[65:64];
+  assign \beat_6.add.clear  = beat_6[64];
+  assign \beat_6.add.load  = beat_6[65];
+  assign \beat_6.total  = beat_6[71:66];
+  assign \beat_6.total.save  = beat_6[66];
+  assign \beat_6.total.sigma  = beat_6[71:67];
+  assign \beat_6.dither  = beat_6[79:72];
+  assign \beat_6.dither.column  = beat_6[78:72];
+  assign \beat_6.dither.group  = beat_6[79];
+  assign \beat_6.learn  = beat_6[80];
+  assign \beat_6.learn.last  = beat_6[80];
+  assign \beat_6.tile  = beat_6[95:81];
+  assign \beat_6.tile.drain  = beat_6[82:81];
+  assign \beat_6.tile.drain_count  = beat_6[87:83];
+  assign \beat_6.tile.neuron  = beat_6[93:88];
+  assign \beat_6.tile.first  = beat_6[94];
+  assign \beat_6.tile.wants_error  = beat_6[95];
   assign \beat_7.valid  = beat_7[0];
   assign \beat_7.update  = beat_7[1];
   assign \beat_7.ring  = beat_7[2];
-  assign \beat_7.from_list  = beat_7[3];
-  assign \beat_7.null  = beat_7[4];
-  assign \beat_7.weight  = beat_7[12:5];
-  assign \beat_7.rotate  = beat_7[16:13];
-  assign \beat_7.state  = beat_7[23:17];
-  assign \beat_7.offset  = beat_7[30:24];
-  assign \beat_7.select  = beat_7[34:31];
-  assign \beat_7.shared_is_offset  = beat_7[35];
-  assign \beat_7.shared_is_input  = beat_7[36];
-  assign \beat_7.own_is_offset  = beat_7[37];
-  assign \beat_7.slot  = beat_7[41:38];
-  assign \beat_7.index  = beat_7[47:42];
-  assign \beat_7.rows  = beat_7[52:48];
-  assign \beat_7.columns  = beat_7[57:53];
-  assign \beat_7.shift  = beat_7[60:58];
-  assign \beat_7.clear  = beat_7[61];
-  assign \beat_7.load  = beat_7[62];
-  assign \beat_7.save  = beat_7[63];
-  assign \beat_7.drive  = beat_7[65:64];
-  assign \beat_7.last  = beat_7[66];
-  assign \beat_7.sigma  = beat_7[71:67];
-  assign \beat_7.column  = beat_7[78:72];
-  assign \beat_7.group  = beat_7[79];
-  assign \beat_7.drain  = beat_7[81:80];
-  assign \beat_7.drain_count  = beat_7[86:82];
-  assign \beat_7.target  = beat_7[93:87];
-  assign \beat_7.neuron  = beat_7[99:94];
-  assign \beat_7.first  = beat_7[100];
-  assign \beat_7.wants_error  = beat_7[101];
-  assign \beat_7.copy  = beat_7[102];
-  assign \beat_7.keep  = beat_7[103];
-  assign \beat_7.subtract  = beat_7[104];
-  assign \beat_7.move_to_offsets  = beat_7[105];
+  assign \beat_7.weight  = beat_7[10:3];
+  assign \beat_7.drive  = beat_7[12:11];
+  assign \beat_7.target  = beat_7[19:13];
+  assign \beat_7.memory  = beat_7[48:20];
+  assign \beat_7.memory.rotate  = beat_7[23:20];
+  assign \beat_7.memory.from_list  = beat_7[24];
+  assign \beat_7.memory.state  = beat_7[31:25];
+  assign \beat_7.memory.offset  = beat_7[38:32];
+  assign \beat_7.memory.slot  = beat_7[42:39];
+  assign \beat_7.memory.index  = beat_7[48:43];
+  assign \beat_7.operands  = beat_7[56:49];
+  assign \beat_7.operands.null  = beat_7[49];
+  assign \beat_7.operands.select  = beat_7[53:50];
+  assign \beat_7.operands.shared_is_offset  = beat_7[54];
+  assign \beat_7.operands.shared_is_input  = beat_7[55];
+  assign \beat_7.operands.own_is_offset  = beat_7[56];
+  assign \beat_7.move  = beat_7[60:57];
+  assign \beat_7.move.copy  = beat_7[57];
+  assign \beat_7.move.keep  = beat_7[58];
+  assign \beat_7.move.subtract  = beat_7[59];
+  assign \beat_7.move.to_offsets  = beat_7[60];
+  assign \beat_7.align  = beat_7[63:61];
+  assign \beat_7.align.shift  = beat_7[63:61];
+  assign \beat_7.add  = beat_7[65:64];
+  assign \beat_7.add.clear  = beat_7[64];
+  assign \beat_7.add.load  = beat_7[65];
+  assign \beat_7.total  = beat_7[71:66];
+  assign \beat_7.total.save  = beat_7[66];
+  assign \beat_7.total.sigma  = beat_7[71:67];
+  assign \beat_7.dither  = beat_7[79:72];
+  assign \beat_7.dither.column  = beat_7[78:72];
+  assign \beat_7.dither.group  = beat_7[79];
+  assign \beat_7.learn  = beat_7[80];
+  assign \beat_7.learn.last  = beat_7[80];
+  assign \beat_7.tile  = beat_7[95:81];
+  assign \beat_7.tile.drain  = beat_7[82:81];
+  assign \beat_7.tile.drain_count  = beat_7[87:83];
+  assign \beat_7.tile.neuron  = beat_7[93:88];
+  assign \beat_7.tile.first  = beat_7[94];
+  assign \beat_7.tile.wants_error  = beat_7[95];
   assign \beat_8.valid  = beat_8[0];
   assign \beat_8.update  = beat_8[1];
   assign \beat_8.ring  = beat_8[2];
-  assign \beat_8.from_list  = beat_8[3];
-  assign \beat_8.null  = beat_8[4];
-  assign \beat_8.weight  = beat_8[12:5];
-  assign \beat_8.rotate  = beat_8[16:13];
-  assign \beat_8.state  = beat_8[23:17];
-  assign \beat_8.offset  = beat_8[30:24];
-  assign \beat_8.select  = beat_8[34:31];
-  assign \beat_8.shared_is_offset  = beat_8[35];
-  assign \beat_8.shared_is_input  = beat_8[36];
-  assign \beat_8.own_is_offset  = beat_8[37];
-  assign \beat_8.slot  = beat_8[41:38];
-  assign \beat_8.index  = beat_8[47:42];
-  assign \beat_8.rows  = beat_8[52:48];
-  assign \beat_8.columns  = beat_8[57:53];
-  assign \beat_8.shift  = beat_8[60:58];
-  assign \beat_8.clear  = beat_8[61];
-  assign \beat_8.load  = beat_8[62];
-  assign \beat_8.save  = beat_8[63];
-  assign \beat_8.drive  = beat_8[65:64];
-  assign \beat_8.last  = beat_8[66];
-  assign \beat_8.sigma  = beat_8[71:67];
-  assign \beat_8.column  = beat_8[78:72];
-  assign \beat_8.group  = beat_8[79];
-  assign \beat_8.drain  = beat_8[81:80];
-  assign \beat_8.drain_count  = beat_8[86:82];
-  assign \beat_8.target  = beat_8[93:87];
-  assign \beat_8.neuron  = beat_8[99:94];
-  assign \beat_8.first  = beat_8[100];
-  assign \beat_8.wants_error  = beat_8[101];
-  assign \beat_8.copy  = beat_8[102];
-  assign \beat_8.keep  = beat_8[103];
-  assign \beat_8.subtract  = beat_8[104];
-  assign \beat_8.move_to_offsets  = beat_8[105];
+  assign \beat_8.weight  = beat_8[10:3];
+  assign \beat_8.drive  = beat_8[12:11];
+  assign \beat_8.target  = beat_8[19:13];
+  assign \beat_8.memory  = beat_8[48:20];
+  assign \beat_8.memory.rotate  = beat_8[23:20];
+  assign \beat_8.memory.from_list  = beat_8[24];
+  assign \beat_8.memory.state  = beat_8[31:25];
+  assign \beat_8.memory.offset  = beat_8[38:32];
+  assign \beat_8.memory.slot  = beat_8[42:39];
+  assign \beat_8.memory.index  = beat_8[48:43];
+  assign \beat_8.operands  = beat_8[56:49];
+  assign \beat_8.operands.null  = beat_8[49];
+  assign \beat_8.operands.select  = beat_8[53:50];
+  assign \beat_8.operands.shared_is_offset  = beat_8[54];
+  assign \beat_8.operands.shared_is_input  = beat_8[55];
+  assign \beat_8.operands.own_is_offset  = beat_8[56];
+  assign \beat_8.move  = beat_8[60:57];
+  assign \beat_8.move.copy  = beat_8[57];
+  assign \beat_8.move.keep  = beat_8[58];
+  assign \beat_8.move.subtract  = beat_8[59];
+  assign \beat_8.move.to_offsets  = beat_8[60];
+  assign \beat_8.align  = beat_8[63:61];
+  assign \beat_8.align.shift  = beat_8[63:61];
+  assign \beat_8.add  = beat_8[65:64];
+  assign \beat_8.add.clear  = beat_8[64];
+  assign \beat_8.add.load  = beat_8[65];
+  assign \beat_8.total  = beat_8[71:66];
+  assign \beat_8.total.save  = beat_8[66];
+  assign \beat_8.total.sigma  = beat_8[71:67];
+  assign \beat_8.dither  = beat_8[79:72];
+  assign \beat_8.dither.column  = beat_8[78:72];
+  assign \beat_8.dither.group  = beat_8[79];
+  assign \beat_8.learn  = beat_8[80];
+  assign \beat_8.learn.last  = beat_8[80];
+  assign \beat_8.tile  = beat_8[95:81];
+  assign \beat_8.tile.drain  = beat_8[82:81];
+  assign \beat_8.tile.drain_count  = beat_8[87:83];
+  assign \beat_8.tile.neuron  = beat_8[93:88];
+  assign \beat_8.tile.first  = beat_8[94];
+  assign \beat_8.tile.wants_error  = beat_8[95];
   assign \beat_9.valid  = beat_9[0];
   assign \beat_9.update  = beat_9[1];
   assign \beat_9.ring  = beat_9[2];
-  assign \beat_9.from_list  = beat_9[3];
-  assign \beat_9.null  = beat_9[4];
-  assign \beat_9.weight  = beat_9[12:5];
-  assign \beat_9.rotate  = beat_9[16:13];
-  assign \beat_9.state  = beat_9[23:17];
-  assign \beat_9.offset  = beat_9[30:24];
-  assign \beat_9.select  = beat_9[34:31];
-  assign \beat_9.shared_is_offset  = beat_9[35];
-  assign \beat_9.shared_is_input  = beat_9[36];
-  assign \beat_9.own_is_offset  = beat_9[37];
-  assign \beat_9.slot  = beat_9[41:38];
-  assign \beat_9.index  = beat_9[47:42];
-  assign \beat_9.rows  = beat_9[52:48];
-  assign \beat_9.columns  = beat_9[57:53];
-  assign \beat_9.shift  = beat_9[60:58];
-  assign \beat_9.clear  = beat_9[61];
-  assign \beat_9.load  = beat_9[62];
-  assign \beat_9.save  = beat_9[63];
-  assign \beat_9.drive  = beat_9[65:64];
-  assign \beat_9.last  = beat_9[66];
-  assign \beat_9.sigma  = beat_9[71:67];
-  assign \beat_9.column  = beat_9[78:72];
-  assign \beat_9.group  = beat_9[79];
-  assign \beat_9.drain  = beat_9[81:80];
-  assign \beat_9.drain_count  = beat_9[86:82];
-  assign \beat_9.target  = beat_9[93:87];
-  assign \beat_9.neuron  = beat_9[99:94];
-  assign \beat_9.first  = beat_9[100];
-  assign \beat_9.wants_error  = beat_9[101];
-  assign \beat_9.copy  = beat_9[102];
-  assign \beat_9.keep  = beat_9[103];
-  assign \beat_9.subtract  = beat_9[104];
-  assign \beat_9.move_to_offsets  = beat_9[105];
+  assign \beat_9.weight  = beat_9[10:3];
+  assign \beat_9.drive  = beat_9[12:11];
+  assign \beat_9.target  = beat_9[19:13];
+  assign \beat_9.memory  = beat_9[48:20];
+  assign \beat_9.memory.rotate  = beat_9[23:20];
+  assign \beat_9.memory.from_list  = beat_9[24];
+  assign \beat_9.memory.state  = beat_9[31:25];
+  assign \beat_9.memory.offset  = beat_9[38:32];
+  assign \beat_9.memory.slot  = beat_9[42:39];
+  assign \beat_9.memory.index  = beat_9[48:43];
+  assign \beat_9.operands  = beat_9[56:49];
+  assign \beat_9.operands.null  = beat_9[49];
+  assign \beat_9.operands.select  = beat_9[53:50];
+  assign \beat_9.operands.shared_is_offset  = beat_9[54];
+  assign \beat_9.operands.shared_is_input  = beat_9[55];
+  assign \beat_9.operands.own_is_offset  = beat_9[56];
+  assign \beat_9.move  = beat_9[60:57];
+  assign \beat_9.move.copy  = beat_9[57];
+  assign \beat_9.move.keep  = beat_9[58];
+  assign \beat_9.move.subtract  = beat_9[59];
+  assign \beat_9.move.to_offsets  = beat_9[60];
+  assign \beat_9.align  = beat_9[63:61];
+  assign \beat_9.align.shift  = beat_9[63:61];
+  assign \beat_9.add  = beat_9[65:64];
+  assign \beat_9.add.clear  = beat_9[64];
+  assign \beat_9.add.load  = beat_9[65];
+  assign \beat_9.total  = beat_9[71:66];
+  assign \beat_9.total.save  = beat_9[66];
+  assign \beat_9.total.sigma  = beat_9[71:67];
+  assign \beat_9.dither  = beat_9[79:72];
+  assign \beat_9.dither.column  = beat_9[78:72];
+  assign \beat_9.dither.group  = beat_9[79];
+  assign \beat_9.learn  = beat_9[80];
+  assign \beat_9.learn.last  = beat_9[80];
+  assign \beat_9.tile  = beat_9[95:81];
+  assign \beat_9.tile.drain  = beat_9[82:81];
+  assign \beat_9.tile.drain_count  = beat_9[87:83];
+  assign \beat_9.tile.neuron  = beat_9[93:88];
+  assign \beat_9.tile.first  = beat_9[94];
+  assign \beat_9.tile.wants_error  = beat_9[95];
   assign \control.address  = control[12:0];
   assign \control.address.weight  = control[7:0];
   assign \control.address.ring  = control[8];
@@ -4431,58 +4378,60 @@ module digits_array(index, states, offsets, pixel, next_update, load, load_lane,
   assign write_words[47:32] = lane_2__write_word;
   assign write_words[31:16] = lane_1__write_word;
   assign write_words[15:0] = lane_0__write_word;
-  assign write[15] = lane_15__write;
-  assign write[14] = lane_14__write;
-  assign write[13] = lane_13__write;
-  assign write[12] = lane_12__write;
-  assign write[11] = lane_11__write;
-  assign write[10] = lane_10__write;
-  assign write[9] = lane_9__write;
-  assign write[8] = lane_8__write;
-  assign write[7] = lane_7__write;
-  assign write[6] = lane_6__write;
-  assign write[5] = lane_5__write;
-  assign write[4] = lane_4__write;
-  assign write[3] = lane_3__write;
-  assign write[2] = lane_2__write;
-  assign write[1] = lane_1__write;
-  assign write[0] = lane_0__write;
-  assign saturated[15] = lane_15__saturated;
-  assign saturated[14] = lane_14__saturated;
-  assign saturated[13] = lane_13__saturated;
-  assign saturated[12] = lane_12__saturated;
-  assign saturated[11] = lane_11__saturated;
-  assign saturated[10] = lane_10__saturated;
-  assign saturated[9] = lane_9__saturated;
-  assign saturated[8] = lane_8__saturated;
-  assign saturated[7] = lane_7__saturated;
-  assign saturated[6] = lane_6__saturated;
-  assign saturated[5] = lane_5__saturated;
-  assign saturated[4] = lane_4__saturated;
-  assign saturated[3] = lane_3__saturated;
-  assign saturated[2] = lane_2__saturated;
-  assign saturated[1] = lane_1__saturated;
-  assign saturated[0] = lane_0__saturated;
-  assign weights[255:240] = lane_15__weight;
-  assign weights[239:224] = lane_14__weight;
-  assign weights[223:208] = lane_13__weight;
-  assign weights[207:192] = lane_12__weight;
-  assign weights[191:176] = lane_11__weight;
-  assign weights[175:160] = lane_10__weight;
-  assign weights[159:144] = lane_9__weight;
-  assign weights[143:128] = lane_8__weight;
-  assign weights[127:112] = lane_7__weight;
-  assign weights[111:96] = lane_6__weight;
-  assign weights[95:80] = lane_5__weight;
-  assign weights[79:64] = lane_4__weight;
-  assign weights[63:48] = lane_3__weight;
-  assign weights[47:32] = lane_2__weight;
-  assign weights[31:16] = lane_1__weight;
-  assign weights[15:0] = lane_0__weight;
+  assign write_lanes[15] = lane_15__write;
+  assign write_lanes[14] = lane_14__write;
+  assign write_lanes[13] = lane_13__write;
+  assign write_lanes[12] = lane_12__write;
+  assign write_lanes[11] = lane_11__write;
+  assign write_lanes[10] = lane_10__write;
+  assign write_lanes[9] = lane_9__write;
+  assign write_lanes[8] = lane_8__write;
+  assign write_lanes[7] = lane_7__write;
+  assign write_lanes[6] = lane_6__write;
+  assign write_lanes[5] = lane_5__write;
+  assign write_lanes[4] = lane_4__write;
+  assign write_lanes[3] = lane_3__write;
+  assign write_lanes[2] = lane_2__write;
+  assign write_lanes[1] = lane_1__write;
+  assign write_lanes[0] = lane_0__write;
+  assign write_limited[15] = lane_15__saturated;
+  assign write_limited[14] = lane_14__saturated;
+  assign write_limited[13] = lane_13__saturated;
+  assign write_limited[12] = lane_12__saturated;
+  assign write_limited[11] = lane_11__saturated;
+  assign write_limited[10] = lane_10__saturated;
+  assign write_limited[9] = lane_9__saturated;
+  assign write_limited[8] = lane_8__saturated;
+  assign write_limited[7] = lane_7__saturated;
+  assign write_limited[6] = lane_6__saturated;
+  assign write_limited[5] = lane_5__saturated;
+  assign write_limited[4] = lane_4__saturated;
+  assign write_limited[3] = lane_3__saturated;
+  assign write_limited[2] = lane_2__saturated;
+  assign write_limited[1] = lane_1__saturated;
+  assign write_limited[0] = lane_0__saturated;
+  assign outside_weights[255:240] = lane_15__weight;
+  assign outside_weights[239:224] = lane_14__weight;
+  assign outside_weights[223:208] = lane_13__weight;
+  assign outside_weights[207:192] = lane_12__weight;
+  assign outside_weights[191:176] = lane_11__weight;
+  assign outside_weights[175:160] = lane_10__weight;
+  assign outside_weights[159:144] = lane_9__weight;
+  assign outside_weights[143:128] = lane_8__weight;
+  assign outside_weights[127:112] = lane_7__weight;
+  assign outside_weights[111:96] = lane_6__weight;
+  assign outside_weights[95:80] = lane_5__weight;
+  assign outside_weights[79:64] = lane_4__weight;
+  assign outside_weights[63:48] = lane_3__weight;
+  assign outside_weights[47:32] = lane_2__weight;
+  assign outside_weights[31:16] = lane_1__weight;
+  assign outside_weights[15:0] = lane_0__weight;
+  always @*
+    control[12:9] = beat_1[23:20];
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module digits_counter(busy, mac_valid, mac_ring, mac_turned, mac_rows, mac_columns, sample, free_step, nudged_step, update, weights, offset, clk, rst, o, phase);
+module digits_counter(events_busy, events_sample, events_free_step, events_nudged_step, events_update, work_valid, work_ring, work_turned, work_rows, work_columns, limited_weights, limited_offset, clk, rst, o, events_phase);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
@@ -4531,11 +4480,11 @@ module digits_counter(busy, mac_valid, mac_ring, mac_turned, mac_rows, mac_colum
   wire [48:0] \$49 ;
   wire [9:0] \$5 ;
   wire [48:0] \$50 ;
-  reg [4:0] \$51 ;
-  reg [4:0] \$52 ;
-  reg [8:0] \$53 ;
-  reg [1:0] \$54 ;
-  reg [1:0] \$55 ;
+  reg [1:0] \$51 ;
+  reg [1:0] \$52 ;
+  reg [4:0] \$53 ;
+  reg [4:0] \$54 ;
+  reg [8:0] \$55 ;
   reg [4:0] \$56 ;
   reg [671:0] \$57 ;
   wire [1:0] \$6 ;
@@ -4543,28 +4492,28 @@ module digits_counter(busy, mac_valid, mac_ring, mac_turned, mac_rows, mac_colum
   wire [2:0] \$8 ;
   wire [1:0] \$9 ;
   reg [4:0] \$like  = 5'h00;
-  reg [1:0] \$like$19  = 2'h0;
-  reg [8:0] \$signal  = 9'h000;
-  input busy;
-  wire busy;
   input clk;
   wire clk;
   reg [4:0] columns = 5'h00;
-  input free_step;
-  wire free_step;
-  input [4:0] mac_columns;
-  wire [4:0] mac_columns;
-  reg [1:0] mac_phase_late = 2'h0;
-  input mac_ring;
-  wire mac_ring;
-  input [4:0] mac_rows;
-  wire [4:0] mac_rows;
-  input mac_turned;
-  wire mac_turned;
-  input mac_valid;
-  wire mac_valid;
-  input nudged_step;
-  wire nudged_step;
+  input events_busy;
+  wire events_busy;
+  input events_free_step;
+  wire events_free_step;
+  input events_nudged_step;
+  wire events_nudged_step;
+  input [1:0] events_phase;
+  wire [1:0] events_phase;
+  input events_sample;
+  wire events_sample;
+  input events_update;
+  wire events_update;
+  input limited_offset;
+  wire limited_offset;
+  input [15:0] limited_weights;
+  wire [15:0] limited_weights;
+  reg [1:0] mac_phase_1 = 2'h0;
+  reg [1:0] mac_phase_2 = 2'h0;
+  reg [8:0] macs = 9'h000;
   output [671:0] o;
   reg [671:0] o = 672'h000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
   wire [47:0] \o.free_cycles ;
@@ -4581,121 +4530,121 @@ module digits_counter(busy, mac_valid, mac_ring, mac_turned, mac_rows, mac_colum
   wire [47:0] \o.update_macs ;
   wire [47:0] \o.updates ;
   wire [47:0] \o.weight_saturations ;
-  input offset;
-  wire offset;
-  input [1:0] phase;
-  wire [1:0] phase;
   input rst;
   wire rst;
-  input sample;
-  wire sample;
   reg [4:0] saturations = 5'h00;
-  input update;
-  wire update;
-  input [15:0] weights;
-  wire [15:0] weights;
-  assign \$43  = \$42  ? \$signal  : 9'h000;
+  input [4:0] work_columns;
+  wire [4:0] work_columns;
+  input work_ring;
+  wire work_ring;
+  input [4:0] work_rows;
+  wire [4:0] work_rows;
+  input work_turned;
+  wire work_turned;
+  input work_valid;
+  wire work_valid;
+  assign \$43  = \$42  ? macs : 9'h000;
   assign \$44  = o[383:336] + \$43 ;
-  assign \$45  = o[431:384] + sample;
-  assign \$46  = o[479:432] + free_step;
-  assign \$47  = o[527:480] + nudged_step;
-  assign \$48  = o[575:528] + update;
+  assign \$45  = o[431:384] + events_sample;
+  assign \$46  = o[479:432] + events_free_step;
+  assign \$47  = o[527:480] + events_nudged_step;
+  assign \$48  = o[575:528] + events_update;
   assign \$49  = o[623:576] + saturations;
-  assign \$50  = o[671:624] + offset;
+  assign \$50  = o[671:624] + limited_offset;
   always @(posedge clk)
-    \$like  <= \$51 ;
+    mac_phase_1 <= \$51 ;
   always @(posedge clk)
-    columns <= \$52 ;
+    mac_phase_2 <= \$52 ;
   always @(posedge clk)
-    \$signal  <= \$53 ;
+    \$like  <= \$53 ;
   always @(posedge clk)
-    \$like$19  <= \$54 ;
+    columns <= \$54 ;
   always @(posedge clk)
-    mac_phase_late <= \$55 ;
+    macs <= \$55 ;
   always @(posedge clk)
     saturations <= \$56 ;
   always @(posedge clk)
     o <= \$57 ;
-  assign \$1  = ~ mac_ring;
-  assign \$2  = mac_turned | \$1 ;
-  assign \$3  = mac_valid & \$2 ;
-  assign \$4  = mac_ring ? mac_columns : 5'h01;
+  assign \$1  = ~ work_ring;
+  assign \$2  = work_turned | \$1 ;
+  assign \$3  = work_valid & \$2 ;
+  assign \$4  = work_ring ? work_columns : 5'h01;
   assign \$5  = \$like  * columns;
-  assign \$6  = weights[0] + weights[1];
-  assign \$7  = weights[2] + weights[3];
+  assign \$6  = limited_weights[0] + limited_weights[1];
+  assign \$7  = limited_weights[2] + limited_weights[3];
   assign \$8  = \$6  + \$7 ;
-  assign \$9  = weights[4] + weights[5];
-  assign \$10  = weights[6] + weights[7];
+  assign \$9  = limited_weights[4] + limited_weights[5];
+  assign \$10  = limited_weights[6] + limited_weights[7];
   assign \$11  = \$9  + \$10 ;
   assign \$12  = \$8  + \$11 ;
-  assign \$13  = weights[8] + weights[9];
-  assign \$14  = weights[10] + weights[11];
+  assign \$13  = limited_weights[8] + limited_weights[9];
+  assign \$14  = limited_weights[10] + limited_weights[11];
   assign \$15  = \$13  + \$14 ;
-  assign \$16  = weights[12] + weights[13];
-  assign \$17  = weights[14] + weights[15];
+  assign \$16  = limited_weights[12] + limited_weights[13];
+  assign \$17  = limited_weights[14] + limited_weights[15];
   assign \$18  = \$16  + \$17 ;
   assign \$19  = \$15  + \$18 ;
   assign \$20  = \$12  + \$19 ;
-  assign \$21  = ! phase;
-  assign \$22  = busy & \$21 ;
+  assign \$21  = ! events_phase;
+  assign \$22  = events_busy & \$21 ;
   assign \$23  = o[47:0] + 1'h1;
-  assign \$24  = ! mac_phase_late;
-  assign \$25  = \$24  ? \$signal  : 9'h000;
+  assign \$24  = ! mac_phase_2;
+  assign \$25  = \$24  ? macs : 9'h000;
   assign \$26  = o[95:48] + \$25 ;
-  assign \$27  = phase == 1'h1;
-  assign \$28  = busy & \$27 ;
+  assign \$27  = events_phase == 1'h1;
+  assign \$28  = events_busy & \$27 ;
   assign \$29  = o[143:96] + 1'h1;
-  assign \$30  = mac_phase_late == 1'h1;
-  assign \$31  = \$30  ? \$signal  : 9'h000;
+  assign \$30  = mac_phase_2 == 1'h1;
+  assign \$31  = \$30  ? macs : 9'h000;
   assign \$32  = o[191:144] + \$31 ;
-  assign \$33  = phase == 2'h2;
-  assign \$34  = busy & \$33 ;
+  assign \$33  = events_phase == 2'h2;
+  assign \$34  = events_busy & \$33 ;
   assign \$35  = o[239:192] + 1'h1;
-  assign \$36  = mac_phase_late == 2'h2;
-  assign \$37  = \$36  ? \$signal  : 9'h000;
+  assign \$36  = mac_phase_2 == 2'h2;
+  assign \$37  = \$36  ? macs : 9'h000;
   assign \$38  = o[287:240] + \$37 ;
-  assign \$39  = phase == 2'h3;
-  assign \$40  = busy & \$39 ;
+  assign \$39  = events_phase == 2'h3;
+  assign \$40  = events_busy & \$39 ;
   assign \$41  = o[335:288] + 1'h1;
-  assign \$42  = mac_phase_late == 2'h3;
+  assign \$42  = mac_phase_2 == 2'h3;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$51  = events_phase;
+    if (rst) begin
+      \$51  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$52  = mac_phase_1;
+    if (rst) begin
+      \$52  = 2'h0;
+    end
+  end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     if (\$3 ) begin
-      \$51  = mac_rows;
+      \$53  = work_rows;
     end else begin
-      \$51  = 5'h00;
+      \$53  = 5'h00;
     end
     if (rst) begin
-      \$51  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$52  = \$4 ;
-    if (rst) begin
-      \$52  = 5'h00;
+      \$53  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$53  = \$5 [8:0];
+    \$54  = \$4 ;
     if (rst) begin
-      \$53  = 9'h000;
+      \$54  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$54  = phase;
+    \$55  = \$5 [8:0];
     if (rst) begin
-      \$54  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$55  = \$like$19 ;
-    if (rst) begin
-      \$55  = 2'h0;
+      \$55  = 9'h000;
     end
   end
   always @* begin
@@ -6106,7 +6055,7 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mask_index, clk, rst, i_ready, loaded, slot, label, learn, close, nonzero, index, pixel, mask, i_payload);
+module digits_sample(i_valid, sample_take, sample_busy, mask_index, list_index, word_slot, word_index, clk, rst, i_ready, sample_loaded, sample_slot, sample_label, sample_learn, sample_close, sample_nonzero, mask_slots, index, word, i_payload);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
@@ -6157,8 +6106,9 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   wire \$8 ;
   wire \$9 ;
   reg [3:0] \$like  = 4'h0;
+  reg [3:0] \$signal ;
   (* init = 6'h00 *)
-  wire [5:0] \$signal ;
+  wire [5:0] \$signal$25 ;
   reg [3:0] \$signal$31  = 4'h0;
   reg \$signal$42  = 1'h0;
   wire [6:0] \$signature__addr ;
@@ -6168,19 +6118,23 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   reg [5:0] \$signature__data  = 6'h00;
   wire [15:0] \$signature__data$32 ;
   wire [8:0] \$signature__data$37 ;
+  wire \$signature__data$37[0] ;
+  wire \$signature__data$37[1] ;
+  wire \$signature__data$37[2] ;
+  wire \$signature__data$37[3] ;
+  wire \$signature__data$37[4] ;
+  wire \$signature__data$37[5] ;
+  wire \$signature__data$37[6] ;
+  wire \$signature__data$37[7] ;
+  wire \$signature__data$37[8] ;
   wire \$signature__en ;
   wire \$signature__en$33 ;
   wire [8:0] \$signature__en$38 ;
   reg bank = 1'h0;
-  input [8:0] busy;
-  wire [8:0] busy;
   input clk;
   wire clk;
-  output close;
   reg close = 1'h0;
-  reg \close$43  = 1'h0;
   reg [6:0] found = 7'h00;
-  reg [3:0] free;
   input [21:0] i_payload;
   wire [21:0] i_payload;
   wire \i_payload.close ;
@@ -6193,39 +6147,52 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   wire i_valid;
   output [5:0] index;
   wire [5:0] index;
-  output [3:0] label;
-  reg [3:0] label = 4'h0;
-  output learn;
-  reg learn = 1'h0;
   input [5:0] list_index;
   wire [5:0] list_index;
-  wire [6:0] list_read__addr;
-  wire [5:0] list_read__data;
-  output loaded;
-  reg loaded = 1'h0;
-  output [8:0] mask;
-  wire [8:0] mask;
   input [5:0] mask_index;
   wire [5:0] mask_index;
-  wire [5:0] mask_read__addr;
-  wire [8:0] mask_read__data;
-  output [6:0] nonzero;
-  reg [6:0] nonzero = 7'h00;
-  output [15:0] pixel;
-  wire [15:0] pixel;
-  input [5:0] pixel_index;
-  wire [5:0] pixel_index;
-  wire [9:0] pixel_read__addr;
-  wire [15:0] pixel_read__data;
-  input [3:0] pixel_slot;
-  wire [3:0] pixel_slot;
+  output [8:0] mask_slots;
+  wire [8:0] mask_slots;
+  wire [6:0] read__addr;
+  wire [9:0] \read__addr$34 ;
+  wire [5:0] \read__addr$39 ;
+  wire [5:0] read__data;
+  wire [15:0] \read__data$35 ;
+  wire [8:0] \read__data$40 ;
+  wire \read__data$40[0] ;
+  wire \read__data$40[1] ;
+  wire \read__data$40[2] ;
+  wire \read__data$40[3] ;
+  wire \read__data$40[4] ;
+  wire \read__data$40[5] ;
+  wire \read__data$40[6] ;
+  wire \read__data$40[7] ;
+  wire \read__data$40[8] ;
   input rst;
   wire rst;
-  output [3:0] slot;
-  reg [3:0] slot = 4'h0;
+  input [8:0] sample_busy;
+  wire [8:0] sample_busy;
+  output sample_close;
+  reg sample_close = 1'h0;
+  output [3:0] sample_label;
+  reg [3:0] sample_label = 4'h0;
+  output sample_learn;
+  reg sample_learn = 1'h0;
+  output sample_loaded;
+  reg sample_loaded = 1'h0;
+  output [6:0] sample_nonzero;
+  reg [6:0] sample_nonzero = 7'h00;
+  output [3:0] sample_slot;
+  reg [3:0] sample_slot = 4'h0;
+  input sample_take;
+  wire sample_take;
   reg starting = 1'h1;
-  input take;
-  wire take;
+  output [15:0] word;
+  wire [15:0] word;
+  input [5:0] word_index;
+  wire [5:0] word_index;
+  input [3:0] word_slot;
+  wire [3:0] word_slot;
   reg [5:0] lists [127:0];
   initial begin : zeros_0
     integer row;
@@ -6271,57 +6238,57 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   always @(posedge clk) begin
     _1_ <= masks[mask_index];
   end
-  assign mask = _1_;
-  reg [15:0] pixels [575:0];
+  assign mask_slots = _1_;
+  reg [15:0] words [575:0];
   initial begin : zeros_2
     integer row;
     for (row = 0; row < 576; row = row + 1)
-      pixels[row] = 16'd0;
+      words[row] = 16'd0;
   end
   always @(posedge clk) begin
     if (\$signature__en$33 )
-      pixels[{ \$13 , \$signature__data  }] <= i_payload[15:0];
+      words[{ \$13 , \$signature__data  }] <= i_payload[15:0];
   end
   reg [15:0] _2_;
   always @(posedge clk) begin
-    _2_ <= pixels[{ pixel_slot, pixel_index }];
+    _2_ <= words[{ word_slot, word_index }];
   end
-  assign pixel = _2_;
+  assign word = _2_;
   always @(posedge clk)
-    loaded <= \$38 ;
+    sample_loaded <= \$38 ;
   always @(posedge clk)
     \$like  <= \$39 ;
   always @(posedge clk)
     \$signal$42  <= \$40 ;
   always @(posedge clk)
-    \close$43  <= \$41 ;
+    close <= \$41 ;
   always @(posedge clk)
     bank <= \$42 ;
   always @(posedge clk)
-    slot <= \$43 ;
+    sample_slot <= \$43 ;
   always @(posedge clk)
-    nonzero <= \$44 ;
+    sample_nonzero <= \$44 ;
   always @(posedge clk)
-    label <= \$45 ;
+    sample_label <= \$45 ;
   always @(posedge clk)
-    learn <= \$46 ;
+    sample_learn <= \$46 ;
   always @(posedge clk)
-    close <= \$47 ;
-  assign \$1  = ~ busy[8];
-  assign \$2  = ~ busy[7];
-  assign \$3  = ~ busy[6];
-  assign \$4  = ~ busy[5];
-  assign \$5  = ~ busy[4];
-  assign \$6  = ~ busy[3];
-  assign \$7  = ~ busy[2];
-  assign \$8  = ~ busy[1];
-  assign \$9  = ~ busy[0];
-  assign i_ready = ~ loaded;
+    sample_close <= \$47 ;
+  assign \$1  = ~ sample_busy[8];
+  assign \$2  = ~ sample_busy[7];
+  assign \$3  = ~ sample_busy[6];
+  assign \$4  = ~ sample_busy[5];
+  assign \$5  = ~ sample_busy[4];
+  assign \$6  = ~ sample_busy[3];
+  assign \$7  = ~ sample_busy[2];
+  assign \$8  = ~ sample_busy[1];
+  assign \$9  = ~ sample_busy[0];
+  assign i_ready = ~ sample_loaded;
   assign \$10  = i_valid & i_ready;
   assign \$11  = | i_payload[15:0];
   assign \$signature__en  = \$10  & \$11 ;
   assign \$12  = ~ bank;
-  assign \$13  = starting ? free : \$signal$31 ;
+  assign \$13  = starting ? \$signal  : \$signal$31 ;
   assign \$signature__en$33  = i_valid & i_ready;
   assign \$14  = | i_payload[15:0];
   assign \$15  = | i_payload[15:0];
@@ -6333,11 +6300,11 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   assign \$21  = | i_payload[15:0];
   assign \$22  = | i_payload[15:0];
   assign \$23  = i_valid & i_ready;
-  assign \$24  = starting ? free : \$signal$31 ;
+  assign \$24  = starting ? \$signal  : \$signal$31 ;
   assign \$25  = 1'h1 << \$24 ;
   assign \$26  = \$23  ? \$25  : 16'h0000;
   assign \$27  = i_valid & i_ready;
-  assign \$28  = starting ? free : \$signal$31 ;
+  assign \$28  = starting ? \$signal  : \$signal$31 ;
   assign \$29  = \$signature__data  + 1'h1;
   assign \$30  = | i_payload[15:0];
   assign \$31  = found + \$30 ;
@@ -6377,7 +6344,7 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$41  = \close$43 ;
+    \$41  = close;
     if (\$27 ) begin
       if (\$32 ) begin
         \$41  = i_payload[21];
@@ -6390,7 +6357,7 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$42  = bank;
-    if (take) begin
+    if (sample_take) begin
       \$42  = \$33 ;
     end
     if (rst) begin
@@ -6399,8 +6366,8 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$43  = slot;
-    if (take) begin
+    \$43  = sample_slot;
+    if (sample_take) begin
       \$43  = \$signal$31 ;
     end
     if (rst) begin
@@ -6409,8 +6376,8 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$44  = nonzero;
-    if (take) begin
+    \$44  = sample_nonzero;
+    if (sample_take) begin
       \$44  = found;
     end
     if (rst) begin
@@ -6419,8 +6386,8 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$45  = label;
-    if (take) begin
+    \$45  = sample_label;
+    if (sample_take) begin
       \$45  = \$like ;
     end
     if (rst) begin
@@ -6429,8 +6396,8 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$46  = learn;
-    if (take) begin
+    \$46  = sample_learn;
+    if (sample_take) begin
       \$46  = \$signal$42 ;
     end
     if (rst) begin
@@ -6439,9 +6406,9 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$47  = close;
-    if (take) begin
-      \$47  = \close$43 ;
+    \$47  = sample_close;
+    if (sample_take) begin
+      \$47  = close;
     end
     if (rst) begin
       \$47  = 1'h0;
@@ -6449,33 +6416,33 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    free = 4'h0;
+    \$signal  = 4'h0;
     if (\$1 ) begin
-      free = 4'h8;
+      \$signal  = 4'h8;
     end
     if (\$2 ) begin
-      free = 4'h7;
+      \$signal  = 4'h7;
     end
     if (\$3 ) begin
-      free = 4'h6;
+      \$signal  = 4'h6;
     end
     if (\$4 ) begin
-      free = 4'h5;
+      \$signal  = 4'h5;
     end
     if (\$5 ) begin
-      free = 4'h4;
+      \$signal  = 4'h4;
     end
     if (\$6 ) begin
-      free = 4'h3;
+      \$signal  = 4'h3;
     end
     if (\$7 ) begin
-      free = 4'h2;
+      \$signal  = 4'h2;
     end
     if (\$8 ) begin
-      free = 4'h1;
+      \$signal  = 4'h1;
     end
     if (\$9 ) begin
-      free = 4'h0;
+      \$signal  = 4'h0;
     end
   end
   always @* begin
@@ -6494,7 +6461,7 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
     if (\$27 ) begin
       \$35  = 1'h0;
     end
-    if (take) begin
+    if (sample_take) begin
       \$35  = 1'h1;
     end
     if (rst) begin
@@ -6520,7 +6487,7 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
     if (\$27 ) begin
       \$37  = \$31 [6:0];
     end
-    if (take) begin
+    if (sample_take) begin
       \$37  = 7'h00;
     end
     if (rst) begin
@@ -6529,13 +6496,13 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$38  = loaded;
+    \$38  = sample_loaded;
     if (\$27 ) begin
       if (\$32 ) begin
         \$38  = 1'h1;
       end
     end
-    if (take) begin
+    if (sample_take) begin
       \$38  = 1'h0;
     end
     if (rst) begin
@@ -6543,996 +6510,750 @@ module digits_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, m
     end
   end
   assign \$signature__addr  = { bank, found[5:0] };
-  assign \$signal  = \$signature__data ;
-  assign list_read__addr = { \$12 , list_index };
-  assign list_read__data = index;
+  assign \$signal$25  = \$signature__data ;
+  assign read__addr = { \$12 , list_index };
+  assign read__data = index;
   assign \$signature__addr$29  = { \$13 , \$signature__data  };
   assign \$signature__data$32  = i_payload[15:0];
-  assign pixel_read__addr = { pixel_slot, pixel_index };
-  assign pixel_read__data = pixel;
+  assign \read__addr$34  = { word_slot, word_index };
+  assign \read__data$35  = word;
   assign \$signature__addr$36  = \$signature__data ;
   assign \$signature__data$37  = { \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14  };
   assign \$signature__en$38  = \$26 [8:0];
-  assign mask_read__addr = mask_index;
-  assign mask_read__data = mask;
+  assign \read__addr$39  = mask_index;
+  assign \read__data$40  = mask_slots;
   assign \i_payload.word  = i_payload[15:0];
   assign \i_payload.label  = i_payload[19:16];
   assign \i_payload.learn  = i_payload[20];
   assign \i_payload.close  = i_payload[21];
+  assign \$signature__data$37[0]  = \$14 ;
+  assign \$signature__data$37[1]  = \$15 ;
+  assign \$signature__data$37[2]  = \$16 ;
+  assign \$signature__data$37[3]  = \$17 ;
+  assign \$signature__data$37[4]  = \$18 ;
+  assign \$signature__data$37[5]  = \$19 ;
+  assign \$signature__data$37[6]  = \$20 ;
+  assign \$signature__data$37[7]  = \$21 ;
+  assign \$signature__data$37[8]  = \$22 ;
+  assign \read__data$40[0]  = mask_slots[0];
+  assign \read__data$40[1]  = mask_slots[1];
+  assign \read__data$40[2]  = mask_slots[2];
+  assign \read__data$40[3]  = mask_slots[3];
+  assign \read__data$40[4]  = mask_slots[4];
+  assign \read__data$40[5]  = mask_slots[5];
+  assign \read__data$40[6]  = mask_slots[6];
+  assign \read__data$40[7]  = mask_slots[7];
+  assign \read__data$40[8]  = mask_slots[8];
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, emit_ready, clk, rst, take, mask_index, clear, emit, beat, list_index, busy_slots, idle, phase, phase_busy
-, free_step, nudged_step, update, sample, turned, loaded);
+module digits_sequencer(sample_slot, sample_label, sample_learn, sample_close, sample_nonzero, mask_slots, hold, changed, rate, emit_ready, clk, rst, sample_take, sample_busy, mask_index, clear, emit, beat, list_index, work_valid, work_ring
+, work_turned, work_rows, work_columns, idle, events_phase, events_busy, events_sample, events_free_step, events_nudged_step, events_update, sample_loaded);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
-  wire [15:0] \$1 ;
-  wire [7:0] \$10 ;
-  wire \$100 ;
-  wire \$101 ;
-  wire \$102 ;
-  wire \$103 ;
-  wire \$104 ;
-  wire \$105 ;
-  wire \$106 ;
-  wire \$107 ;
-  wire \$108 ;
-  wire \$109 ;
-  wire [8:0] \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  wire \$112 ;
-  wire \$113 ;
-  wire \$114 ;
-  wire \$115 ;
-  wire \$116 ;
-  wire \$117 ;
-  wire \$118 ;
-  wire \$119 ;
-  wire \$12 ;
-  wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
-  wire \$123 ;
-  wire \$124 ;
-  wire \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  wire \$128 ;
-  wire \$129 ;
-  wire \$13 ;
-  wire \$130 ;
-  wire \$131 ;
-  wire \$132 ;
-  wire \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  wire \$136 ;
-  wire \$137 ;
-  wire \$138 ;
-  wire \$139 ;
-  wire \$14 ;
-  wire \$140 ;
-  wire [1:0] \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  wire \$144 ;
-  wire \$145 ;
-  wire \$146 ;
-  wire \$147 ;
-  wire \$148 ;
-  wire \$149 ;
-  wire \$15 ;
-  wire \$150 ;
-  wire \$151 ;
-  wire [4:0] \$152 ;
-  wire \$153 ;
-  wire \$154 ;
-  wire \$155 ;
-  wire [4:0] \$156 ;
-  wire \$157 ;
-  wire \$158 ;
-  wire \$159 ;
-  wire \$16 ;
-  wire \$160 ;
-  wire \$161 ;
-  wire [2:0] \$162 ;
-  wire \$163 ;
-  wire \$164 ;
-  wire \$165 ;
-  wire [4:0] \$166 ;
-  wire [9:0] \$167 ;
-  wire \$168 ;
-  wire [8:0] \$169 ;
+  wire \$1 ;
+  wire [1:0] \$10 ;
+  wire [2:0] \$11 ;
+  wire [1:0] \$12 ;
+  wire [1:0] \$13 ;
+  wire [2:0] \$14 ;
+  wire [3:0] \$15 ;
+  wire [4:0] \$16 ;
   wire \$17 ;
-  wire [7:0] \$170 ;
-  wire \$171 ;
-  wire \$172 ;
-  wire \$173 ;
-  wire \$174 ;
-  wire \$175 ;
-  wire \$176 ;
-  wire \$177 ;
-  wire \$178 ;
-  wire \$179 ;
   wire \$18 ;
-  wire \$180 ;
-  wire \$181 ;
-  wire \$182 ;
-  wire \$183 ;
-  wire \$184 ;
-  wire \$185 ;
-  wire \$186 ;
-  wire \$187 ;
-  wire \$188 ;
-  wire \$189 ;
   wire \$19 ;
-  wire \$190 ;
-  wire \$191 ;
-  wire \$192 ;
-  wire \$193 ;
-  wire \$194 ;
-  wire [2:0] \$195 ;
-  wire \$196 ;
-  wire \$197 ;
-  wire \$198 ;
-  wire \$199 ;
   wire [15:0] \$2 ;
   wire \$20 ;
-  wire \$200 ;
-  wire \$201 ;
-  wire \$202 ;
-  wire \$203 ;
-  wire \$204 ;
-  wire \$205 ;
-  wire \$206 ;
-  wire \$207 ;
-  wire \$208 ;
-  wire \$209 ;
   wire \$21 ;
-  wire \$210 ;
-  wire \$211 ;
-  wire \$212 ;
-  wire \$213 ;
-  wire \$214 ;
-  wire \$215 ;
-  wire \$216 ;
-  wire \$217 ;
-  wire \$218 ;
-  wire \$219 ;
   wire \$22 ;
-  wire \$220 ;
-  wire [6:0] \$221 ;
-  wire \$222 ;
-  wire [5:0] \$223 ;
-  wire \$224 ;
-  wire \$225 ;
-  wire [5:0] \$226 ;
-  wire \$227 ;
-  wire \$228 ;
-  wire \$229 ;
   wire \$23 ;
-  wire \$230 ;
-  wire \$231 ;
-  wire \$232 ;
-  wire [7:0] \$233 ;
-  wire [1:0] \$234 ;
-  wire [8:0] \$235 ;
-  wire [4:0] \$236 ;
-  wire [7:0] \$237 ;
-  wire \$238 ;
-  wire [5:0] \$239 ;
   wire \$24 ;
-  wire \$240 ;
-  wire \$241 ;
-  wire [2:0] \$242 ;
-  wire \$243 ;
-  wire \$244 ;
-  wire [1:0] \$245 ;
-  wire [8:0] \$246 ;
-  wire \$247 ;
-  wire \$248 ;
-  wire \$249 ;
   wire \$25 ;
-  wire [2:0] \$250 ;
-  wire \$251 ;
-  wire \$252 ;
-  wire \$253 ;
-  wire \$254 ;
-  wire \$255 ;
-  wire \$256 ;
-  wire \$257 ;
-  wire \$258 ;
-  wire \$259 ;
   wire \$26 ;
-  wire [5:0] \$260 ;
-  wire \$261 ;
-  wire \$262 ;
-  wire [7:0] \$263 ;
-  wire \$264 ;
-  wire \$265 ;
-  wire \$266 ;
-  wire \$267 ;
-  wire \$268 ;
-  wire \$269 ;
   wire \$27 ;
-  wire \$270 ;
-  wire \$271 ;
-  wire [8:0] \$272 ;
-  wire \$273 ;
-  wire \$274 ;
-  wire \$275 ;
-  wire \$276 ;
-  wire \$277 ;
-  wire \$278 ;
-  wire \$279 ;
   wire \$28 ;
-  wire [8:0] \$280 ;
-  wire \$281 ;
-  wire \$282 ;
-  wire \$283 ;
-  wire \$284 ;
-  wire \$285 ;
-  wire \$286 ;
-  wire \$287 ;
-  wire \$288 ;
-  wire \$289 ;
   wire \$29 ;
-  wire \$290 ;
-  wire [15:0] \$291 ;
-  wire [8:0] \$292 ;
-  wire \$293 ;
-  wire \$294 ;
-  wire \$295 ;
-  reg [5:0] \$296 ;
-  reg [4:0] \$297 ;
-  reg \$298 ;
-  reg [7:0] \$299 ;
   wire [15:0] \$3 ;
   wire \$30 ;
-  reg [2:0] \$300 ;
-  reg [4:0] \$301 ;
-  reg [2:0] \$302 ;
-  reg [88:0] \$303 ;
-  reg [6:0] \$304 ;
-  reg [3:0] \$305 ;
-  reg \$306 ;
-  reg [7:0] \$307 ;
-  reg \$308 ;
-  reg [6:0] \$309 ;
   wire \$31 ;
-  reg \$310 ;
-  reg [8:0] \$311 ;
-  reg [8:0] \$312 ;
-  reg [6:0] \$313 ;
-  reg [8:0] \$314 ;
-  wire \$32 ;
-  wire \$33 ;
+  wire [15:0] \$32 ;
+  wire [8:0] \$33 ;
   wire \$34 ;
-  wire [3:0] \$35 ;
-  wire [6:0] \$36 ;
-  wire [7:0] \$37 ;
-  wire [7:0] \$38 ;
-  wire [7:0] \$39 ;
-  wire [1:0] \$4 ;
-  wire \$40 ;
-  wire \$41 ;
-  wire \$42 ;
+  wire [1:0] \$35 ;
+  wire [1:0] \$36 ;
+  wire [2:0] \$37 ;
+  wire [1:0] \$38 ;
+  wire [1:0] \$39 ;
+  wire [15:0] \$4 ;
+  wire [2:0] \$40 ;
+  wire [3:0] \$41 ;
+  wire [4:0] \$42 ;
   wire \$43 ;
   wire \$44 ;
-  wire [3:0] \$45 ;
-  wire [3:0] \$46 ;
-  wire \$47 ;
-  wire [6:0] \$48 ;
-  wire \$49 ;
-  wire [2:0] \$5 ;
-  wire \$50 ;
-  wire [3:0] \$51 ;
-  wire \$52 ;
-  wire [6:0] \$53 ;
-  wire \$54 ;
-  wire [6:0] \$55 ;
-  wire \$56 ;
-  wire \$57 ;
-  wire \$58 ;
-  wire \$59 ;
-  wire [3:0] \$6 ;
-  wire \$60 ;
-  wire \$61 ;
-  wire \$62 ;
-  wire \$63 ;
-  wire [7:0] \$64 ;
-  wire \$65 ;
-  wire \$66 ;
-  wire \$67 ;
-  wire \$68 ;
-  wire \$69 ;
-  wire [4:0] \$7 ;
-  wire \$70 ;
-  wire \$71 ;
-  wire [6:0] \$72 ;
-  wire \$73 ;
-  wire \$74 ;
-  wire \$75 ;
-  wire \$76 ;
-  wire [2:0] \$77 ;
-  wire \$78 ;
-  wire \$79 ;
-  wire [5:0] \$8 ;
-  wire [7:0] \$80 ;
-  wire \$81 ;
-  wire \$82 ;
-  wire [7:0] \$83 ;
-  wire \$84 ;
-  wire \$85 ;
-  wire \$86 ;
-  wire \$87 ;
-  wire [8:0] \$88 ;
-  wire \$89 ;
-  wire [6:0] \$9 ;
-  wire \$90 ;
-  wire \$91 ;
-  wire [6:0] \$92 ;
-  wire [9:0] \$93 ;
-  wire [9:0] \$94 ;
-  wire \$95 ;
-  wire \$96 ;
-  wire \$97 ;
-  wire \$98 ;
-  wire \$99 ;
-  (* init = 5'h00 *)
-  wire [4:0] \$signal ;
-  reg [8:0] \$signal$29  = 9'h000;
-  reg [2:0] \$signal$32  = 3'h0;
-  reg [88:0] \$signal$34  = 89'h00000000000000000000000;
-  wire [6:0] \$signal$34.column ;
-  wire [6:0] \$signal$34.count ;
-  wire [1:0] \$signal$34.drain ;
-  wire [4:0] \$signal$34.drain_count ;
-  wire [1:0] \$signal$34.drive ;
-  wire \$signal$34.end ;
-  wire [1:0] \$signal$34.feed ;
-  wire \$signal$34.first ;
-  wire [1:0] \$signal$34.groups ;
-  wire [4:0] \$signal$34.last_columns ;
-  wire [4:0] \$signal$34.last_rows ;
-  wire [5:0] \$signal$34.neuron ;
-  wire \$signal$34.op ;
-  wire \$signal$34.plane ;
-  wire [1:0] \$signal$34.rows ;
-  wire \$signal$34.save ;
-  wire [2:0] \$signal$34.shift ;
-  wire [2:0] \$signal$34.sigma ;
-  wire [1:0] \$signal$34.start ;
-  wire \$signal$34.store ;
-  wire [6:0] \$signal$34.stride ;
-  wire \$signal$34.sync ;
-  wire [2:0] \$signal$34.target ;
-  wire \$signal$34.target_plane ;
-  wire [2:0] \$signal$34.vector ;
-  wire [5:0] \$signal$34.wait ;
-  wire \$signal$34.wants_error ;
-  wire [7:0] \$signal$34.weight ;
-  reg [8:0] \$signal$35  = 9'h000;
-  reg [6:0] \$signal$37  = 7'h00;
-  wire [2:0] \$signal$39 ;
-  reg \$signal$40  = 1'h0;
-  wire [2:0] \$signal$42 ;
-  wire [2:0] \$signal$45 ;
-  reg \$signal$49 ;
-  wire \$signal$50 ;
-  reg \$signal$51 ;
-  reg [7:0] \$signal$52  = 8'h00;
-  reg [8:0] \$signal$53  = 9'h000;
-  reg [5:0] \$signal$59  = 6'h00;
-  reg [4:0] \$signal$60  = 5'h00;
-  reg [7:0] \$signal$62  = 8'h00;
+  reg \$45 ;
+  reg [2:0] \$46 ;
+  reg [8:0] \$47 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [1:0] \$9 ;
+  reg [8:0] active = 9'h000;
   reg advance;
-  wire batch_full;
-  output [105:0] beat;
-  wire [105:0] beat;
-  wire \beat.clear ;
-  wire [6:0] \beat.column ;
-  wire [4:0] \beat.columns ;
-  wire \beat.copy ;
-  wire [1:0] \beat.drain ;
-  wire [4:0] \beat.drain_count ;
+  (* init = 9'h000 *)
+  wire [8:0] batch;
+  output [95:0] beat;
+  wire [95:0] beat;
+  wire [1:0] \beat.add ;
+  wire \beat.add.clear ;
+  wire \beat.add.load ;
+  wire [2:0] \beat.align ;
+  wire [2:0] \beat.align.shift ;
+  wire [7:0] \beat.dither ;
+  wire [6:0] \beat.dither.column ;
+  wire \beat.dither.group ;
   wire [1:0] \beat.drive ;
-  wire \beat.first ;
-  wire \beat.from_list ;
-  wire \beat.group ;
-  wire [5:0] \beat.index ;
-  wire \beat.keep ;
-  wire \beat.last ;
-  wire \beat.load ;
-  wire \beat.move_to_offsets ;
-  wire [5:0] \beat.neuron ;
-  wire \beat.null ;
-  wire [6:0] \beat.offset ;
-  wire \beat.own_is_offset ;
+  wire \beat.learn ;
+  wire \beat.learn.last ;
+  wire [28:0] \beat.memory ;
+  wire \beat.memory.from_list ;
+  wire [5:0] \beat.memory.index ;
+  wire [6:0] \beat.memory.offset ;
+  wire [3:0] \beat.memory.rotate ;
+  wire [3:0] \beat.memory.slot ;
+  wire [6:0] \beat.memory.state ;
+  wire [3:0] \beat.move ;
+  wire \beat.move.copy ;
+  wire \beat.move.keep ;
+  wire \beat.move.subtract ;
+  wire \beat.move.to_offsets ;
+  wire [7:0] \beat.operands ;
+  wire \beat.operands.null ;
+  wire \beat.operands.own_is_offset ;
+  wire [3:0] \beat.operands.select ;
+  wire \beat.operands.shared_is_input ;
+  wire \beat.operands.shared_is_offset ;
   wire \beat.ring ;
-  wire [3:0] \beat.rotate ;
-  wire [4:0] \beat.rows ;
-  wire \beat.save ;
-  wire [3:0] \beat.select ;
-  wire \beat.shared_is_input ;
-  wire \beat.shared_is_offset ;
-  wire [2:0] \beat.shift ;
-  wire [4:0] \beat.sigma ;
-  wire [3:0] \beat.slot ;
-  wire [6:0] \beat.state ;
-  wire \beat.subtract ;
   wire [6:0] \beat.target ;
+  wire [14:0] \beat.tile ;
+  wire [1:0] \beat.tile.drain ;
+  wire [4:0] \beat.tile.drain_count ;
+  wire \beat.tile.first ;
+  wire [5:0] \beat.tile.neuron ;
+  wire \beat.tile.wants_error ;
+  wire [5:0] \beat.total ;
+  wire \beat.total.save ;
+  wire [4:0] \beat.total.sigma ;
   wire \beat.update ;
   wire \beat.valid ;
-  wire \beat.wants_error ;
   wire [7:0] \beat.weight ;
-  output [8:0] busy_slots;
-  wire [8:0] busy_slots;
+  reg \begin ;
   input changed;
   wire changed;
+  wire \changed$53 ;
   output clear;
   reg clear;
+  reg \clear$44 ;
+  wire \clear$46 ;
   input clk;
   wire clk;
-  input close;
-  wire close;
-  reg [6:0] column = 7'h00;
   reg [2:0] control_state = 3'h0;
-  reg [6:0] count;
-  reg element = 1'h0;
+  wire done;
+  wire [22:0] element;
+  wire [6:0] \element.column ;
+  wire \element.group ;
+  wire \element.is_first ;
+  wire \element.is_last ;
+  wire [7:0] \element.row_offset ;
+  wire [3:0] \element.slot ;
+  wire \element.valid ;
   output emit;
   reg emit;
   input emit_ready;
   wire emit_ready;
-  wire [8:0] found_mask;
-  output free_step;
-  reg free_step;
-  reg half = 1'h0;
+  output events_busy;
+  reg events_busy;
+  output events_free_step;
+  reg events_free_step;
+  output events_nudged_step;
+  reg events_nudged_step;
+  output [1:0] events_phase;
+  wire [1:0] events_phase;
+  output events_sample;
+  reg events_sample;
+  output events_update;
+  reg events_update;
+  wire [91:0] fetched;
+  wire [6:0] \fetched.column ;
+  wire [6:0] \fetched.count ;
+  wire [1:0] \fetched.drain ;
+  wire [4:0] \fetched.drain_count ;
+  wire [1:0] \fetched.drive ;
+  wire \fetched.end ;
+  wire [1:0] \fetched.feed ;
+  wire \fetched.first ;
+  wire [1:0] \fetched.groups ;
+  wire [4:0] \fetched.last_columns ;
+  wire [4:0] \fetched.last_rows ;
+  wire [5:0] \fetched.neuron ;
+  wire [1:0] \fetched.op ;
+  wire [1:0] \fetched.plane ;
+  wire [1:0] \fetched.rows ;
+  wire \fetched.save ;
+  wire [2:0] \fetched.shift ;
+  wire [2:0] \fetched.sigma ;
+  wire [1:0] \fetched.start ;
+  wire \fetched.store ;
+  wire [6:0] \fetched.stride ;
+  wire \fetched.sync ;
+  wire [2:0] \fetched.target ;
+  wire [1:0] \fetched.target_plane ;
+  wire [2:0] \fetched.vector ;
+  wire [5:0] \fetched.wait ;
+  wire \fetched.wants_error ;
+  wire [7:0] \fetched.weight ;
+  reg finish;
+  wire goes_on;
+  wire has_input;
   input hold;
   wire hold;
   output idle;
   reg idle;
-  input learn;
-  wire learn;
+  wire [91:0] instruction;
+  wire [91:0] \instruction$40 ;
+  wire [6:0] \instruction$40.column ;
+  wire [6:0] \instruction$40.count ;
+  wire [1:0] \instruction$40.drain ;
+  wire [4:0] \instruction$40.drain_count ;
+  wire [1:0] \instruction$40.drive ;
+  wire \instruction$40.end ;
+  wire [1:0] \instruction$40.feed ;
+  wire \instruction$40.first ;
+  wire [1:0] \instruction$40.groups ;
+  wire [4:0] \instruction$40.last_columns ;
+  wire [4:0] \instruction$40.last_rows ;
+  wire [5:0] \instruction$40.neuron ;
+  wire [1:0] \instruction$40.op ;
+  wire [1:0] \instruction$40.plane ;
+  wire [1:0] \instruction$40.rows ;
+  wire \instruction$40.save ;
+  wire [2:0] \instruction$40.shift ;
+  wire [2:0] \instruction$40.sigma ;
+  wire [1:0] \instruction$40.start ;
+  wire \instruction$40.store ;
+  wire [6:0] \instruction$40.stride ;
+  wire \instruction$40.sync ;
+  wire [2:0] \instruction$40.target ;
+  wire [1:0] \instruction$40.target_plane ;
+  wire [2:0] \instruction$40.vector ;
+  wire [5:0] \instruction$40.wait ;
+  wire \instruction$40.wants_error ;
+  wire [7:0] \instruction$40.weight ;
+  wire [91:0] \instruction$41 ;
+  wire [6:0] \instruction$41.column ;
+  wire [6:0] \instruction$41.count ;
+  wire [1:0] \instruction$41.drain ;
+  wire [4:0] \instruction$41.drain_count ;
+  wire [1:0] \instruction$41.drive ;
+  wire \instruction$41.end ;
+  wire [1:0] \instruction$41.feed ;
+  wire \instruction$41.first ;
+  wire [1:0] \instruction$41.groups ;
+  wire [4:0] \instruction$41.last_columns ;
+  wire [4:0] \instruction$41.last_rows ;
+  wire [5:0] \instruction$41.neuron ;
+  wire [1:0] \instruction$41.op ;
+  wire [1:0] \instruction$41.plane ;
+  wire [1:0] \instruction$41.rows ;
+  wire \instruction$41.save ;
+  wire [2:0] \instruction$41.shift ;
+  wire [2:0] \instruction$41.sigma ;
+  wire [1:0] \instruction$41.start ;
+  wire \instruction$41.store ;
+  wire [6:0] \instruction$41.stride ;
+  wire \instruction$41.sync ;
+  wire [2:0] \instruction$41.target ;
+  wire [1:0] \instruction$41.target_plane ;
+  wire [2:0] \instruction$41.vector ;
+  wire [5:0] \instruction$41.wait ;
+  wire \instruction$41.wants_error ;
+  wire [7:0] \instruction$41.weight ;
+  wire [91:0] \instruction$42 ;
+  wire [6:0] \instruction$42.column ;
+  wire [6:0] \instruction$42.count ;
+  wire [1:0] \instruction$42.drain ;
+  wire [4:0] \instruction$42.drain_count ;
+  wire [1:0] \instruction$42.drive ;
+  wire \instruction$42.end ;
+  wire [1:0] \instruction$42.feed ;
+  wire \instruction$42.first ;
+  wire [1:0] \instruction$42.groups ;
+  wire [4:0] \instruction$42.last_columns ;
+  wire [4:0] \instruction$42.last_rows ;
+  wire [5:0] \instruction$42.neuron ;
+  wire [1:0] \instruction$42.op ;
+  wire [1:0] \instruction$42.plane ;
+  wire [1:0] \instruction$42.rows ;
+  wire \instruction$42.save ;
+  wire [2:0] \instruction$42.shift ;
+  wire [2:0] \instruction$42.sigma ;
+  wire [1:0] \instruction$42.start ;
+  wire \instruction$42.store ;
+  wire [6:0] \instruction$42.stride ;
+  wire \instruction$42.sync ;
+  wire [2:0] \instruction$42.target ;
+  wire [1:0] \instruction$42.target_plane ;
+  wire [2:0] \instruction$42.vector ;
+  wire [5:0] \instruction$42.wait ;
+  wire \instruction$42.wants_error ;
+  wire [7:0] \instruction$42.weight ;
+  wire [91:0] \instruction$43 ;
+  wire [6:0] \instruction$43.column ;
+  wire [6:0] \instruction$43.count ;
+  wire [1:0] \instruction$43.drain ;
+  wire [4:0] \instruction$43.drain_count ;
+  wire [1:0] \instruction$43.drive ;
+  wire \instruction$43.end ;
+  wire [1:0] \instruction$43.feed ;
+  wire \instruction$43.first ;
+  wire [1:0] \instruction$43.groups ;
+  wire [4:0] \instruction$43.last_columns ;
+  wire [4:0] \instruction$43.last_rows ;
+  wire [5:0] \instruction$43.neuron ;
+  wire [1:0] \instruction$43.op ;
+  wire [1:0] \instruction$43.plane ;
+  wire [1:0] \instruction$43.rows ;
+  wire \instruction$43.save ;
+  wire [2:0] \instruction$43.shift ;
+  wire [2:0] \instruction$43.sigma ;
+  wire [1:0] \instruction$43.start ;
+  wire \instruction$43.store ;
+  wire [6:0] \instruction$43.stride ;
+  wire \instruction$43.sync ;
+  wire [2:0] \instruction$43.target ;
+  wire [1:0] \instruction$43.target_plane ;
+  wire [2:0] \instruction$43.vector ;
+  wire [5:0] \instruction$43.wait ;
+  wire \instruction$43.wants_error ;
+  wire [7:0] \instruction$43.weight ;
+  wire [6:0] \instruction.column ;
+  wire [6:0] \instruction.count ;
+  wire [1:0] \instruction.drain ;
+  wire [4:0] \instruction.drain_count ;
+  wire [1:0] \instruction.drive ;
+  wire \instruction.end ;
+  wire [1:0] \instruction.feed ;
+  wire \instruction.first ;
+  wire [1:0] \instruction.groups ;
+  wire [4:0] \instruction.last_columns ;
+  wire [4:0] \instruction.last_rows ;
+  wire [5:0] \instruction.neuron ;
+  wire [1:0] \instruction.op ;
+  wire [1:0] \instruction.plane ;
+  wire [1:0] \instruction.rows ;
+  wire \instruction.save ;
+  wire [2:0] \instruction.shift ;
+  wire [2:0] \instruction.sigma ;
+  wire [1:0] \instruction.start ;
+  wire \instruction.store ;
+  wire [6:0] \instruction.stride ;
+  wire \instruction.sync ;
+  wire [2:0] \instruction.target ;
+  wire [1:0] \instruction.target_plane ;
+  wire [2:0] \instruction.vector ;
+  wire [5:0] \instruction.wait ;
+  wire \instruction.wants_error ;
+  wire [7:0] \instruction.weight ;
+  wire is_first;
+  wire is_free;
+  wire is_last;
+  wire is_nudged;
+  wire is_readout;
+  wire is_update;
+  reg issue;
+  wire jump;
+  reg learn_batch;
+  wire learns;
   output [5:0] list_index;
   wire [5:0] list_index;
-  input loaded;
-  wire loaded;
-  input [8:0] mask;
-  wire [8:0] mask;
+  wire load;
   output [5:0] mask_index;
-  reg [5:0] mask_index;
-  input [6:0] nonzero;
+  wire [5:0] mask_index;
+  wire [5:0] \mask_index$32 ;
+  input [8:0] mask_slots;
+  wire [8:0] mask_slots;
+  wire [8:0] \mask_slots$33 ;
+  wire may_issue;
   wire [6:0] nonzero;
-  output nudged_step;
-  reg nudged_step;
-  output [1:0] phase;
-  reg [1:0] phase;
-  output phase_busy;
-  reg phase_busy;
-  reg [4:0] port__addr = 5'h00;
-  wire [88:0] port__data;
-  wire [6:0] \port__data.column ;
-  wire [6:0] \port__data.count ;
-  wire [1:0] \port__data.drain ;
-  wire [4:0] \port__data.drain_count ;
-  wire [1:0] \port__data.drive ;
-  wire \port__data.end ;
-  wire [1:0] \port__data.feed ;
-  wire \port__data.first ;
-  wire [1:0] \port__data.groups ;
-  wire [4:0] \port__data.last_columns ;
-  wire [4:0] \port__data.last_rows ;
-  wire [5:0] \port__data.neuron ;
-  wire \port__data.op ;
-  wire \port__data.plane ;
-  wire [1:0] \port__data.rows ;
-  wire \port__data.save ;
-  wire [2:0] \port__data.shift ;
-  wire [2:0] \port__data.sigma ;
-  wire [1:0] \port__data.start ;
-  wire \port__data.store ;
-  wire [6:0] \port__data.stride ;
-  wire \port__data.sync ;
-  wire [2:0] \port__data.target ;
-  wire \port__data.target_plane ;
-  wire [2:0] \port__data.vector ;
-  wire [5:0] \port__data.wait ;
-  wire \port__data.wants_error ;
-  wire [7:0] \port__data.weight ;
+  wire [23:0] o;
+  wire [22:0] \o$63 ;
+  wire [6:0] \o$63.column ;
+  wire \o$63.group ;
+  wire \o$63.is_first ;
+  wire \o$63.is_last ;
+  wire [7:0] \o$63.row_offset ;
+  wire [3:0] \o$63.slot ;
+  wire \o$63.valid ;
+  wire [95:0] \o$67 ;
+  wire [1:0] \o$67.add ;
+  wire \o$67.add.clear ;
+  wire \o$67.add.load ;
+  wire [2:0] \o$67.align ;
+  wire [2:0] \o$67.align.shift ;
+  wire [7:0] \o$67.dither ;
+  wire [6:0] \o$67.dither.column ;
+  wire \o$67.dither.group ;
+  wire [1:0] \o$67.drive ;
+  wire \o$67.learn ;
+  wire \o$67.learn.last ;
+  wire [28:0] \o$67.memory ;
+  wire \o$67.memory.from_list ;
+  wire [5:0] \o$67.memory.index ;
+  wire [6:0] \o$67.memory.offset ;
+  wire [3:0] \o$67.memory.rotate ;
+  wire [3:0] \o$67.memory.slot ;
+  wire [6:0] \o$67.memory.state ;
+  wire [3:0] \o$67.move ;
+  wire \o$67.move.copy ;
+  wire \o$67.move.keep ;
+  wire \o$67.move.subtract ;
+  wire \o$67.move.to_offsets ;
+  wire [7:0] \o$67.operands ;
+  wire \o$67.operands.null ;
+  wire \o$67.operands.own_is_offset ;
+  wire [3:0] \o$67.operands.select ;
+  wire \o$67.operands.shared_is_input ;
+  wire \o$67.operands.shared_is_offset ;
+  wire \o$67.ring ;
+  wire [6:0] \o$67.target ;
+  wire [14:0] \o$67.tile ;
+  wire [1:0] \o$67.tile.drain ;
+  wire [4:0] \o$67.tile.drain_count ;
+  wire \o$67.tile.first ;
+  wire [5:0] \o$67.tile.neuron ;
+  wire \o$67.tile.wants_error ;
+  wire [5:0] \o$67.total ;
+  wire \o$67.total.save ;
+  wire [4:0] \o$67.total.sigma ;
+  wire \o$67.update ;
+  wire \o$67.valid ;
+  wire [7:0] \o$67.weight ;
+  wire \o.group ;
+  wire \o.half ;
+  wire [6:0] \o.index ;
+  wire \o.is_first ;
+  wire \o.is_last ;
+  wire [3:0] \o.rotate ;
+  wire [7:0] \o.row_offset ;
+  wire \o.turned ;
+  wire [1:0] phase;
+  wire [23:0] position;
+  wire \position.group ;
+  wire \position.half ;
+  wire [6:0] \position.index ;
+  wire \position.is_first ;
+  wire \position.is_last ;
+  wire [3:0] \position.rotate ;
+  wire [7:0] \position.row_offset ;
+  wire \position.turned ;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  wire [2:0] \program ;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  wire [2:0] \program$52 ;
   input [3:0] rate;
   wire [3:0] rate;
-  wire [8:0] remaining_after;
-  reg [3:0] rotate = 4'h0;
+  wire [3:0] \rate$66 ;
   input rst;
   wire rst;
-  output sample;
-  reg sample;
-  reg [3:0] \sample$33 ;
-  reg [6:0] scan = 7'h00;
-  input [3:0] slot;
+  reg run;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  wire [2:0] running;
+  output [8:0] sample_busy;
+  wire [8:0] sample_busy;
+  input sample_close;
+  wire sample_close;
+  input [3:0] sample_label;
+  wire [3:0] sample_label;
+  input sample_learn;
+  wire sample_learn;
+  input sample_loaded;
+  wire sample_loaded;
+  input [6:0] sample_nonzero;
+  wire [6:0] sample_nonzero;
+  input [3:0] sample_slot;
+  wire [3:0] sample_slot;
+  output sample_take;
+  reg sample_take;
+  wire settled;
   wire [3:0] slot;
-  output take;
-  reg take;
-  output turned;
-  wire turned;
-  output update;
-  reg update;
-  wire [3:0] where;
-  wire [3:0] \where$43 ;
-  wire [3:0] \where$46 ;
-  wire [6:0] word;
+  reg step;
+  output [4:0] work_columns;
+  wire [4:0] work_columns;
+  wire [4:0] \work_columns$34 ;
+  output work_ring;
+  wire work_ring;
+  wire \work_ring$35 ;
+  output [4:0] work_rows;
+  wire [4:0] work_rows;
+  wire [4:0] \work_rows$36 ;
+  output work_turned;
+  wire work_turned;
+  wire \work_turned$37 ;
+  output work_valid;
+  wire work_valid;
+  wire \work_valid$38 ;
   reg working = 1'h0;
-  reg [88:0] schedule [31:0];
-  initial begin
-    schedule[0] = 89'h07080104a0020c181000004;
-    schedule[1] = 89'h070a0505a0020c181010004;
-    schedule[2] = 89'h072c090620020c140820000;
-    schedule[3] = 89'h174e0d0720020c140828000;
-    schedule[4] = 89'h07000104400084202820042;
-    schedule[5] = 89'h07020505400084202824042;
-    schedule[6] = 89'h0724090620020c140820000;
-    schedule[7] = 89'h17460d0720020c140828000;
-    schedule[8] = 89'h13c010ac200254202430042;
-    schedule[9] = 89'h1a9010ac200254202430042;
-    schedule[10] = 89'h070c090aa0040c114430088;
-    schedule[11] = 89'h070e0d0ba0040c114434088;
-    schedule[12] = 89'h0728010820038420282004a;
-    schedule[13] = 89'h174a050920038420282404a;
-    schedule[14] = 89'h0704090a40010c140820008;
-    schedule[15] = 89'h07060d0b40010c140828008;
-    schedule[16] = 89'h0720010820038420282004a;
-    schedule[17] = 89'h1742050920038420282404a;
-    schedule[18] = 89'h0200001000300c281000005;
-    schedule[19] = 89'h0200001010300c240820201;
-    schedule[20] = 89'h1200001018000c214430289;
-    schedule[21] = 89'h00000000000000000000000;
-    schedule[22] = 89'h00000000000000000000000;
-    schedule[23] = 89'h00000000000000000000000;
-    schedule[24] = 89'h00000000000000000000000;
-    schedule[25] = 89'h00000000000000000000000;
-    schedule[26] = 89'h00000000000000000000000;
-    schedule[27] = 89'h00000000000000000000000;
-    schedule[28] = 89'h00000000000000000000000;
-    schedule[29] = 89'h00000000000000000000000;
-    schedule[30] = 89'h00000000000000000000000;
-    schedule[31] = 89'h00000000000000000000000;
-  end
-  reg [88:0] _0_;
-  always @(posedge clk) begin
-    _0_ <= schedule[port__addr];
-  end
-  assign port__data = _0_;
-  assign \$1  = 1'h1 << slot;
-  assign \$2  = working ? \$1  : 16'h0000;
-  assign \$3  = { 7'h00, \$signal$29  } | \$2 ;
-  assign \$4  = \$signal$29 [0] + \$signal$29 [1];
-  assign \$5  = \$4  + \$signal$29 [2];
-  assign \$6  = \$5  + \$signal$29 [3];
-  assign \$7  = \$6  + \$signal$29 [4];
-  assign \$8  = \$7  + \$signal$29 [5];
-  assign \$9  = \$8  + \$signal$29 [6];
-  assign \$10  = \$9  + \$signal$29 [7];
-  assign \$11  = \$10  + \$signal$29 [8];
-  assign batch_full = \$11  == 4'h8;
-  assign \$13  = \$12  & \$signal$35 [8];
-  assign \$15  = \$14  & \$signal$35 [7];
-  assign \$17  = \$16  & \$signal$35 [6];
-  assign \$19  = \$18  & \$signal$35 [5];
-  assign \$21  = \$20  & \$signal$35 [4];
-  assign \$23  = \$22  & \$signal$35 [3];
-  assign \$25  = \$24  & \$signal$35 [2];
-  assign \$27  = \$26  & \$signal$35 [1];
-  assign \$29  = \$28  & \$signal$35 [0];
-  assign word = \$30  ? column : \$signal$37 ;
-  assign \$signal$39  = \$signal$34 [9:8] + \$signal$40 ;
-  assign \$32  = ! \$signal$34 [0];
-  assign \$34  = \$signal$34 [2:1] == 1'h1;
-  assign \$35  = \$signal$34 [7:5] + \$signal$40 ;
-  assign \$37  = \$signal$34 [7:5] + \$36 ;
-  assign \$38  = \$34  ? { 4'h0, \$35  } : \$37 ;
-  assign \$41  = ~ half;
-  assign \$45  = \$44  ? 4'h9 : \sample$33 ;
-  assign \$47  = ! \$signal$34 [0];
-  assign \$48  = \$signal$34 [0] ? \$signal$37  : { 4'h0, \$signal$34 [72:70] };
-  assign \$51  = \$50  ? 4'h9 : slot;
-  assign \$52  = ! \$signal$34 [3];
-  assign \$53  = \$signal$34 [3] ? { \sample$33 , \$signal$39  } : { \where$43 , \$39 [2:0] };
-  assign \$54  = ! \$signal$34 [3];
-  assign \$55  = \$signal$34 [3] ? { \where$43 , \$39 [2:0] } : { \sample$33 , \$signal$39  };
-  assign \$56  = ! \$signal$34 [3];
-  assign \$58  = \$signal$34 [2:1] == 2'h2;
-  assign \$60  = ! \$signal$34 [3];
-  assign \$61  = ! \$signal$34 [3];
-  assign \$63  = \$59  ? \$60  : \$62 ;
-  assign \$64  = \$signal$34 [56:50] + column;
-  assign \$65  = ! \$signal$34 [0];
-  assign \$66  = \$signal$34 [2:1] == 2'h2;
-  assign \$67  = \$65  & \$66 ;
-  assign \$68  = ! \$signal$34 [0];
-  assign \$69  = \$signal$34 [2:1] == 2'h3;
-  assign \$70  = \$68  & \$69 ;
-  assign \$71  = ! nonzero;
-  assign \$72  = \$71  ? 7'h01 : nonzero;
-  assign turned = rotate == 4'hf;
-  assign \$73  = ! \$signal$34 [0];
-  assign \$74  = \$signal$34 [2:1] == 1'h1;
-  assign \$75  = \$73  & \$74 ;
-  assign \$77  = \$signal$34 [33:32] - 1'h1;
-  assign \$78  = \$signal$40  == \$77 ;
-  assign \$79  = \$78  & turned;
-  assign \$80  = count - 1'h1;
-  assign \$81  = \$signal$37  == \$80 ;
-  assign \$82  = \$81  & half;
-  assign \$83  = count - 1'h1;
-  assign \$84  = \$signal$37  == \$83 ;
-  assign \$85  = ! \$signal$34 [0];
-  assign \$88  = \$signal$34 [17:10] + \$signal$52 ;
-  assign \$90  = ! \$signal$34 [2:1];
-  assign \$91  = \$89  | \$90 ;
-  assign \$92  = \$91  ? word : 7'h00;
-  assign \$93  = \$88  + \$92 ;
-  assign \$94  = \$signal$50  ? \$93  : 10'h000;
-  assign \$96  = ! \$signal$34 [0];
-  assign \$97  = \$signal$34 [2:1] == 1'h1;
-  assign \$98  = \$96  & \$97 ;
-  assign \$99  = ! \$signal$34 [0];
-  assign \$100  = \$signal$34 [2:1] == 2'h2;
-  assign \$101  = \$99  & \$100 ;
-  assign \$102  = \$101  & \$signal$50 ;
-  assign \$103  = ! \$signal$34 [0];
-  assign \$104  = \$signal$34 [2:1] == 2'h3;
-  assign \$105  = ! \$signal$34 [0];
-  assign \$106  = \$signal$34 [2:1] == 2'h2;
-  assign \$107  = \$105  & \$106 ;
-  assign \$108  = ! nonzero;
-  assign \$109  = \$107  & \$108 ;
-  assign \$110  = \$104  | \$109 ;
-  assign \$111  = \$103  & \$110 ;
-  assign \$113  = \$signal$35  == \$signal$53 ;
-  assign \$114  = \$112  & \$113 ;
-  assign \$115  = ! \$signal$34 [0];
-  assign \$116  = \$signal$34 [58:57] == 1'h1;
-  assign \$117  = \$115  & \$116 ;
-  assign \$118  = ! \$signal$37 ;
-  assign \$119  = \$117  & \$118 ;
-  assign \$120  = ! rotate;
-  assign \$121  = \$119  & \$120 ;
-  assign \$122  = ! \$signal$40 ;
-  assign \$123  = \$121  & \$122 ;
-  assign \$124  = \$114  | \$123 ;
-  assign \$125  = ! \$signal$34 [0];
-  assign \$126  = \$signal$34 [58:57] == 2'h2;
-  assign \$127  = \$125  & \$126 ;
-  assign \$128  = ! \$signal$37 ;
-  assign \$129  = \$127  & \$128 ;
-  assign \$130  = ! rotate;
-  assign \$131  = \$129  & \$130 ;
-  assign \$132  = ! \$signal$40 ;
-  assign \$133  = \$131  & \$132 ;
-  assign \$134  = ! \$signal$34 [0];
-  assign \$135  = \$signal$51  & \$134 ;
-  assign \$136  = \$135  & \$signal$49 ;
-  assign \$137  = \$136  & \$signal$34 [59];
-  assign \$138  = ! \$signal$34 [0];
-  assign \$139  = \$signal$51  & \$138 ;
-  assign \$140  = \$139  & \$signal$49 ;
-  assign \$141  = \$140  ? \$signal$34 [63:62] : 2'h0;
-  assign \$146  = ~ half;
-  assign \$152  = \$signal$34 [49:47] + rate;
-  assign \$153  = ! \$signal$34 [0];
-  assign \$154  = \$signal$34 [2:1] == 1'h1;
-  assign \$155  = \$153  & \$154 ;
-  assign \$156  = \$155  ? \$signal$34 [43:39] : 5'h10;
-  assign \$157  = ! \$signal$34 [0];
-  assign \$158  = \$signal$34 [2:1] == 1'h1;
-  assign \$159  = \$157  & \$158 ;
-  assign \$161  = \$159  | \$160 ;
-  assign \$162  = \$signal$34 [33:32] - 1'h1;
-  assign \$163  = \$signal$40  == \$162 ;
-  assign \$164  = ~ \$163 ;
-  assign \$165  = \$161  & \$164 ;
-  assign \$166  = \$165  ? 5'h10 : \$signal$34 [38:34];
-  assign \$167  = \$signal$35  - 1'h1;
-  assign remaining_after = \$signal$35  & \$167 [8:0];
-  assign \$168  = \$signal$34 [2:1] == 2'h2;
-  assign \$169  = \$168  ? mask : 9'h1ff;
-  assign found_mask = \$signal$29  & \$169 ;
-  assign \$170  = scan + advance;
-  assign \$172  = ! remaining_after;
-  assign \$173  = \$171  & \$172 ;
-  assign \$174  = ~ hold;
-  assign \$175  = loaded & \$174 ;
-  assign \$176  = ~ \$signal$34 [81];
-  assign \$177  = ! \$signal$59 ;
-  assign \$178  = \$176  | \$177 ;
-  assign \$179  = | \$signal$37 ;
-  assign \$180  = \$178  | \$179 ;
-  assign \$181  = | rotate;
-  assign \$182  = \$180  | \$181 ;
-  assign \$184  = \$182  | \$183 ;
-  assign \$185  = \$184  | half;
-  assign \$186  = ~ \$signal$49 ;
-  assign \$187  = ! \$signal$34 [63:62];
-  assign \$188  = \$186  | \$187 ;
-  assign \$189  = ! \$signal$60 ;
-  assign \$190  = \$188  | \$189 ;
-  assign \$191  = \$185  & \$190 ;
-  assign \$192  = ~ element;
-  assign \$193  = ! remaining_after;
-  assign \$194  = element & \$193 ;
-  assign \$195  = \$signal$34 [33:32] - 1'h1;
-  assign \$196  = \$signal$40  == \$195 ;
-  assign \$197  = \$194  & \$196 ;
-  assign \$198  = \$192  | \$197 ;
-  assign \$199  = ! found_mask;
-  assign \$200  = scan == \$signal$34 [31:25];
-  assign \$201  = ~ \$200 ;
-  assign \$202  = \$199  & \$201 ;
-  assign \$203  = scan == \$signal$34 [31:25];
-  assign \$204  = ! \$signal$59 ;
-  assign \$205  = ! \$signal$32 ;
-  assign \$206  = \$signal$32  == 1'h1;
-  assign \$207  = \$205  | \$206 ;
-  assign \$208  = \$signal$32  == 3'h4;
-  assign \$209  = \$signal$32  == 3'h5;
-  assign \$210  = \$208  | \$209 ;
-  assign \$211  = \$signal$32  == 3'h7;
-  assign \$212  = ! control_state;
-  assign \$213  = control_state == 1'h1;
-  assign \$214  = control_state == 2'h2;
-  assign \$215  = control_state == 2'h3;
-  assign \$216  = control_state == 3'h4;
-  assign \$217  = control_state == 3'h5;
-  assign \$218  = control_state == 3'h6;
-  assign \$219  = control_state == 3'h7;
-  assign \$220  = | \$signal$59 ;
-  assign \$221  = \$signal$59  - 1'h1;
-  assign \$222  = | \$signal$60 ;
-  assign \$223  = \$signal$60  - 1'h1;
-  assign \$224  = ~ hold;
-  assign \$225  = loaded & \$224 ;
-  assign \$226  = port__addr + 1'h1;
-  assign \$229  = ! \$signal$34 [0];
-  assign \$230  = \$signal$34 [2:1] == 1'h1;
-  assign \$231  = \$229  & \$230 ;
-  assign \$232  = ~ half;
-  assign \$233  = \$signal$37  + half;
-  assign \$234  = \$signal$40  + 1'h1;
-  assign \$235  = \$signal$52  + \$signal$34 [24:18];
-  assign \$236  = rotate + 1'h1;
-  assign \$237  = \$signal$37  + 1'h1;
-  assign \$238  = | \$signal$34 [63:62];
-  assign \$239  = \$signal$34 [68:64] - 1'h1;
-  assign \$240  = \$signal$34 [87:82] >= \$signal$59 ;
-  assign \$241  = | remaining_after;
-  assign \$242  = \$signal$34 [33:32] - 1'h1;
-  assign \$243  = \$signal$40  == \$242 ;
-  assign \$244  = ~ \$243 ;
-  assign \$245  = \$signal$40  + 1'h1;
-  assign \$246  = \$signal$52  + \$signal$34 [24:18];
-  assign \$247  = ~ element;
-  assign \$248  = ! remaining_after;
-  assign \$249  = element & \$248 ;
-  assign \$250  = \$signal$34 [33:32] - 1'h1;
-  assign \$251  = \$signal$40  == \$250 ;
-  assign \$252  = \$249  & \$251 ;
-  assign \$253  = \$247  | \$252 ;
-  assign \$254  = ! found_mask;
-  assign \$255  = scan == \$signal$34 [31:25];
-  assign \$256  = ~ \$255 ;
-  assign \$257  = \$254  & \$256 ;
-  assign \$258  = scan == \$signal$34 [31:25];
-  assign \$259  = | \$signal$34 [63:62];
-  assign \$260  = \$signal$34 [68:64] - 1'h1;
-  assign \$261  = \$signal$34 [87:82] >= \$signal$59 ;
-  assign \$262  = | found_mask;
-  assign \$263  = scan + advance;
-  assign \$264  = ! \$signal$59 ;
-  assign \$265  = ! \$signal$32 ;
-  assign \$266  = \$signal$32  == 1'h1;
-  assign \$267  = \$265  | \$266 ;
-  assign \$268  = \$signal$62  == 4'ha;
-  assign \$269  = ~ changed;
-  assign \$270  = \$268  | \$269 ;
-  assign \$271  = ~ \$270 ;
-  assign \$272  = \$signal$62  + 1'h1;
-  assign \$273  = \$signal$32  == 3'h4;
-  assign \$274  = \$signal$32  == 3'h5;
-  assign \$275  = \$273  | \$274 ;
-  assign \$276  = \$signal$62  == 4'h8;
-  assign \$277  = ~ changed;
-  assign \$278  = \$276  | \$277 ;
-  assign \$279  = ~ \$278 ;
-  assign \$280  = \$signal$62  + 1'h1;
-  assign \$281  = \$signal$32  == 2'h2;
-  assign \$282  = \$signal$32  == 2'h3;
-  assign \$283  = \$281  | \$282 ;
-  assign \$284  = \$signal$32  == 3'h4;
-  assign \$285  = \$signal$32  == 3'h5;
-  assign \$286  = \$284  | \$285 ;
-  assign \$287  = \$signal$62  == 4'h8;
-  assign \$288  = ~ changed;
-  assign \$289  = \$287  | \$288 ;
-  assign \$290  = \$286  & \$289 ;
-  assign \$291  = 1'h1 << slot;
-  assign \$292  = \$signal$29  | \$291 [8:0];
-  assign \$293  = \$signal$32  == 3'h7;
-  assign \$294  = \$signal$32  == 2'h2;
-  assign \$295  = batch_full | close;
   always @(posedge clk)
-    \$signal$59  <= \$296 ;
+    working <= \$45 ;
   always @(posedge clk)
-    \$signal$60  <= \$297 ;
+    control_state <= \$46 ;
   always @(posedge clk)
-    working <= \$298 ;
-  always @(posedge clk)
-    \$signal$62  <= \$299 ;
-  always @(posedge clk)
-    \$signal$32  <= \$300 ;
-  always @(posedge clk)
-    port__addr <= \$301 ;
-  always @(posedge clk)
-    control_state <= \$302 ;
-  always @(posedge clk)
-    \$signal$34  <= \$303 ;
-  always @(posedge clk)
-    \$signal$37  <= \$304 ;
-  always @(posedge clk)
-    rotate <= \$305 ;
-  always @(posedge clk)
-    \$signal$40  <= \$306 ;
-  always @(posedge clk)
-    \$signal$52  <= \$307 ;
-  always @(posedge clk)
-    half <= \$308 ;
-  always @(posedge clk)
-    scan <= \$309 ;
-  always @(posedge clk)
-    element <= \$310 ;
-  always @(posedge clk)
-    \$signal$35  <= \$311 ;
-  always @(posedge clk)
-    \$signal$53  <= \$312 ;
-  always @(posedge clk)
-    column <= \$313 ;
-  always @(posedge clk)
-    \$signal$29  <= \$314 ;
+    active <= \$47 ;
+  assign \$1  = \begin  | learn_batch;
+  assign jump = \$1  | advance;
+  assign has_input = | sample_nonzero;
+  assign \$2  = 1'h1 << sample_slot;
+  assign \$3  = working ? \$2  : 16'h0000;
+  assign \$4  = { 7'h00, active } | \$3 ;
+  assign \$5  = ~ hold;
+  assign \$6  = sample_loaded & \$5 ;
+  assign \$7  = may_issue & o[22];
+  assign \$8  = running == 2'h2;
+  assign \$9  = active[0] + active[1];
+  assign \$10  = active[2] + active[3];
+  assign \$11  = \$9  + \$10 ;
+  assign \$12  = active[4] + active[5];
+  assign \$13  = active[6] + active[7];
+  assign \$14  = \$12  + \$13 ;
+  assign \$15  = \$11  + \$14 ;
+  assign \$16  = \$15  + active[8];
+  assign \$17  = \$16  == 4'h8;
+  assign \$18  = \$17  | sample_close;
+  assign \$19  = ! control_state;
+  assign \$20  = control_state == 1'h1;
+  assign \$21  = control_state == 2'h2;
+  assign \$22  = control_state == 2'h3;
+  assign \$23  = control_state == 3'h4;
+  assign \$24  = control_state == 3'h5;
+  assign \$25  = control_state == 3'h6;
+  assign \$26  = control_state == 3'h7;
+  assign \$27  = ~ hold;
+  assign \$28  = sample_loaded & \$27 ;
+  assign \$29  = fetched[1:0] == 1'h1;
+  assign \$30  = finish & instruction[91];
+  assign \$31  = finish & instruction[91];
+  assign \$32  = 1'h1 << sample_slot;
+  assign \$33  = active | \$32 [8:0];
+  assign \$34  = running == 2'h2;
+  assign \$35  = active[0] + active[1];
+  assign \$36  = active[2] + active[3];
+  assign \$37  = \$35  + \$36 ;
+  assign \$38  = active[4] + active[5];
+  assign \$39  = active[6] + active[7];
+  assign \$40  = \$38  + \$39 ;
+  assign \$41  = \$37  + \$40 ;
+  assign \$42  = \$41  + active[8];
+  assign \$43  = \$42  == 4'h8;
+  assign \$44  = \$43  | sample_close;
+  \digits_sequencer.beats  beats (
+    .element(element),
+    .has_input(has_input),
+    .instruction(instruction),
+    .issue(issue),
+    .o(beat),
+    .position(o),
+    .rate(rate),
+    .slot(sample_slot),
+    .work_columns(work_columns),
+    .work_ring(work_ring),
+    .work_rows(work_rows),
+    .work_valid(work_valid)
+  );
+  \digits_sequencer.choice  choice (
+    .advance(advance),
+    .\begin (\begin ),
+    .changed(changed),
+    .clk(clk),
+    .goes_on(goes_on),
+    .is_free(is_free),
+    .is_nudged(is_nudged),
+    .is_readout(is_readout),
+    .is_update(is_update),
+    .learn_batch(learn_batch),
+    .learns(sample_learn),
+    .phase(events_phase),
+    .\program (\program ),
+    .rst(rst),
+    .running(running)
+  );
+  \digits_sequencer.fetch  fetch (
+    .clk(clk),
+    .fetched(fetched),
+    .instruction(instruction),
+    .jump(jump),
+    .load(\clear$44 ),
+    .\program (\program ),
+    .rst(rst)
+  );
+  \digits_sequencer.issue$89  \issue$89  (
+    .clk(clk),
+    .finish(finish),
+    .instruction(instruction),
+    .may_issue(may_issue),
+    .\port$453$21 (o[22:21]),
+    .rst(rst),
+    .settled(settled)
+  );
+  \digits_sequencer.scan  scan (
+    .active(active),
+    .clear(\clear$44 ),
+    .clk(clk),
+    .done(done),
+    .instruction(instruction),
+    .mask_index(mask_index),
+    .mask_slots(mask_slots),
+    .o(element),
+    .rst(rst),
+    .run(run)
+  );
+  \digits_sequencer.walk  walk (
+    .clear(\clear$44 ),
+    .clk(clk),
+    .instruction(instruction),
+    .nonzero(sample_nonzero),
+    .o(o),
+    .rst(rst),
+    .step(step)
+  );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$signal$32 )
+    step = 1'h0;
+    casez (control_state)
       3'h0:
-          phase = 2'h0;
+          /* empty */;
       3'h1:
-          phase = 2'h0;
+          /* empty */;
       3'h2:
-          phase = 2'h1;
-      3'h3:
-          phase = 2'h1;
+          /* empty */;
       3'h4:
-          phase = 2'h2;
-      3'h5:
-          phase = 2'h2;
-      3'h6:
-          phase = 2'h2;
-      3'h7:
-          phase = 2'h3;
+          step = may_issue;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \sample$33  = slot;
-    if (\$13 ) begin
-      \sample$33  = 4'h8;
-    end
-    if (\$15 ) begin
-      \sample$33  = 4'h7;
-    end
-    if (\$17 ) begin
-      \sample$33  = 4'h6;
-    end
-    if (\$19 ) begin
-      \sample$33  = 4'h5;
-    end
-    if (\$21 ) begin
-      \sample$33  = 4'h4;
-    end
-    if (\$23 ) begin
-      \sample$33  = 4'h3;
-    end
-    if (\$25 ) begin
-      \sample$33  = 4'h2;
-    end
-    if (\$27 ) begin
-      \sample$33  = 4'h1;
-    end
-    if (\$29 ) begin
-      \sample$33  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    count = \$signal$34 [31:25];
-    if (\$67 ) begin
-      count = \$72 ;
-    end else if (\$70 ) begin
-      count = 7'h01;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    if (\$75 ) begin
-      \$signal$49  = \$79 ;
-    end else if (\$76 ) begin
-      \$signal$49  = \$82 ;
-    end else begin
-      \$signal$49  = \$84 ;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    mask_index = \$170 [5:0];
+    issue = 1'h0;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          mask_index = 6'h00;
+          /* empty */;
+      3'h4:
+          issue = may_issue;
+      3'h3:
+          issue = element[0];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    idle = 1'h0;
+    finish = 1'h0;
     casez (control_state)
       3'h0:
-          idle = 1'h1;
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          finish = \$7 ;
+      3'h3:
+          finish = done;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    take = 1'h0;
+    run = 1'h0;
     casez (control_state)
       3'h0:
-          if (\$175 ) begin
-            take = 1'h1;
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h3:
+          run = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    events_free_step = 1'h0;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          if (settled) begin
+            events_free_step = is_free;
           end
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    phase_busy = 1'h0;
+    events_nudged_step = 1'h0;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
-          phase_busy = 1'h1;
+          /* empty */;
       3'h2:
-          phase_busy = 1'h1;
+          /* empty */;
       3'h4:
-          phase_busy = 1'h1;
+          /* empty */;
       3'h3:
-          phase_busy = 1'h1;
+          /* empty */;
       3'h5:
-          phase_busy = 1'h1;
+          if (settled) begin
+            events_nudged_step = is_nudged;
+          end
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    clear = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          clear = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$signal$51  = 1'h0;
+    events_update = 1'h0;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -7541,9 +7262,13 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h2:
           /* empty */;
       3'h4:
-          \$signal$51  = \$191 ;
+          /* empty */;
       3'h3:
-          \$signal$51  = element;
+          /* empty */;
+      3'h5:
+          if (settled) begin
+            events_update = is_update;
+          end
     endcase
   end
   always @* begin
@@ -7559,79 +7284,19 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h4:
           /* empty */;
       3'h3:
-          if (\$198 ) begin
-            (* full_case = 32'd1 *)
-            if (\$203 ) begin
-            end else begin
+          /* empty */;
+      3'h5:
+          if (settled) begin
+            if (goes_on) begin
               advance = 1'h1;
             end
-          end else if (\$202 ) begin
-            advance = 1'h1;
           end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    free_step = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$204 ) begin
-            if (\$207 ) begin
-              free_step = 1'h1;
-            end
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    nudged_step = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$204 ) begin
-            if (\$210 ) begin
-              nudged_step = 1'h1;
-            end
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    update = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$204 ) begin
-            if (\$211 ) begin
-              update = 1'h1;
+      3'h6:
+          if (emit_ready) begin
+            (* full_case = 32'd1 *)
+            if (\$8 ) begin
+            end else begin
+              advance = 1'h1;
             end
           end
     endcase
@@ -7658,7 +7323,7 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    sample = 1'h0;
+    events_sample = 1'h0;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -7674,162 +7339,17 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
           /* empty */;
       3'h6:
           if (emit_ready) begin
-            sample = 1'h1;
+            events_sample = 1'h1;
           end
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$296  = \$signal$59 ;
-    if (\$220 ) begin
-      \$296  = \$221 [5:0];
-    end
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$signal$49 ) begin
-              if (\$240 ) begin
-                \$296  = \$signal$34 [87:82];
-              end
-            end
-          end
-      3'h3:
-          if (\$253 ) begin
-            if (\$258 ) begin
-              if (\$261 ) begin
-                \$296  = \$signal$34 [87:82];
-              end
-            end
-          end
-    endcase
-    if (rst) begin
-      \$296  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$297  = \$signal$60 ;
-    if (\$222 ) begin
-      \$297  = \$223 [4:0];
-    end
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$signal$49 ) begin
-              if (\$238 ) begin
-                \$297  = \$239 [4:0];
-              end
-            end
-          end
-      3'h3:
-          if (\$253 ) begin
-            if (\$258 ) begin
-              if (\$259 ) begin
-                \$297  = \$260 [4:0];
-              end
-            end
-          end
-    endcase
-    if (rst) begin
-      \$297  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$298  = working;
-    casez (control_state)
-      3'h0:
-          if (\$225 ) begin
-            \$298  = 1'h1;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$264 ) begin
-            if (\$290 ) begin
-              \$298  = 1'h0;
-            end
-          end
-      3'h6:
-          if (emit_ready) begin
-            if (\$294 ) begin
-              \$298  = 1'h0;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$298  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$299  = \$signal$62 ;
-    casez (control_state)
-      3'h0:
-          if (\$225 ) begin
-            \$299  = 8'h01;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$264 ) begin
-            if (\$267 ) begin
-              if (\$271 ) begin
-                \$299  = \$272 [7:0];
-              end
-            end
-            if (\$275 ) begin
-              if (\$279 ) begin
-                \$299  = \$280 [7:0];
-              end
-            end
-          end
-      3'h6:
-          if (emit_ready) begin
-            (* full_case = 32'd1 *)
-            if (\$294 ) begin
-            end else begin
-              \$299  = 8'h01;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$299  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$300  = \$signal$32 ;
+    learn_batch = 1'h0;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
-          if (\$225 ) begin
-            \$300  = 3'h0;
-          end
+          /* empty */;
       3'h1:
           /* empty */;
       3'h2:
@@ -7839,480 +7359,119 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$264 ) begin
-            if (\$267 ) begin
-              (* full_case = 32'd1 *)
-              if (\$271 ) begin
-                \$300  = 3'h1;
-              end else if (learn) begin
-                \$300  = 3'h3;
-              end else begin
-                \$300  = 3'h2;
-              end
-            end
-            if (\$275 ) begin
-              if (\$279 ) begin
-                \$300  = 3'h5;
-              end
-            end
-          end
+          /* empty */;
       3'h6:
-          if (emit_ready) begin
-            (* full_case = 32'd1 *)
-            if (\$294 ) begin
-            end else begin
-              \$300  = 3'h4;
-            end
-          end
+          /* empty */;
       3'h7:
-          if (\$295 ) begin
-            \$300  = 3'h7;
+          if (\$18 ) begin
+            learn_batch = 1'h1;
           end
     endcase
-    if (rst) begin
-      \$300  = 3'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$301  = port__addr;
-    (* full_case = 32'd1 *)
+    \$45  = working;
     casez (control_state)
       3'h0:
-          if (\$225 ) begin
-            \$301  = 5'h00;
+          if (\$28 ) begin
+            \$45  = 1'h1;
           end
       3'h1:
           /* empty */;
       3'h2:
-          \$301  = \$226 [4:0];
+          /* empty */;
       3'h4:
           /* empty */;
       3'h3:
           /* empty */;
       3'h5:
-          if (\$264 ) begin
-            if (\$267 ) begin
-              (* full_case = 32'd1 *)
-              if (\$271 ) begin
-                \$301  = 5'h04;
-              end else if (learn) begin
-                \$301  = 5'h09;
-              end else begin
-                \$301  = 5'h08;
-              end
-            end
-            if (\$275 ) begin
-              if (\$279 ) begin
-                \$301  = 5'h0e;
-              end
+          if (settled) begin
+            (* full_case = 32'd1 *)
+            if (goes_on) begin
+            end else if (is_readout) begin
+            end else if (is_update) begin
+            end else begin
+              \$45  = 1'h0;
             end
           end
       3'h6:
           if (emit_ready) begin
-            (* full_case = 32'd1 *)
-            if (\$294 ) begin
-            end else begin
-              \$301  = 5'h0a;
+            if (\$34 ) begin
+              \$45  = 1'h0;
             end
-          end
-      3'h7:
-          if (\$295 ) begin
-            \$301  = 5'h12;
           end
     endcase
     if (rst) begin
-      \$301  = 5'h00;
+      \$45  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$302  = control_state;
+    \$46  = control_state;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
-          if (\$225 ) begin
-            \$302  = 3'h1;
+          if (\$28 ) begin
+            \$46  = 3'h1;
           end
       3'h1:
-          \$302  = 3'h2;
+          \$46  = 3'h2;
       3'h2:
           (* full_case = 32'd1 *)
-          if (\$227 ) begin
-            \$302  = 3'h3;
+          if (\$29 ) begin
+            \$46  = 3'h3;
           end else begin
-            \$302  = 3'h4;
+            \$46  = 3'h4;
           end
       3'h4:
-          if (\$signal$51 ) begin
-            if (\$signal$49 ) begin
-              (* full_case = 32'd1 *)
-              if (\$signal$34 [88]) begin
-                \$302  = 3'h5;
-              end else begin
-                \$302  = 3'h2;
-              end
-            end
+          if (\$30 ) begin
+            \$46  = 3'h5;
+          end else if (finish) begin
+            \$46  = 3'h2;
           end
       3'h3:
-          if (\$253 ) begin
-            if (\$258 ) begin
-              (* full_case = 32'd1 *)
-              if (\$signal$34 [88]) begin
-                \$302  = 3'h5;
-              end else begin
-                \$302  = 3'h2;
-              end
-            end
+          if (\$31 ) begin
+            \$46  = 3'h5;
+          end else if (finish) begin
+            \$46  = 3'h2;
           end
       3'h5:
-          if (\$264 ) begin
-            if (\$267 ) begin
-              (* full_case = 32'd1 *)
-              if (\$271 ) begin
-                \$302  = 3'h1;
-              end else if (learn) begin
-                \$302  = 3'h1;
-              end else begin
-                \$302  = 3'h1;
-              end
-            end
-            if (\$275 ) begin
-              if (\$279 ) begin
-                \$302  = 3'h1;
-              end
-            end
-            if (\$283 ) begin
-              \$302  = 3'h6;
-            end
-            if (\$290 ) begin
-              \$302  = 3'h7;
-            end
-            if (\$293 ) begin
-              \$302  = 3'h0;
+          if (settled) begin
+            (* full_case = 32'd1 *)
+            if (goes_on) begin
+              \$46  = 3'h1;
+            end else if (is_readout) begin
+              \$46  = 3'h6;
+            end else if (is_update) begin
+              \$46  = 3'h0;
+            end else begin
+              \$46  = 3'h7;
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$294 ) begin
-              \$302  = 3'h0;
+            if (\$34 ) begin
+              \$46  = 3'h0;
             end else begin
-              \$302  = 3'h1;
+              \$46  = 3'h1;
             end
           end
       3'h7:
           (* full_case = 32'd1 *)
-          if (\$295 ) begin
-            \$302  = 3'h1;
+          if (\$44 ) begin
+            \$46  = 3'h1;
           end else begin
-            \$302  = 3'h0;
+            \$46  = 3'h0;
           end
     endcase
     if (rst) begin
-      \$302  = 3'h0;
+      \$46  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$303  = \$signal$34 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$303  = port__data;
-    endcase
-    if (rst) begin
-      \$303  = 89'h00000000000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$304  = \$signal$37 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$304  = 7'h00;
-      3'h4:
-          if (\$signal$51 ) begin
-            (* full_case = 32'd1 *)
-            if (\$228 ) begin
-              \$304  = \$233 [6:0];
-            end else if (\$231 ) begin
-            end else begin
-              \$304  = \$237 [6:0];
-            end
-          end
-    endcase
-    if (rst) begin
-      \$304  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$305  = rotate;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$305  = 4'h0;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$228 ) begin
-            end else if (\$231 ) begin
-              (* full_case = 32'd1 *)
-              if (turned) begin
-                \$305  = 4'h0;
-              end else begin
-                \$305  = \$236 [3:0];
-              end
-            end
-          end
-    endcase
-    if (rst) begin
-      \$305  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$306  = \$signal$40 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$306  = 1'h0;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$228 ) begin
-            end else if (\$231 ) begin
-              if (turned) begin
-                \$306  = \$234 [0];
-              end
-            end
-          end
-      3'h3:
-        begin
-          if (element) begin
-            if (\$241 ) begin
-            end else if (\$244 ) begin
-              \$306  = \$245 [0];
-            end
-          end
-          if (\$253 ) begin
-            (* full_case = 32'd1 *)
-            if (\$258 ) begin
-            end else begin
-              \$306  = 1'h0;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$306  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$307  = \$signal$52 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$307  = 8'h00;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$228 ) begin
-            end else if (\$231 ) begin
-              if (turned) begin
-                \$307  = \$235 [7:0];
-              end
-            end
-          end
-      3'h3:
-        begin
-          if (element) begin
-            if (\$241 ) begin
-            end else if (\$244 ) begin
-              \$307  = \$246 [7:0];
-            end
-          end
-          if (\$253 ) begin
-            (* full_case = 32'd1 *)
-            if (\$258 ) begin
-            end else begin
-              \$307  = 8'h00;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$307  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$308  = half;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$308  = 1'h0;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$228 ) begin
-              \$308  = \$232 ;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$308  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$309  = scan;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$309  = 7'h00;
-      3'h4:
-          /* empty */;
-      3'h3:
-          \$309  = \$263 [6:0];
-    endcase
-    if (rst) begin
-      \$309  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$310  = element;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$310  = 1'h0;
-      3'h4:
-          /* empty */;
-      3'h3:
-          if (\$253 ) begin
-            (* full_case = 32'd1 *)
-            if (\$258 ) begin
-              \$310  = 1'h0;
-            end else begin
-              \$310  = \$262 ;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$310  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$311  = \$signal$35 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-        begin
-          if (element) begin
-            if (\$241 ) begin
-              \$311  = remaining_after;
-            end else if (\$244 ) begin
-              \$311  = \$signal$53 ;
-            end
-          end
-          if (\$253 ) begin
-            (* full_case = 32'd1 *)
-            if (\$258 ) begin
-            end else begin
-              \$311  = found_mask;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$311  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$312  = \$signal$53 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          if (\$253 ) begin
-            (* full_case = 32'd1 *)
-            if (\$258 ) begin
-            end else begin
-              \$312  = found_mask;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$312  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$313  = column;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          if (\$253 ) begin
-            (* full_case = 32'd1 *)
-            if (\$258 ) begin
-            end else begin
-              \$313  = scan;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$313  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$314  = \$signal$29 ;
+    \$47  = active;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -8325,200 +7484,2195 @@ module digits_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, 
       3'h3:
           /* empty */;
       3'h5:
-          if (\$264 ) begin
-            if (\$290 ) begin
-              \$314  = \$292 ;
-            end
-            if (\$293 ) begin
-              \$314  = 9'h000;
+          if (settled) begin
+            (* full_case = 32'd1 *)
+            if (goes_on) begin
+            end else if (is_readout) begin
+            end else if (is_update) begin
+              \$47  = 9'h000;
+            end else begin
+              \$47  = \$33 ;
             end
           end
     endcase
     if (rst) begin
-      \$314  = 9'h000;
+      \$47  = 9'h000;
     end
   end
-  assign \$signal  = port__addr;
-  assign where = \sample$33 ;
-  assign \$signal$42  = \$39 [2:0];
-  assign \$signal$45  = \$48 [2:0];
-  assign list_index = \$signal$37 [5:0];
-  assign busy_slots = \$3 [8:0];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    idle = 1'h0;
+    casez (control_state)
+      3'h0:
+          idle = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    sample_take = 1'h0;
+    casez (control_state)
+      3'h0:
+          if (\$6 ) begin
+            sample_take = 1'h1;
+          end
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \begin  = 1'h0;
+    casez (control_state)
+      3'h0:
+          if (\$6 ) begin
+            \begin  = 1'h1;
+          end
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    events_busy = 1'h0;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          events_busy = 1'h1;
+      3'h2:
+          events_busy = 1'h1;
+      3'h4:
+          events_busy = 1'h1;
+      3'h3:
+          events_busy = 1'h1;
+      3'h5:
+          events_busy = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    clear = 1'h0;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          clear = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \clear$44  = 1'h0;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \clear$44  = 1'h1;
+    endcase
+  end
+  assign \mask_index$32  = mask_index;
+  assign \mask_slots$33  = mask_slots;
+  assign \work_columns$34  = work_columns;
+  assign \work_ring$35  = work_ring;
+  assign \work_rows$36  = work_rows;
+  assign \work_turned$37  = o[23];
+  assign \work_valid$38  = work_valid;
+  assign \instruction$40  = instruction;
+  assign \instruction$41  = instruction;
+  assign \instruction$42  = instruction;
+  assign \instruction$43  = instruction;
+  assign load = \clear$44 ;
+  assign \clear$46  = \clear$44 ;
+  assign \program$52  = \program ;
+  assign \changed$53  = changed;
+  assign learns = sample_learn;
+  assign nonzero = sample_nonzero;
+  assign batch = active;
+  assign is_first = o[21];
+  assign is_last = o[22];
+  assign position = o;
+  assign \o$63  = element;
+  assign slot = sample_slot;
+  assign \rate$66  = rate;
+  assign \o$67  = beat;
+  assign phase = events_phase;
+  assign sample_busy = \$4 [8:0];
+  assign list_index = o[5:0];
+  assign work_turned = o[23];
   assign \beat.valid  = beat[0];
   assign \beat.update  = beat[1];
   assign \beat.ring  = beat[2];
-  assign \beat.from_list  = beat[3];
-  assign \beat.null  = beat[4];
-  assign \beat.weight  = beat[12:5];
-  assign \beat.rotate  = beat[16:13];
-  assign \beat.state  = beat[23:17];
-  assign \beat.offset  = beat[30:24];
-  assign \beat.select  = beat[34:31];
-  assign \beat.shared_is_offset  = beat[35];
-  assign \beat.shared_is_input  = beat[36];
-  assign \beat.own_is_offset  = beat[37];
-  assign \beat.slot  = beat[41:38];
-  assign \beat.index  = beat[47:42];
-  assign \beat.rows  = beat[52:48];
-  assign \beat.columns  = beat[57:53];
-  assign \beat.shift  = beat[60:58];
-  assign \beat.clear  = beat[61];
-  assign \beat.load  = beat[62];
-  assign \beat.save  = beat[63];
-  assign \beat.drive  = beat[65:64];
-  assign \beat.last  = beat[66];
-  assign \beat.sigma  = beat[71:67];
-  assign \beat.column  = beat[78:72];
-  assign \beat.group  = beat[79];
-  assign \beat.drain  = beat[81:80];
-  assign \beat.drain_count  = beat[86:82];
-  assign \beat.target  = beat[93:87];
-  assign \beat.neuron  = beat[99:94];
-  assign \beat.first  = beat[100];
-  assign \beat.wants_error  = beat[101];
-  assign \beat.copy  = beat[102];
-  assign \beat.keep  = beat[103];
-  assign \beat.subtract  = beat[104];
-  assign \beat.move_to_offsets  = beat[105];
-  assign \$signal$34.op  = \$signal$34 [0];
-  assign \$signal$34.feed  = \$signal$34 [2:1];
-  assign \$signal$34.store  = \$signal$34 [3];
-  assign \$signal$34.plane  = \$signal$34 [4];
-  assign \$signal$34.vector  = \$signal$34 [7:5];
-  assign \$signal$34.rows  = \$signal$34 [9:8];
-  assign \$signal$34.weight  = \$signal$34 [17:10];
-  assign \$signal$34.stride  = \$signal$34 [24:18];
-  assign \$signal$34.count  = \$signal$34 [31:25];
-  assign \$signal$34.groups  = \$signal$34 [33:32];
-  assign \$signal$34.last_rows  = \$signal$34 [38:34];
-  assign \$signal$34.last_columns  = \$signal$34 [43:39];
-  assign \$signal$34.shift  = \$signal$34 [46:44];
-  assign \$signal$34.sigma  = \$signal$34 [49:47];
-  assign \$signal$34.column  = \$signal$34 [56:50];
-  assign \$signal$34.start  = \$signal$34 [58:57];
-  assign \$signal$34.save  = \$signal$34 [59];
-  assign \$signal$34.drive  = \$signal$34 [61:60];
-  assign \$signal$34.drain  = \$signal$34 [63:62];
-  assign \$signal$34.drain_count  = \$signal$34 [68:64];
-  assign \$signal$34.target_plane  = \$signal$34 [69];
-  assign \$signal$34.target  = \$signal$34 [72:70];
-  assign \$signal$34.neuron  = \$signal$34 [78:73];
-  assign \$signal$34.first  = \$signal$34 [79];
-  assign \$signal$34.wants_error  = \$signal$34 [80];
-  assign \$signal$34.sync  = \$signal$34 [81];
-  assign \$signal$34.wait  = \$signal$34 [87:82];
-  assign \$signal$34.end  = \$signal$34 [88];
-  assign \port__data.op  = port__data[0];
-  assign \port__data.feed  = port__data[2:1];
-  assign \port__data.store  = port__data[3];
-  assign \port__data.plane  = port__data[4];
-  assign \port__data.vector  = port__data[7:5];
-  assign \port__data.rows  = port__data[9:8];
-  assign \port__data.weight  = port__data[17:10];
-  assign \port__data.stride  = port__data[24:18];
-  assign \port__data.count  = port__data[31:25];
-  assign \port__data.groups  = port__data[33:32];
-  assign \port__data.last_rows  = port__data[38:34];
-  assign \port__data.last_columns  = port__data[43:39];
-  assign \port__data.shift  = port__data[46:44];
-  assign \port__data.sigma  = port__data[49:47];
-  assign \port__data.column  = port__data[56:50];
-  assign \port__data.start  = port__data[58:57];
-  assign \port__data.save  = port__data[59];
-  assign \port__data.drive  = port__data[61:60];
-  assign \port__data.drain  = port__data[63:62];
-  assign \port__data.drain_count  = port__data[68:64];
-  assign \port__data.target_plane  = port__data[69];
-  assign \port__data.target  = port__data[72:70];
-  assign \port__data.neuron  = port__data[78:73];
-  assign \port__data.first  = port__data[79];
-  assign \port__data.wants_error  = port__data[80];
-  assign \port__data.sync  = port__data[81];
-  assign \port__data.wait  = port__data[87:82];
-  assign \port__data.end  = port__data[88];
-  assign beat[66] = \$173 ;
-  assign beat[52:48] = \$166 ;
-  assign beat[57:53] = \$156 ;
-  assign beat[71:67] = \$152 ;
-  assign beat[60:58] = \$signal$34 [46:44];
-  assign beat[101] = \$signal$34 [80];
-  assign beat[100] = \$signal$34 [79];
-  assign beat[99:94] = \$signal$34 [78:73];
-  assign beat[86:82] = \$signal$34 [68:64];
-  assign beat[65:64] = \$signal$34 [61:60];
-  assign beat[105] = \$151 ;
-  assign beat[104] = \$150 ;
-  assign beat[103] = \$147 ;
-  assign beat[102] = \$143 ;
-  assign beat[81:80] = \$141 ;
-  assign beat[63] = \$137 ;
-  assign beat[62] = \$133 ;
-  assign beat[61] = \$124 ;
-  assign beat[4] = \$111 ;
-  assign beat[3] = \$102 ;
-  assign beat[2] = \$98 ;
-  assign beat[1] = \$95 ;
-  assign beat[12:5] = \$94 [7:0];
-  assign beat[0] = \$signal$50 ;
-  assign beat[93:87] = { \where$46 , \$48 [2:0] };
-  assign beat[79] = \$signal$40 ;
-  assign beat[78:72] = \$64 [6:0];
-  assign beat[47:42] = column[5:0];
-  assign beat[41:38] = \sample$33 ;
-  assign beat[37] = \$63 ;
-  assign beat[36] = \$58 ;
-  assign beat[35] = \$57 ;
-  assign beat[34:31] = word[3:0];
-  assign beat[30:24] = \$55 ;
-  assign beat[23:17] = \$53 ;
-  assign beat[16:13] = rotate;
-  assign \$12  = \$signal$34 [0];
-  assign \$14  = \$signal$34 [0];
-  assign \$16  = \$signal$34 [0];
-  assign \$18  = \$signal$34 [0];
-  assign \$20  = \$signal$34 [0];
-  assign \$22  = \$signal$34 [0];
-  assign \$24  = \$signal$34 [0];
-  assign \$26  = \$signal$34 [0];
-  assign \$28  = \$signal$34 [0];
-  assign \$30  = \$signal$34 [0];
-  assign \$31  = \$signal$34 [0];
-  assign \$36  = { 4'h0, word[6:4] };
-  assign \$40  = 1'h0;
-  assign \$42  = 1'h0;
-  assign \$43  = 1'h0;
-  assign \$44  = \$signal$34 [4];
-  assign \$46  = \$45 ;
-  assign \where$43  = \$46 ;
-  assign \$49  = 1'h0;
-  assign \$50  = \$signal$34 [69];
-  assign \where$46  = \$51 ;
-  assign \$59  = \$signal$34 [0];
-  assign \$76  = 1'h0;
-  assign \$86  = \$signal$34 [0];
-  assign \$89  = \$signal$34 [0];
-  assign \$95  = \$signal$34 [0];
-  assign \$112  = \$signal$34 [0];
-  assign \$142  = 1'h0;
-  assign \$143  = 1'h0;
-  assign \$144  = 1'h0;
-  assign \$145  = 1'h0;
-  assign \$147  = 1'h0;
-  assign \$148  = 1'h0;
-  assign \$149  = 1'h0;
-  assign \$150  = 1'h0;
-  assign \$151  = \$signal$34 [3];
-  assign \$160  = \$signal$34 [0];
-  assign \$171  = \$signal$34 [0];
-  assign \$227  = port__data[0];
-  assign \$228  = 1'h0;
-  assign \$33  = 1'h1;
-  assign \$39  = \$38 ;
-  assign \$57  = \$signal$34 [3];
-  assign \$62  = \$signal$34 [3];
-  assign \$87  = 1'h1;
-  assign \$signal$50  = \$signal$51 ;
-  assign \$183  = \$signal$40 ;
+  assign \beat.weight  = beat[10:3];
+  assign \beat.drive  = beat[12:11];
+  assign \beat.target  = beat[19:13];
+  assign \beat.memory  = beat[48:20];
+  assign \beat.memory.rotate  = beat[23:20];
+  assign \beat.memory.from_list  = beat[24];
+  assign \beat.memory.state  = beat[31:25];
+  assign \beat.memory.offset  = beat[38:32];
+  assign \beat.memory.slot  = beat[42:39];
+  assign \beat.memory.index  = beat[48:43];
+  assign \beat.operands  = beat[56:49];
+  assign \beat.operands.null  = beat[49];
+  assign \beat.operands.select  = beat[53:50];
+  assign \beat.operands.shared_is_offset  = beat[54];
+  assign \beat.operands.shared_is_input  = beat[55];
+  assign \beat.operands.own_is_offset  = beat[56];
+  assign \beat.move  = beat[60:57];
+  assign \beat.move.copy  = beat[57];
+  assign \beat.move.keep  = beat[58];
+  assign \beat.move.subtract  = beat[59];
+  assign \beat.move.to_offsets  = beat[60];
+  assign \beat.align  = beat[63:61];
+  assign \beat.align.shift  = beat[63:61];
+  assign \beat.add  = beat[65:64];
+  assign \beat.add.clear  = beat[64];
+  assign \beat.add.load  = beat[65];
+  assign \beat.total  = beat[71:66];
+  assign \beat.total.save  = beat[66];
+  assign \beat.total.sigma  = beat[71:67];
+  assign \beat.dither  = beat[79:72];
+  assign \beat.dither.column  = beat[78:72];
+  assign \beat.dither.group  = beat[79];
+  assign \beat.learn  = beat[80];
+  assign \beat.learn.last  = beat[80];
+  assign \beat.tile  = beat[95:81];
+  assign \beat.tile.drain  = beat[82:81];
+  assign \beat.tile.drain_count  = beat[87:83];
+  assign \beat.tile.neuron  = beat[93:88];
+  assign \beat.tile.first  = beat[94];
+  assign \beat.tile.wants_error  = beat[95];
+  assign \instruction.op  = instruction[1:0];
+  assign \instruction.feed  = instruction[3:2];
+  assign \instruction.store  = instruction[4];
+  assign \instruction.plane  = instruction[6:5];
+  assign \instruction.vector  = instruction[9:7];
+  assign \instruction.rows  = instruction[11:10];
+  assign \instruction.weight  = instruction[19:12];
+  assign \instruction.stride  = instruction[26:20];
+  assign \instruction.count  = instruction[33:27];
+  assign \instruction.groups  = instruction[35:34];
+  assign \instruction.last_rows  = instruction[40:36];
+  assign \instruction.last_columns  = instruction[45:41];
+  assign \instruction.shift  = instruction[48:46];
+  assign \instruction.sigma  = instruction[51:49];
+  assign \instruction.column  = instruction[58:52];
+  assign \instruction.start  = instruction[60:59];
+  assign \instruction.save  = instruction[61];
+  assign \instruction.drive  = instruction[63:62];
+  assign \instruction.drain  = instruction[65:64];
+  assign \instruction.drain_count  = instruction[70:66];
+  assign \instruction.target_plane  = instruction[72:71];
+  assign \instruction.target  = instruction[75:73];
+  assign \instruction.neuron  = instruction[81:76];
+  assign \instruction.first  = instruction[82];
+  assign \instruction.wants_error  = instruction[83];
+  assign \instruction.sync  = instruction[84];
+  assign \instruction.wait  = instruction[90:85];
+  assign \instruction.end  = instruction[91];
+  assign \instruction$40.op  = instruction[1:0];
+  assign \instruction$40.feed  = instruction[3:2];
+  assign \instruction$40.store  = instruction[4];
+  assign \instruction$40.plane  = instruction[6:5];
+  assign \instruction$40.vector  = instruction[9:7];
+  assign \instruction$40.rows  = instruction[11:10];
+  assign \instruction$40.weight  = instruction[19:12];
+  assign \instruction$40.stride  = instruction[26:20];
+  assign \instruction$40.count  = instruction[33:27];
+  assign \instruction$40.groups  = instruction[35:34];
+  assign \instruction$40.last_rows  = instruction[40:36];
+  assign \instruction$40.last_columns  = instruction[45:41];
+  assign \instruction$40.shift  = instruction[48:46];
+  assign \instruction$40.sigma  = instruction[51:49];
+  assign \instruction$40.column  = instruction[58:52];
+  assign \instruction$40.start  = instruction[60:59];
+  assign \instruction$40.save  = instruction[61];
+  assign \instruction$40.drive  = instruction[63:62];
+  assign \instruction$40.drain  = instruction[65:64];
+  assign \instruction$40.drain_count  = instruction[70:66];
+  assign \instruction$40.target_plane  = instruction[72:71];
+  assign \instruction$40.target  = instruction[75:73];
+  assign \instruction$40.neuron  = instruction[81:76];
+  assign \instruction$40.first  = instruction[82];
+  assign \instruction$40.wants_error  = instruction[83];
+  assign \instruction$40.sync  = instruction[84];
+  assign \instruction$40.wait  = instruction[90:85];
+  assign \instruction$40.end  = instruction[91];
+  assign \instruction$41.op  = instruction[1:0];
+  assign \instruction$41.feed  = instruction[3:2];
+  assign \instruction$41.store  = instruction[4];
+  assign \instruction$41.plane  = instruction[6:5];
+  assign \instruction$41.vector  = instruction[9:7];
+  assign \instruction$41.rows  = instruction[11:10];
+  assign \instruction$41.weight  = instruction[19:12];
+  assign \instruction$41.stride  = instruction[26:20];
+  assign \instruction$41.count  = instruction[33:27];
+  assign \instruction$41.groups  = instruction[35:34];
+  assign \instruction$41.last_rows  = instruction[40:36];
+  assign \instruction$41.last_columns  = instruction[45:41];
+  assign \instruction$41.shift  = instruction[48:46];
+  assign \instruction$41.sigma  = instruction[51:49];
+  assign \instruction$41.column  = instruction[58:52];
+  assign \instruction$41.start  = instruction[60:59];
+  assign \instruction$41.save  = instruction[61];
+  assign \instruction$41.drive  = instruction[63:62];
+  assign \instruction$41.drain  = instruction[65:64];
+  assign \instruction$41.drain_count  = instruction[70:66];
+  assign \instruction$41.target_plane  = instruction[72:71];
+  assign \instruction$41.target  = instruction[75:73];
+  assign \instruction$41.neuron  = instruction[81:76];
+  assign \instruction$41.first  = instruction[82];
+  assign \instruction$41.wants_error  = instruction[83];
+  assign \instruction$41.sync  = instruction[84];
+  assign \instruction$41.wait  = instruction[90:85];
+  assign \instruction$41.end  = instruction[91];
+  assign \instruction$42.op  = instruction[1:0];
+  assign \instruction$42.feed  = instruction[3:2];
+  assign \instruction$42.store  = instruction[4];
+  assign \instruction$42.plane  = instruction[6:5];
+  assign \instruction$42.vector  = instruction[9:7];
+  assign \instruction$42.rows  = instruction[11:10];
+  assign \instruction$42.weight  = instruction[19:12];
+  assign \instruction$42.stride  = instruction[26:20];
+  assign \instruction$42.count  = instruction[33:27];
+  assign \instruction$42.groups  = instruction[35:34];
+  assign \instruction$42.last_rows  = instruction[40:36];
+  assign \instruction$42.last_columns  = instruction[45:41];
+  assign \instruction$42.shift  = instruction[48:46];
+  assign \instruction$42.sigma  = instruction[51:49];
+  assign \instruction$42.column  = instruction[58:52];
+  assign \instruction$42.start  = instruction[60:59];
+  assign \instruction$42.save  = instruction[61];
+  assign \instruction$42.drive  = instruction[63:62];
+  assign \instruction$42.drain  = instruction[65:64];
+  assign \instruction$42.drain_count  = instruction[70:66];
+  assign \instruction$42.target_plane  = instruction[72:71];
+  assign \instruction$42.target  = instruction[75:73];
+  assign \instruction$42.neuron  = instruction[81:76];
+  assign \instruction$42.first  = instruction[82];
+  assign \instruction$42.wants_error  = instruction[83];
+  assign \instruction$42.sync  = instruction[84];
+  assign \instruction$42.wait  = instruction[90:85];
+  assign \instruction$42.end  = instruction[91];
+  assign \instruction$43.op  = instruction[1:0];
+  assign \instruction$43.feed  = instruction[3:2];
+  assign \instruction$43.store  = instruction[4];
+  assign \instruction$43.plane  = instruction[6:5];
+  assign \instruction$43.vector  = instruction[9:7];
+  assign \instruction$43.rows  = instruction[11:10];
+  assign \instruction$43.weight  = instruction[19:12];
+  assign \instruction$43.stride  = instruction[26:20];
+  assign \instruction$43.count  = instruction[33:27];
+  assign \instruction$43.groups  = instruction[35:34];
+  assign \instruction$43.last_rows  = instruction[40:36];
+  assign \instruction$43.last_columns  = instruction[45:41];
+  assign \instruction$43.shift  = instruction[48:46];
+  assign \instruction$43.sigma  = instruction[51:49];
+  assign \instruction$43.column  = instruction[58:52];
+  assign \instruction$43.start  = instruction[60:59];
+  assign \instruction$43.save  = instruction[61];
+  assign \instruction$43.drive  = instruction[63:62];
+  assign \instruction$43.drain  = instruction[65:64];
+  assign \instruction$43.drain_count  = instruction[70:66];
+  assign \instruction$43.target_plane  = instruction[72:71];
+  assign \instruction$43.target  = instruction[75:73];
+  assign \instruction$43.neuron  = instruction[81:76];
+  assign \instruction$43.first  = instruction[82];
+  assign \instruction$43.wants_error  = instruction[83];
+  assign \instruction$43.sync  = instruction[84];
+  assign \instruction$43.wait  = instruction[90:85];
+  assign \instruction$43.end  = instruction[91];
+  assign \o.index  = o[6:0];
+  assign \o.rotate  = o[10:7];
+  assign \o.group  = o[11];
+  assign \o.row_offset  = o[19:12];
+  assign \o.half  = o[20];
+  assign \o.is_first  = o[21];
+  assign \o.is_last  = o[22];
+  assign \o.turned  = o[23];
+  assign \position.index  = o[6:0];
+  assign \position.rotate  = o[10:7];
+  assign \position.group  = o[11];
+  assign \position.row_offset  = o[19:12];
+  assign \position.half  = o[20];
+  assign \position.is_first  = o[21];
+  assign \position.is_last  = o[22];
+  assign \position.turned  = o[23];
+  assign \element.valid  = element[0];
+  assign \element.column  = element[7:1];
+  assign \element.group  = element[8];
+  assign \element.row_offset  = element[16:9];
+  assign \element.slot  = element[20:17];
+  assign \element.is_first  = element[21];
+  assign \element.is_last  = element[22];
+  assign \o$63.valid  = element[0];
+  assign \o$63.column  = element[7:1];
+  assign \o$63.group  = element[8];
+  assign \o$63.row_offset  = element[16:9];
+  assign \o$63.slot  = element[20:17];
+  assign \o$63.is_first  = element[21];
+  assign \o$63.is_last  = element[22];
+  assign \o$67.valid  = beat[0];
+  assign \o$67.update  = beat[1];
+  assign \o$67.ring  = beat[2];
+  assign \o$67.weight  = beat[10:3];
+  assign \o$67.drive  = beat[12:11];
+  assign \o$67.target  = beat[19:13];
+  assign \o$67.memory  = beat[48:20];
+  assign \o$67.memory.rotate  = beat[23:20];
+  assign \o$67.memory.from_list  = beat[24];
+  assign \o$67.memory.state  = beat[31:25];
+  assign \o$67.memory.offset  = beat[38:32];
+  assign \o$67.memory.slot  = beat[42:39];
+  assign \o$67.memory.index  = beat[48:43];
+  assign \o$67.operands  = beat[56:49];
+  assign \o$67.operands.null  = beat[49];
+  assign \o$67.operands.select  = beat[53:50];
+  assign \o$67.operands.shared_is_offset  = beat[54];
+  assign \o$67.operands.shared_is_input  = beat[55];
+  assign \o$67.operands.own_is_offset  = beat[56];
+  assign \o$67.move  = beat[60:57];
+  assign \o$67.move.copy  = beat[57];
+  assign \o$67.move.keep  = beat[58];
+  assign \o$67.move.subtract  = beat[59];
+  assign \o$67.move.to_offsets  = beat[60];
+  assign \o$67.align  = beat[63:61];
+  assign \o$67.align.shift  = beat[63:61];
+  assign \o$67.add  = beat[65:64];
+  assign \o$67.add.clear  = beat[64];
+  assign \o$67.add.load  = beat[65];
+  assign \o$67.total  = beat[71:66];
+  assign \o$67.total.save  = beat[66];
+  assign \o$67.total.sigma  = beat[71:67];
+  assign \o$67.dither  = beat[79:72];
+  assign \o$67.dither.column  = beat[78:72];
+  assign \o$67.dither.group  = beat[79];
+  assign \o$67.learn  = beat[80];
+  assign \o$67.learn.last  = beat[80];
+  assign \o$67.tile  = beat[95:81];
+  assign \o$67.tile.drain  = beat[82:81];
+  assign \o$67.tile.drain_count  = beat[87:83];
+  assign \o$67.tile.neuron  = beat[93:88];
+  assign \o$67.tile.first  = beat[94];
+  assign \o$67.tile.wants_error  = beat[95];
+  assign \fetched.op  = fetched[1:0];
+  assign \fetched.feed  = fetched[3:2];
+  assign \fetched.store  = fetched[4];
+  assign \fetched.plane  = fetched[6:5];
+  assign \fetched.vector  = fetched[9:7];
+  assign \fetched.rows  = fetched[11:10];
+  assign \fetched.weight  = fetched[19:12];
+  assign \fetched.stride  = fetched[26:20];
+  assign \fetched.count  = fetched[33:27];
+  assign \fetched.groups  = fetched[35:34];
+  assign \fetched.last_rows  = fetched[40:36];
+  assign \fetched.last_columns  = fetched[45:41];
+  assign \fetched.shift  = fetched[48:46];
+  assign \fetched.sigma  = fetched[51:49];
+  assign \fetched.column  = fetched[58:52];
+  assign \fetched.start  = fetched[60:59];
+  assign \fetched.save  = fetched[61];
+  assign \fetched.drive  = fetched[63:62];
+  assign \fetched.drain  = fetched[65:64];
+  assign \fetched.drain_count  = fetched[70:66];
+  assign \fetched.target_plane  = fetched[72:71];
+  assign \fetched.target  = fetched[75:73];
+  assign \fetched.neuron  = fetched[81:76];
+  assign \fetched.first  = fetched[82];
+  assign \fetched.wants_error  = fetched[83];
+  assign \fetched.sync  = fetched[84];
+  assign \fetched.wait  = fetched[90:85];
+  assign \fetched.end  = fetched[91];
+endmodule
+
+module \digits_sequencer.beats (rate, has_input, work_valid, work_ring, work_columns, work_rows, issue, instruction, position, element, o, slot);
+  wire \$1 ;
+  wire \$10 ;
+  wire [1:0] \$100 ;
+  wire \$101 ;
+  wire \$102 ;
+  wire \$103 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire \$106 ;
+  wire \$107 ;
+  wire \$108 ;
+  wire \$109 ;
+  wire \$11 ;
+  wire \$110 ;
+  wire \$111 ;
+  wire \$112 ;
+  wire \$113 ;
+  wire [2:0] \$114 ;
+  wire \$115 ;
+  wire \$116 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [3:0] \$18 ;
+  wire [6:0] \$19 ;
+  wire \$2 ;
+  wire [7:0] \$20 ;
+  wire [7:0] \$21 ;
+  wire [7:0] \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
+  wire [3:0] \$28 ;
+  wire [3:0] \$29 ;
+  wire \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire [6:0] \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire [3:0] \$36 ;
+  wire \$37 ;
+  wire [7:0] \$38 ;
+  wire [8:0] \$39 ;
+  wire \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire [6:0] \$43 ;
+  wire [9:0] \$44 ;
+  wire [9:0] \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire \$49 ;
+  wire \$5 ;
+  wire \$50 ;
+  wire [6:0] \$51 ;
+  wire \$52 ;
+  wire [6:0] \$53 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire \$56 ;
+  wire \$57 ;
+  wire \$58 ;
+  wire \$59 ;
+  wire \$6 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
+  wire \$7 ;
+  wire \$70 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire \$78 ;
+  wire \$79 ;
+  wire \$8 ;
+  wire \$80 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire \$83 ;
+  wire \$84 ;
+  wire \$85 ;
+  wire \$86 ;
+  wire \$87 ;
+  wire \$88 ;
+  wire \$89 ;
+  wire \$9 ;
+  wire \$90 ;
+  wire [4:0] \$91 ;
+  wire [7:0] \$92 ;
+  wire \$93 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
+  wire [3:0] \$like ;
+  wire \$signal ;
+  input [22:0] element;
+  wire [22:0] element;
+  wire [6:0] \element.column ;
+  wire \element.group ;
+  wire \element.is_first ;
+  wire \element.is_last ;
+  wire [7:0] \element.row_offset ;
+  wire [3:0] \element.slot ;
+  wire \element.valid ;
+  input has_input;
+  wire has_input;
+  input [91:0] instruction;
+  wire [91:0] instruction;
+  wire [6:0] \instruction.column ;
+  wire [6:0] \instruction.count ;
+  wire [1:0] \instruction.drain ;
+  wire [4:0] \instruction.drain_count ;
+  wire [1:0] \instruction.drive ;
+  wire \instruction.end ;
+  wire [1:0] \instruction.feed ;
+  wire \instruction.first ;
+  wire [1:0] \instruction.groups ;
+  wire [4:0] \instruction.last_columns ;
+  wire [4:0] \instruction.last_rows ;
+  wire [5:0] \instruction.neuron ;
+  wire [1:0] \instruction.op ;
+  wire [1:0] \instruction.plane ;
+  wire [1:0] \instruction.rows ;
+  wire \instruction.save ;
+  wire [2:0] \instruction.shift ;
+  wire [2:0] \instruction.sigma ;
+  wire [1:0] \instruction.start ;
+  wire \instruction.store ;
+  wire [6:0] \instruction.stride ;
+  wire \instruction.sync ;
+  wire [2:0] \instruction.target ;
+  wire [1:0] \instruction.target_plane ;
+  wire [2:0] \instruction.vector ;
+  wire [5:0] \instruction.wait ;
+  wire \instruction.wants_error ;
+  wire [7:0] \instruction.weight ;
+  wire is_null;
+  input issue;
+  wire issue;
+  output [95:0] o;
+  wire [95:0] o;
+  wire [1:0] \o.add ;
+  wire \o.add.clear ;
+  wire \o.add.load ;
+  wire [2:0] \o.align ;
+  wire [2:0] \o.align.shift ;
+  wire [7:0] \o.dither ;
+  wire [6:0] \o.dither.column ;
+  wire \o.dither.group ;
+  wire [1:0] \o.drive ;
+  wire \o.learn ;
+  wire \o.learn.last ;
+  wire [28:0] \o.memory ;
+  wire \o.memory.from_list ;
+  wire [5:0] \o.memory.index ;
+  wire [6:0] \o.memory.offset ;
+  wire [3:0] \o.memory.rotate ;
+  wire [3:0] \o.memory.slot ;
+  wire [6:0] \o.memory.state ;
+  wire [3:0] \o.move ;
+  wire \o.move.copy ;
+  wire \o.move.keep ;
+  wire \o.move.subtract ;
+  wire \o.move.to_offsets ;
+  wire [7:0] \o.operands ;
+  wire \o.operands.null ;
+  wire \o.operands.own_is_offset ;
+  wire [3:0] \o.operands.select ;
+  wire \o.operands.shared_is_input ;
+  wire \o.operands.shared_is_offset ;
+  wire \o.ring ;
+  wire [6:0] \o.target ;
+  wire [14:0] \o.tile ;
+  wire [1:0] \o.tile.drain ;
+  wire [4:0] \o.tile.drain_count ;
+  wire \o.tile.first ;
+  wire [5:0] \o.tile.neuron ;
+  wire \o.tile.wants_error ;
+  wire [5:0] \o.total ;
+  wire \o.total.save ;
+  wire [4:0] \o.total.sigma ;
+  wire \o.update ;
+  wire \o.valid ;
+  wire [7:0] \o.weight ;
+  input [23:0] position;
+  wire [23:0] position;
+  wire \position.group ;
+  wire \position.half ;
+  wire [6:0] \position.index ;
+  wire \position.is_first ;
+  wire \position.is_last ;
+  wire [3:0] \position.rotate ;
+  wire [7:0] \position.row_offset ;
+  wire \position.turned ;
+  input [3:0] rate;
+  wire [3:0] rate;
+  wire [2:0] rows_local;
+  wire [3:0] rows_plane;
+  input [3:0] slot;
+  wire [3:0] slot;
+  wire [2:0] target_local;
+  wire [3:0] target_plane;
+  wire [2:0] vector_local;
+  wire [3:0] vector_plane;
+  wire [6:0] word;
+  output [4:0] work_columns;
+  wire [4:0] work_columns;
+  output work_ring;
+  wire work_ring;
+  output [4:0] work_rows;
+  wire [4:0] work_rows;
+  wire work_turned;
+  output work_valid;
+  wire work_valid;
+  assign \$1  = ! instruction[1:0];
+  assign \$2  = instruction[1:0] == 1'h1;
+  assign \$3  = \$1  | \$2 ;
+  assign \$signal  = issue & \$3 ;
+  assign \$4  = ! instruction[1:0];
+  assign \$5  = instruction[3:2] == 2'h3;
+  assign \$6  = instruction[3:2] == 2'h2;
+  assign \$7  = ~ has_input;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = \$5  | \$8 ;
+  assign is_null = \$4  & \$9 ;
+  assign \$10  = instruction[1:0] == 1'h1;
+  assign \$like  = \$10  ? element[20:17] : slot;
+  assign \$11  = instruction[1:0] == 1'h1;
+  assign word = \$11  ? element[7:1] : position[6:0];
+  assign \$12  = instruction[1:0] == 1'h1;
+  assign \$13  = ! instruction[1:0];
+  assign \$14  = \$12  | \$13 ;
+  assign \$15  = instruction[3:2] == 1'h1;
+  assign \$16  = instruction[1:0] == 1'h1;
+  assign \$17  = \$16  ? element[8] : position[11];
+  assign \$18  = instruction[9:7] + \$17 ;
+  assign \$20  = instruction[9:7] + \$19 ;
+  assign \$21  = \$15  ? { 4'h0, \$18  } : \$20 ;
+  assign \$22  = \$14  ? \$21  : { 1'h0, position[6:0] };
+  assign \$23  = instruction[1:0] == 2'h3;
+  assign \$24  = ~ position[20];
+  assign \$25  = \$23  & \$24 ;
+  assign \$26  = ! instruction[6:5];
+  assign \$27  = instruction[6:5] == 1'h1;
+  assign \$28  = \$27  ? 4'h9 : 4'ha;
+  assign \$29  = \$26  ? \$like  : \$28 ;
+  assign vector_plane = \$25  ? 4'h9 : \$29 ;
+  assign \$30  = instruction[1:0] == 1'h1;
+  assign \$31  = \$30  ? element[8] : position[11];
+  assign rows_local = instruction[11:10] + \$31 ;
+  assign \$32  = ! instruction[1:0];
+  assign \$33  = \$32  ? { 4'h0, instruction[75:73] } : position[6:0];
+  assign \$34  = ! instruction[72:71];
+  assign \$35  = instruction[72:71] == 1'h1;
+  assign \$36  = \$35  ? 4'h9 : 4'ha;
+  assign target_plane = \$34  ? slot : \$36 ;
+  assign \$37  = instruction[1:0] == 1'h1;
+  assign \$38  = \$37  ? element[16:9] : position[19:12];
+  assign \$39  = instruction[19:12] + \$38 ;
+  assign \$40  = instruction[1:0] == 1'h1;
+  assign \$41  = ! instruction[3:2];
+  assign \$42  = \$40  | \$41 ;
+  assign \$43  = \$42  ? word : 7'h00;
+  assign \$44  = \$39  + \$43 ;
+  assign \$45  = \$signal  ? \$44  : 10'h000;
+  assign \$46  = ! instruction[1:0];
+  assign \$47  = \$signal  & \$46 ;
+  assign \$48  = instruction[3:2] == 2'h2;
+  assign \$49  = \$47  & \$48 ;
+  assign \$50  = ! instruction[4];
+  assign \$51  = instruction[4] ? { \$like , rows_local } : { vector_plane, \$22 [2:0] };
+  assign \$52  = ! instruction[4];
+  assign \$53  = instruction[4] ? { vector_plane, \$22 [2:0] } : { \$like , rows_local };
+  assign \$54  = ! instruction[4];
+  assign \$56  = instruction[3:2] == 2'h2;
+  assign \$57  = instruction[1:0] == 1'h1;
+  assign \$58  = ! instruction[4];
+  assign \$59  = ! instruction[4];
+  assign \$61  = \$57  ? \$58  : \$60 ;
+  assign \$62  = instruction[1:0] == 1'h1;
+  assign \$63  = ! instruction[1:0];
+  assign \$64  = instruction[3:2] == 1'h1;
+  assign \$65  = \$63  & \$64 ;
+  assign \$66  = instruction[1:0] == 2'h2;
+  assign \$67  = issue & \$66 ;
+  assign \$68  = instruction[1:0] == 2'h3;
+  assign \$69  = issue & \$68 ;
+  assign \$70  = ~ position[20];
+  assign \$71  = \$69  & \$70 ;
+  assign \$72  = instruction[1:0] == 2'h3;
+  assign \$73  = issue & \$72 ;
+  assign \$74  = \$73  & position[20];
+  assign \$76  = instruction[1:0] == 1'h1;
+  assign \$77  = \$76  & element[21];
+  assign \$78  = ! instruction[1:0];
+  assign \$79  = \$78  & position[21];
+  assign \$80  = instruction[60:59] == 1'h1;
+  assign \$81  = \$79  & \$80 ;
+  assign \$82  = \$77  | \$81 ;
+  assign \$83  = ! instruction[1:0];
+  assign \$84  = \$83  & position[21];
+  assign \$85  = instruction[60:59] == 2'h2;
+  assign \$86  = \$84  & \$85 ;
+  assign \$87  = ! instruction[1:0];
+  assign \$88  = issue & \$87 ;
+  assign \$89  = \$88  & position[22];
+  assign \$90  = \$89  & instruction[61];
+  assign \$91  = instruction[51:49] + rate;
+  assign \$92  = instruction[58:52] + element[7:1];
+  assign \$93  = instruction[1:0] == 1'h1;
+  assign \$94  = \$93  ? element[8] : position[11];
+  assign \$95  = instruction[1:0] == 1'h1;
+  assign \$96  = \$95  & element[22];
+  assign \$97  = ! instruction[1:0];
+  assign \$98  = issue & \$97 ;
+  assign \$99  = \$98  & position[22];
+  assign \$100  = \$99  ? instruction[65:64] : 2'h0;
+  assign \$101  = ~ is_null;
+  assign work_valid = \$signal  & \$101 ;
+  assign \$102  = ! instruction[1:0];
+  assign \$103  = instruction[3:2] == 1'h1;
+  assign work_ring = \$102  & \$103 ;
+  assign \$104  = ! instruction[1:0];
+  assign \$105  = instruction[3:2] == 1'h1;
+  assign \$106  = \$104  & \$105 ;
+  assign work_columns = \$106  ? instruction[45:41] : 5'h10;
+  assign \$107  = ! instruction[1:0];
+  assign \$108  = instruction[3:2] == 1'h1;
+  assign \$109  = \$107  & \$108 ;
+  assign \$110  = instruction[1:0] == 1'h1;
+  assign \$111  = \$109  | \$110 ;
+  assign \$112  = instruction[1:0] == 1'h1;
+  assign \$113  = \$112  ? element[8] : position[11];
+  assign \$114  = instruction[35:34] - 1'h1;
+  assign \$115  = \$113  != \$114 ;
+  assign \$116  = \$111  & \$115 ;
+  assign work_rows = \$116  ? 5'h10 : instruction[40:36];
+  assign vector_local = \$22 [2:0];
+  assign rows_plane = \$like ;
+  assign target_local = \$33 [2:0];
+  assign work_turned = position[23];
+  assign \instruction.op  = instruction[1:0];
+  assign \instruction.feed  = instruction[3:2];
+  assign \instruction.store  = instruction[4];
+  assign \instruction.plane  = instruction[6:5];
+  assign \instruction.vector  = instruction[9:7];
+  assign \instruction.rows  = instruction[11:10];
+  assign \instruction.weight  = instruction[19:12];
+  assign \instruction.stride  = instruction[26:20];
+  assign \instruction.count  = instruction[33:27];
+  assign \instruction.groups  = instruction[35:34];
+  assign \instruction.last_rows  = instruction[40:36];
+  assign \instruction.last_columns  = instruction[45:41];
+  assign \instruction.shift  = instruction[48:46];
+  assign \instruction.sigma  = instruction[51:49];
+  assign \instruction.column  = instruction[58:52];
+  assign \instruction.start  = instruction[60:59];
+  assign \instruction.save  = instruction[61];
+  assign \instruction.drive  = instruction[63:62];
+  assign \instruction.drain  = instruction[65:64];
+  assign \instruction.drain_count  = instruction[70:66];
+  assign \instruction.target_plane  = instruction[72:71];
+  assign \instruction.target  = instruction[75:73];
+  assign \instruction.neuron  = instruction[81:76];
+  assign \instruction.first  = instruction[82];
+  assign \instruction.wants_error  = instruction[83];
+  assign \instruction.sync  = instruction[84];
+  assign \instruction.wait  = instruction[90:85];
+  assign \instruction.end  = instruction[91];
+  assign \element.valid  = element[0];
+  assign \element.column  = element[7:1];
+  assign \element.group  = element[8];
+  assign \element.row_offset  = element[16:9];
+  assign \element.slot  = element[20:17];
+  assign \element.is_first  = element[21];
+  assign \element.is_last  = element[22];
+  assign \position.index  = position[6:0];
+  assign \position.rotate  = position[10:7];
+  assign \position.group  = position[11];
+  assign \position.row_offset  = position[19:12];
+  assign \position.half  = position[20];
+  assign \position.is_first  = position[21];
+  assign \position.is_last  = position[22];
+  assign \position.turned  = position[23];
+  assign \o.valid  = o[0];
+  assign \o.update  = o[1];
+  assign \o.ring  = o[2];
+  assign \o.weight  = o[10:3];
+  assign \o.drive  = o[12:11];
+  assign \o.target  = o[19:13];
+  assign \o.memory  = o[48:20];
+  assign \o.memory.rotate  = o[23:20];
+  assign \o.memory.from_list  = o[24];
+  assign \o.memory.state  = o[31:25];
+  assign \o.memory.offset  = o[38:32];
+  assign \o.memory.slot  = o[42:39];
+  assign \o.memory.index  = o[48:43];
+  assign \o.operands  = o[56:49];
+  assign \o.operands.null  = o[49];
+  assign \o.operands.select  = o[53:50];
+  assign \o.operands.shared_is_offset  = o[54];
+  assign \o.operands.shared_is_input  = o[55];
+  assign \o.operands.own_is_offset  = o[56];
+  assign \o.move  = o[60:57];
+  assign \o.move.copy  = o[57];
+  assign \o.move.keep  = o[58];
+  assign \o.move.subtract  = o[59];
+  assign \o.move.to_offsets  = o[60];
+  assign \o.align  = o[63:61];
+  assign \o.align.shift  = o[63:61];
+  assign \o.add  = o[65:64];
+  assign \o.add.clear  = o[64];
+  assign \o.add.load  = o[65];
+  assign \o.total  = o[71:66];
+  assign \o.total.save  = o[66];
+  assign \o.total.sigma  = o[71:67];
+  assign \o.dither  = o[79:72];
+  assign \o.dither.column  = o[78:72];
+  assign \o.dither.group  = o[79];
+  assign \o.learn  = o[80];
+  assign \o.learn.last  = o[80];
+  assign \o.tile  = o[95:81];
+  assign \o.tile.drain  = o[82:81];
+  assign \o.tile.drain_count  = o[87:83];
+  assign \o.tile.neuron  = o[93:88];
+  assign \o.tile.first  = o[94];
+  assign \o.tile.wants_error  = o[95];
+  assign o[49] = is_null;
+  assign o[95] = instruction[83];
+  assign o[94] = instruction[82];
+  assign o[93:88] = instruction[81:76];
+  assign o[87:83] = instruction[70:66];
+  assign o[82:81] = \$100 ;
+  assign o[80] = \$96 ;
+  assign o[79] = \$94 ;
+  assign o[78:72] = \$92 [6:0];
+  assign o[71:67] = \$91 ;
+  assign o[66] = \$90 ;
+  assign o[65] = \$86 ;
+  assign o[64] = \$82 ;
+  assign o[63:61] = instruction[48:46];
+  assign o[60] = \$75 ;
+  assign o[59] = \$74 ;
+  assign o[58] = \$71 ;
+  assign o[57] = \$67 ;
+  assign o[12:11] = instruction[63:62];
+  assign o[2] = \$65 ;
+  assign o[1] = \$62 ;
+  assign o[0] = \$signal ;
+  assign o[56] = \$61 ;
+  assign o[55] = \$56 ;
+  assign o[54] = \$55 ;
+  assign o[53:50] = word[3:0];
+  assign o[48:43] = element[6:1];
+  assign o[42:39] = \$like ;
+  assign o[38:32] = \$53 ;
+  assign o[31:25] = \$51 ;
+  assign o[24] = \$49 ;
+  assign o[23:20] = position[10:7];
+  assign o[19:13] = { target_plane, \$33 [2:0] };
+  assign o[10:3] = \$45 [7:0];
+  assign \$19  = { 4'h0, word[6:4] };
+  assign \$75  = instruction[4];
+  assign \$55  = instruction[4];
+  assign \$60  = instruction[4];
+endmodule
+
+module \digits_sequencer.choice (changed, clk, rst, \program , phase, \begin , advance, learn_batch, is_free, goes_on, is_readout, is_nudged, is_update, running, learns);
+  reg \$auto$verilog_backend.cc:2355:dump_module$2 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$2 <= 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire [2:0] \$12 ;
+  wire \$13 ;
+  wire [2:0] \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [4:0] \$18 ;
+  reg [2:0] \$19 ;
+  wire \$2 ;
+  reg [3:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire [2:0] \$5 ;
+  wire [2:0] \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  reg \$signal ;
+  input advance;
+  wire advance;
+  input \begin ;
+  wire \begin ;
+  input changed;
+  wire changed;
+  input clk;
+  wire clk;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  reg [2:0] follows;
+  output goes_on;
+  reg goes_on;
+  output is_free;
+  reg is_free;
+  output is_nudged;
+  reg is_nudged;
+  output is_readout;
+  reg is_readout;
+  output is_update;
+  reg is_update;
+  input learn_batch;
+  wire learn_batch;
+  input learns;
+  wire learns;
+  output [1:0] phase;
+  reg [1:0] phase;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  output [2:0] \program ;
+  wire [2:0] \program ;
+  input rst;
+  wire rst;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  output [2:0] running;
+  reg [2:0] running = 3'h0;
+  reg [3:0] step = 4'h0;
+  assign \$1  = step == 4'ha;
+  assign \$2  = ~ changed;
+  assign \$3  = \$1  | \$2 ;
+  assign \$4  = ~ \$3 ;
+  assign \$5  = learns ? 3'h3 : 3'h2;
+  assign \$6  = \$signal  ? 3'h1 : \$5 ;
+  assign \$7  = step == 4'h8;
+  assign \$8  = ~ changed;
+  assign \$9  = \$7  | \$8 ;
+  assign \$10  = ~ \$9 ;
+  assign \$12  = \$signal  ? 3'h5 : 3'h6;
+  assign \$13  = \begin  | learn_batch;
+  assign \$14  = \begin  ? 3'h0 : 3'h7;
+  assign \program  = \$13  ? \$14  : follows;
+  assign \$15  = \begin  | learn_batch;
+  assign \$16  = \$15  | advance;
+  assign \$17  = advance & \$signal ;
+  assign \$18  = step + 1'h1;
+  always @(posedge clk)
+    running <= \$19 ;
+  always @(posedge clk)
+    step <= \$20 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    (* full_case = 32'd1 *)
+    casez (running)
+      3'h0:
+          phase = 2'h0;
+      3'h1:
+          phase = 2'h0;
+      3'h2:
+          phase = 2'h1;
+      3'h3:
+          phase = 2'h1;
+      3'h4:
+          phase = 2'h2;
+      3'h5:
+          phase = 2'h2;
+      3'h6:
+          phase = 2'h2;
+      3'h7:
+          phase = 2'h3;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    is_free = 1'h0;
+    casez (running)
+      3'h0, 3'h1:
+          is_free = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    goes_on = 1'h0;
+    casez (running)
+      3'h0, 3'h1:
+          goes_on = 1'h1;
+      3'h2, 3'h3:
+          /* empty */;
+      3'h4, 3'h5:
+          goes_on = \$11 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$signal  = 1'h0;
+    casez (running)
+      3'h0, 3'h1:
+          \$signal  = \$4 ;
+      3'h2, 3'h3:
+          /* empty */;
+      3'h4, 3'h5:
+          \$signal  = \$10 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    follows = 3'h0;
+    casez (running)
+      3'h0, 3'h1:
+          follows = \$6 ;
+      3'h2, 3'h3:
+          follows = 3'h4;
+      3'h4, 3'h5:
+          follows = \$12 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    is_readout = 1'h0;
+    casez (running)
+      3'h0, 3'h1:
+          /* empty */;
+      3'h2, 3'h3:
+          is_readout = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    is_nudged = 1'h0;
+    casez (running)
+      3'h0, 3'h1:
+          /* empty */;
+      3'h2, 3'h3:
+          /* empty */;
+      3'h4, 3'h5:
+          is_nudged = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    is_update = 1'h0;
+    casez (running)
+      3'h0, 3'h1:
+          /* empty */;
+      3'h2, 3'h3:
+          /* empty */;
+      3'h4, 3'h5:
+          /* empty */;
+      3'h7:
+          is_update = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$19  = running;
+    if (\$16 ) begin
+      \$19  = \program ;
+    end
+    if (rst) begin
+      \$19  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$20  = step;
+    if (\$16 ) begin
+      \$20  = 4'h1;
+      if (\$17 ) begin
+        \$20  = \$18 [3:0];
+      end
+    end
+    if (rst) begin
+      \$20  = 4'h0;
+    end
+  end
+  assign \$11  = \$signal ;
+endmodule
+
+module \digits_sequencer.fetch (rst, jump, fetched, \program , load, instruction, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$3 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$3 <= 0;
+  wire [5:0] \$1 ;
+  reg [91:0] \$2 ;
+  reg [4:0] \$3 ;
+  input clk;
+  wire clk;
+  output [91:0] fetched;
+  wire [91:0] fetched;
+  wire [6:0] \fetched.column ;
+  wire [6:0] \fetched.count ;
+  wire [1:0] \fetched.drain ;
+  wire [4:0] \fetched.drain_count ;
+  wire [1:0] \fetched.drive ;
+  wire \fetched.end ;
+  wire [1:0] \fetched.feed ;
+  wire \fetched.first ;
+  wire [1:0] \fetched.groups ;
+  wire [4:0] \fetched.last_columns ;
+  wire [4:0] \fetched.last_rows ;
+  wire [5:0] \fetched.neuron ;
+  wire [1:0] \fetched.op ;
+  wire [1:0] \fetched.plane ;
+  wire [1:0] \fetched.rows ;
+  wire \fetched.save ;
+  wire [2:0] \fetched.shift ;
+  wire [2:0] \fetched.sigma ;
+  wire [1:0] \fetched.start ;
+  wire \fetched.store ;
+  wire [6:0] \fetched.stride ;
+  wire \fetched.sync ;
+  wire [2:0] \fetched.target ;
+  wire [1:0] \fetched.target_plane ;
+  wire [2:0] \fetched.vector ;
+  wire [5:0] \fetched.wait ;
+  wire \fetched.wants_error ;
+  wire [7:0] \fetched.weight ;
+  output [91:0] instruction;
+  reg [91:0] instruction = 92'h00000000000000000000000;
+  wire [6:0] \instruction.column ;
+  wire [6:0] \instruction.count ;
+  wire [1:0] \instruction.drain ;
+  wire [4:0] \instruction.drain_count ;
+  wire [1:0] \instruction.drive ;
+  wire \instruction.end ;
+  wire [1:0] \instruction.feed ;
+  wire \instruction.first ;
+  wire [1:0] \instruction.groups ;
+  wire [4:0] \instruction.last_columns ;
+  wire [4:0] \instruction.last_rows ;
+  wire [5:0] \instruction.neuron ;
+  wire [1:0] \instruction.op ;
+  wire [1:0] \instruction.plane ;
+  wire [1:0] \instruction.rows ;
+  wire \instruction.save ;
+  wire [2:0] \instruction.shift ;
+  wire [2:0] \instruction.sigma ;
+  wire [1:0] \instruction.start ;
+  wire \instruction.store ;
+  wire [6:0] \instruction.stride ;
+  wire \instruction.sync ;
+  wire [2:0] \instruction.target ;
+  wire [1:0] \instruction.target_plane ;
+  wire [2:0] \instruction.vector ;
+  wire [5:0] \instruction.wait ;
+  wire \instruction.wants_error ;
+  wire [7:0] \instruction.weight ;
+  input jump;
+  wire jump;
+  input load;
+  wire load;
+  (* init = 5'h00 *)
+  wire [4:0] place;
+  reg [4:0] port__addr = 5'h00;
+  wire [91:0] port__data;
+  wire [6:0] \port__data.column ;
+  wire [6:0] \port__data.count ;
+  wire [1:0] \port__data.drain ;
+  wire [4:0] \port__data.drain_count ;
+  wire [1:0] \port__data.drive ;
+  wire \port__data.end ;
+  wire [1:0] \port__data.feed ;
+  wire \port__data.first ;
+  wire [1:0] \port__data.groups ;
+  wire [4:0] \port__data.last_columns ;
+  wire [4:0] \port__data.last_rows ;
+  wire [5:0] \port__data.neuron ;
+  wire [1:0] \port__data.op ;
+  wire [1:0] \port__data.plane ;
+  wire [1:0] \port__data.rows ;
+  wire \port__data.save ;
+  wire [2:0] \port__data.shift ;
+  wire [2:0] \port__data.sigma ;
+  wire [1:0] \port__data.start ;
+  wire \port__data.store ;
+  wire [6:0] \port__data.stride ;
+  wire \port__data.sync ;
+  wire [2:0] \port__data.target ;
+  wire [1:0] \port__data.target_plane ;
+  wire [2:0] \port__data.vector ;
+  wire [5:0] \port__data.wait ;
+  wire \port__data.wants_error ;
+  wire [7:0] \port__data.weight ;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  input [2:0] \program ;
+  wire [2:0] \program ;
+  input rst;
+  wire rst;
+  reg [91:0] schedule [31:0];
+  initial begin
+    schedule[0] = 92'h38400412800830604000008;
+    schedule[1] = 92'h38502416800830604040008;
+    schedule[2] = 92'h39604418800830502080000;
+    schedule[3] = 92'hba70641c8008305020a0000;
+    schedule[4] = 92'h3800041100021080a080104;
+    schedule[5] = 92'h3810241500021080a090104;
+    schedule[6] = 92'h39204418800830502080000;
+    schedule[7] = 92'hba30641c8008305020a0000;
+    schedule[8] = 92'h9e0082b08009508090c0104;
+    schedule[9] = 92'hd48082b08009508090c0104;
+    schedule[10] = 92'h3860442a8010304510c0210;
+    schedule[11] = 92'h3870642e8010304510d0210;
+    schedule[12] = 92'h39400420800e1080a080114;
+    schedule[13] = 92'hba502424800e1080a090114;
+    schedule[14] = 92'h38204429000430502080010;
+    schedule[15] = 92'h3830642d0004305020a0010;
+    schedule[16] = 92'h39000420800e1080a080114;
+    schedule[17] = 92'hba102424800e1080a090114;
+    schedule[18] = 92'h1000004000c030a04000009;
+    schedule[19] = 92'h1000004040c030902080801;
+    schedule[20] = 92'h900000406000308510c0a11;
+    schedule[21] = 92'h00000000000000000000000;
+    schedule[22] = 92'h00000000000000000000000;
+    schedule[23] = 92'h00000000000000000000000;
+    schedule[24] = 92'h00000000000000000000000;
+    schedule[25] = 92'h00000000000000000000000;
+    schedule[26] = 92'h00000000000000000000000;
+    schedule[27] = 92'h00000000000000000000000;
+    schedule[28] = 92'h00000000000000000000000;
+    schedule[29] = 92'h00000000000000000000000;
+    schedule[30] = 92'h00000000000000000000000;
+    schedule[31] = 92'h00000000000000000000000;
+  end
+  reg [91:0] _0_;
+  always @(posedge clk) begin
+    _0_ <= schedule[port__addr];
+  end
+  assign fetched = _0_;
+  always @(posedge clk)
+    port__addr <= \$3 ;
+  assign \$1  = port__addr + 1'h1;
+  always @(posedge clk)
+    instruction <= \$2 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$2  = instruction;
+    if (load) begin
+      \$2  = fetched;
+    end
+    if (rst) begin
+      \$2  = 92'h00000000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$3  = port__addr;
+    if (load) begin
+      \$3  = \$1 [4:0];
+    end
+    if (jump) begin
+      (* full_case = 32'd1 *)
+      casez (\program )
+        3'h0:
+            \$3  = 5'h00;
+        3'h1:
+            \$3  = 5'h04;
+        3'h2:
+            \$3  = 5'h08;
+        3'h3:
+            \$3  = 5'h09;
+        3'h4:
+            \$3  = 5'h0a;
+        3'h5:
+            \$3  = 5'h0e;
+        3'h6:
+            \$3  = 5'h12;
+        3'h7:
+            \$3  = 5'h12;
+      endcase
+    end
+    if (rst) begin
+      \$3  = 5'h00;
+    end
+  end
+  assign place = port__addr;
+  assign port__data = fetched;
+  assign \fetched.op  = fetched[1:0];
+  assign \fetched.feed  = fetched[3:2];
+  assign \fetched.store  = fetched[4];
+  assign \fetched.plane  = fetched[6:5];
+  assign \fetched.vector  = fetched[9:7];
+  assign \fetched.rows  = fetched[11:10];
+  assign \fetched.weight  = fetched[19:12];
+  assign \fetched.stride  = fetched[26:20];
+  assign \fetched.count  = fetched[33:27];
+  assign \fetched.groups  = fetched[35:34];
+  assign \fetched.last_rows  = fetched[40:36];
+  assign \fetched.last_columns  = fetched[45:41];
+  assign \fetched.shift  = fetched[48:46];
+  assign \fetched.sigma  = fetched[51:49];
+  assign \fetched.column  = fetched[58:52];
+  assign \fetched.start  = fetched[60:59];
+  assign \fetched.save  = fetched[61];
+  assign \fetched.drive  = fetched[63:62];
+  assign \fetched.drain  = fetched[65:64];
+  assign \fetched.drain_count  = fetched[70:66];
+  assign \fetched.target_plane  = fetched[72:71];
+  assign \fetched.target  = fetched[75:73];
+  assign \fetched.neuron  = fetched[81:76];
+  assign \fetched.first  = fetched[82];
+  assign \fetched.wants_error  = fetched[83];
+  assign \fetched.sync  = fetched[84];
+  assign \fetched.wait  = fetched[90:85];
+  assign \fetched.end  = fetched[91];
+  assign \port__data.op  = fetched[1:0];
+  assign \port__data.feed  = fetched[3:2];
+  assign \port__data.store  = fetched[4];
+  assign \port__data.plane  = fetched[6:5];
+  assign \port__data.vector  = fetched[9:7];
+  assign \port__data.rows  = fetched[11:10];
+  assign \port__data.weight  = fetched[19:12];
+  assign \port__data.stride  = fetched[26:20];
+  assign \port__data.count  = fetched[33:27];
+  assign \port__data.groups  = fetched[35:34];
+  assign \port__data.last_rows  = fetched[40:36];
+  assign \port__data.last_columns  = fetched[45:41];
+  assign \port__data.shift  = fetched[48:46];
+  assign \port__data.sigma  = fetched[51:49];
+  assign \port__data.column  = fetched[58:52];
+  assign \port__data.start  = fetched[60:59];
+  assign \port__data.save  = fetched[61];
+  assign \port__data.drive  = fetched[63:62];
+  assign \port__data.drain  = fetched[65:64];
+  assign \port__data.drain_count  = fetched[70:66];
+  assign \port__data.target_plane  = fetched[72:71];
+  assign \port__data.target  = fetched[75:73];
+  assign \port__data.neuron  = fetched[81:76];
+  assign \port__data.first  = fetched[82];
+  assign \port__data.wants_error  = fetched[83];
+  assign \port__data.sync  = fetched[84];
+  assign \port__data.wait  = fetched[90:85];
+  assign \port__data.end  = fetched[91];
+  assign \instruction.op  = instruction[1:0];
+  assign \instruction.feed  = instruction[3:2];
+  assign \instruction.store  = instruction[4];
+  assign \instruction.plane  = instruction[6:5];
+  assign \instruction.vector  = instruction[9:7];
+  assign \instruction.rows  = instruction[11:10];
+  assign \instruction.weight  = instruction[19:12];
+  assign \instruction.stride  = instruction[26:20];
+  assign \instruction.count  = instruction[33:27];
+  assign \instruction.groups  = instruction[35:34];
+  assign \instruction.last_rows  = instruction[40:36];
+  assign \instruction.last_columns  = instruction[45:41];
+  assign \instruction.shift  = instruction[48:46];
+  assign \instruction.sigma  = instruction[51:49];
+  assign \instruction.column  = instruction[58:52];
+  assign \instruction.start  = instruction[60:59];
+  assign \instruction.save  = instruction[61];
+  assign \instruction.drive  = instruction[63:62];
+  assign \instruction.drain  = instruction[65:64];
+  assign \instruction.drain_count  = instruction[70:66];
+  assign \instruction.target_plane  = instruction[72:71];
+  assign \instruction.target  = instruction[75:73];
+  assign \instruction.neuron  = instruction[81:76];
+  assign \instruction.first  = instruction[82];
+  assign \instruction.wants_error  = instruction[83];
+  assign \instruction.sync  = instruction[84];
+  assign \instruction.wait  = instruction[90:85];
+  assign \instruction.end  = instruction[91];
+endmodule
+
+module \digits_sequencer.issue$89 (rst, settled, may_issue, finish, instruction, \port$453$21 , clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$4 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$4 <= 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [6:0] \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire [5:0] \$17 ;
+  wire [5:0] \$18 ;
+  reg [5:0] \$19 ;
+  wire \$2 ;
+  reg [4:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [4:0] draining = 5'h00;
+  input finish;
+  wire finish;
+  input [91:0] instruction;
+  wire [91:0] instruction;
+  wire [6:0] \instruction.column ;
+  wire [6:0] \instruction.count ;
+  wire [1:0] \instruction.drain ;
+  wire [4:0] \instruction.drain_count ;
+  wire [1:0] \instruction.drive ;
+  wire \instruction.end ;
+  wire [1:0] \instruction.feed ;
+  wire \instruction.first ;
+  wire [1:0] \instruction.groups ;
+  wire [4:0] \instruction.last_columns ;
+  wire [4:0] \instruction.last_rows ;
+  wire [5:0] \instruction.neuron ;
+  wire [1:0] \instruction.op ;
+  wire [1:0] \instruction.plane ;
+  wire [1:0] \instruction.rows ;
+  wire \instruction.save ;
+  wire [2:0] \instruction.shift ;
+  wire [2:0] \instruction.sigma ;
+  wire [1:0] \instruction.start ;
+  wire \instruction.store ;
+  wire [6:0] \instruction.stride ;
+  wire \instruction.sync ;
+  wire [2:0] \instruction.target ;
+  wire [1:0] \instruction.target_plane ;
+  wire [2:0] \instruction.vector ;
+  wire [5:0] \instruction.wait ;
+  wire \instruction.wants_error ;
+  wire [7:0] \instruction.weight ;
+  wire is_first;
+  wire is_last;
+  output may_issue;
+  wire may_issue;
+  reg [5:0] pending = 6'h00;
+  input [1:0] \port$453$21 ;
+  wire [1:0] \port$453$21 ;
+  input rst;
+  wire rst;
+  output settled;
+  wire settled;
+  assign settled = ! pending;
+  assign \$1  = \port$453$21 [0] & instruction[84];
+  assign \$2  = ~ settled;
+  assign \$3  = \$1  & \$2 ;
+  assign \$4  = ~ \$3 ;
+  assign \$5  = | instruction[65:64];
+  assign \$6  = \port$453$21 [1] & \$5 ;
+  assign \$7  = | draining;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = ~ \$8 ;
+  assign may_issue = \$4  & \$9 ;
+  assign \$10  = instruction[90:85] >= pending;
+  assign \$11  = finish & \$10 ;
+  assign \$12  = | pending;
+  assign \$13  = pending - 1'h1;
+  assign \$14  = | instruction[65:64];
+  assign \$15  = finish & \$14 ;
+  assign \$16  = | draining;
+  assign \$17  = instruction[70:66] - 1'h1;
+  assign \$18  = draining - 1'h1;
+  always @(posedge clk)
+    pending <= \$19 ;
+  always @(posedge clk)
+    draining <= \$20 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    \$19  = pending;
+    if (\$11 ) begin
+      \$19  = instruction[90:85];
+    end else if (\$12 ) begin
+      \$19  = \$13 [5:0];
+    end
+    if (rst) begin
+      \$19  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    \$20  = draining;
+    if (\$15 ) begin
+      \$20  = \$17 [4:0];
+    end else if (\$16 ) begin
+      \$20  = \$18 [4:0];
+    end
+    if (rst) begin
+      \$20  = 5'h00;
+    end
+  end
+  assign is_first = \port$453$21 [0];
+  assign is_last = \port$453$21 [1];
+  assign \instruction.op  = instruction[1:0];
+  assign \instruction.feed  = instruction[3:2];
+  assign \instruction.store  = instruction[4];
+  assign \instruction.plane  = instruction[6:5];
+  assign \instruction.vector  = instruction[9:7];
+  assign \instruction.rows  = instruction[11:10];
+  assign \instruction.weight  = instruction[19:12];
+  assign \instruction.stride  = instruction[26:20];
+  assign \instruction.count  = instruction[33:27];
+  assign \instruction.groups  = instruction[35:34];
+  assign \instruction.last_rows  = instruction[40:36];
+  assign \instruction.last_columns  = instruction[45:41];
+  assign \instruction.shift  = instruction[48:46];
+  assign \instruction.sigma  = instruction[51:49];
+  assign \instruction.column  = instruction[58:52];
+  assign \instruction.start  = instruction[60:59];
+  assign \instruction.save  = instruction[61];
+  assign \instruction.drive  = instruction[63:62];
+  assign \instruction.drain  = instruction[65:64];
+  assign \instruction.drain_count  = instruction[70:66];
+  assign \instruction.target_plane  = instruction[72:71];
+  assign \instruction.target  = instruction[75:73];
+  assign \instruction.neuron  = instruction[81:76];
+  assign \instruction.first  = instruction[82];
+  assign \instruction.wants_error  = instruction[83];
+  assign \instruction.sync  = instruction[84];
+  assign \instruction.wait  = instruction[90:85];
+  assign \instruction.end  = instruction[91];
+endmodule
+
+module \digits_sequencer.scan (clk, rst, done, mask_index, clear, run, active, instruction, o, mask_slots);
+  reg \$auto$verilog_backend.cc:2355:dump_module$5 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$5 <= 0;
+  wire [9:0] \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [7:0] \$18 ;
+  wire [7:0] \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [2:0] \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire [1:0] \$26 ;
+  wire [8:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [8:0] \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire [7:0] \$32 ;
+  reg [8:0] \$33 ;
+  reg \$34 ;
+  reg [7:0] \$35 ;
+  reg \$36 ;
+  reg [6:0] \$37 ;
+  reg [8:0] \$38 ;
+  reg [6:0] \$39 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [2:0] \$8 ;
+  wire \$9 ;
+  reg [6:0] \$like  = 7'h00;
+  reg \$like$9  = 1'h0;
+  reg \$signal  = 1'h0;
+  wire \$signal$12 ;
+  input [8:0] active;
+  wire [8:0] active;
+  wire advance;
+  wire [8:0] after_slots;
+  reg [6:0] ahead = 7'h00;
+  input clear;
+  wire clear;
+  input clk;
+  wire clk;
+  output done;
+  wire done;
+  wire [8:0] found_slots;
+  input [91:0] instruction;
+  wire [91:0] instruction;
+  wire [6:0] \instruction.column ;
+  wire [6:0] \instruction.count ;
+  wire [1:0] \instruction.drain ;
+  wire [4:0] \instruction.drain_count ;
+  wire [1:0] \instruction.drive ;
+  wire \instruction.end ;
+  wire [1:0] \instruction.feed ;
+  wire \instruction.first ;
+  wire [1:0] \instruction.groups ;
+  wire [4:0] \instruction.last_columns ;
+  wire [4:0] \instruction.last_rows ;
+  wire [5:0] \instruction.neuron ;
+  wire [1:0] \instruction.op ;
+  wire [1:0] \instruction.plane ;
+  wire [1:0] \instruction.rows ;
+  wire \instruction.save ;
+  wire [2:0] \instruction.shift ;
+  wire [2:0] \instruction.sigma ;
+  wire [1:0] \instruction.start ;
+  wire \instruction.store ;
+  wire [6:0] \instruction.stride ;
+  wire \instruction.sync ;
+  wire [2:0] \instruction.target ;
+  wire [1:0] \instruction.target_plane ;
+  wire [2:0] \instruction.vector ;
+  wire [5:0] \instruction.wait ;
+  wire \instruction.wants_error ;
+  wire [7:0] \instruction.weight ;
+  output [5:0] mask_index;
+  wire [5:0] mask_index;
+  input [8:0] mask_slots;
+  wire [8:0] mask_slots;
+  output [22:0] o;
+  reg [22:0] o;
+  wire [6:0] \o.column ;
+  wire \o.group ;
+  wire \o.is_first ;
+  wire \o.is_last ;
+  wire [7:0] \o.row_offset ;
+  wire [3:0] \o.slot ;
+  wire \o.valid ;
+  reg [8:0] remaining_slots = 9'h000;
+  reg [7:0] row_offset = 8'h00;
+  input rst;
+  wire rst;
+  input run;
+  wire run;
+  reg [8:0] samples_slots = 9'h000;
+  assign \$1  = remaining_slots - 1'h1;
+  assign after_slots = remaining_slots & \$1 [8:0];
+  assign \$2  = instruction[3:2] == 2'h2;
+  assign \$3  = \$2  ? mask_slots : 9'h1ff;
+  assign found_slots = active & \$3 ;
+  assign \$4  = remaining_slots == samples_slots;
+  assign \$5  = ! after_slots;
+  assign \$6  = ~ \$signal ;
+  assign \$7  = ! after_slots;
+  assign \$8  = instruction[35:34] - 1'h1;
+  assign \$9  = \$like$9  == \$8 ;
+  assign \$10  = \$7  & \$9 ;
+  assign \$11  = \$6  | \$10 ;
+  assign \$signal$12  = run & \$11 ;
+  assign \$12  = ahead == instruction[33:27];
+  assign done = \$signal$12  & \$12 ;
+  assign \$13  = ahead == instruction[33:27];
+  assign \$14  = ~ \$13 ;
+  assign \$15  = run & \$14 ;
+  assign \$16  = ! found_slots;
+  assign \$17  = \$signal$12  | \$16 ;
+  assign advance = \$15  & \$17 ;
+  assign \$18  = ahead + advance;
+  assign \$19  = clear ? 8'h00 : \$18 ;
+  assign \$20  = run & \$signal ;
+  assign \$21  = ! after_slots;
+  assign \$22  = ~ \$21 ;
+  assign \$23  = instruction[35:34] - 1'h1;
+  assign \$24  = \$like$9  == \$23 ;
+  assign \$25  = ~ \$24 ;
+  assign \$26  = \$like$9  + 1'h1;
+  assign \$27  = row_offset + instruction[26:20];
+  assign \$28  = | found_slots;
+  assign \$29  = ahead == instruction[33:27];
+  assign \$30  = ~ \$29 ;
+  assign \$31  = \$28  & \$30 ;
+  assign \$32  = ahead + advance;
+  always @(posedge clk)
+    remaining_slots <= \$33 ;
+  always @(posedge clk)
+    \$like$9  <= \$34 ;
+  always @(posedge clk)
+    row_offset <= \$35 ;
+  always @(posedge clk)
+    \$signal  <= \$36 ;
+  always @(posedge clk)
+    \$like  <= \$37 ;
+  always @(posedge clk)
+    samples_slots <= \$38 ;
+  always @(posedge clk)
+    ahead <= \$39 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    o[20:17] = 4'h0;
+    if (remaining_slots[8]) begin
+      o[20:17] = 4'h8;
+    end
+    if (remaining_slots[7]) begin
+      o[20:17] = 4'h7;
+    end
+    if (remaining_slots[6]) begin
+      o[20:17] = 4'h6;
+    end
+    if (remaining_slots[5]) begin
+      o[20:17] = 4'h5;
+    end
+    if (remaining_slots[4]) begin
+      o[20:17] = 4'h4;
+    end
+    if (remaining_slots[3]) begin
+      o[20:17] = 4'h3;
+    end
+    if (remaining_slots[2]) begin
+      o[20:17] = 4'h2;
+    end
+    if (remaining_slots[1]) begin
+      o[20:17] = 4'h1;
+    end
+    if (remaining_slots[0]) begin
+      o[20:17] = 4'h0;
+    end
+    begin
+      begin
+        o[0] = \$signal ;
+        o[7:1] = \$like ;
+        o[8] = \$like$9 ;
+        o[16:9] = row_offset;
+        o[21] = \$4 ;
+        o[22] = \$5 ;
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$33  = remaining_slots;
+    if (\$20 ) begin
+      if (\$22 ) begin
+        \$33  = after_slots;
+      end else if (\$25 ) begin
+        \$33  = samples_slots;
+      end
+    end
+    if (\$signal$12 ) begin
+      \$33  = found_slots;
+    end
+    if (rst) begin
+      \$33  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$34  = \$like$9 ;
+    if (\$20 ) begin
+      if (\$22 ) begin
+      end else if (\$25 ) begin
+        \$34  = \$26 [0];
+      end
+    end
+    if (\$signal$12 ) begin
+      \$34  = 1'h0;
+    end
+    if (rst) begin
+      \$34  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$35  = row_offset;
+    if (\$20 ) begin
+      if (\$22 ) begin
+      end else if (\$25 ) begin
+        \$35  = \$27 [7:0];
+      end
+    end
+    if (\$signal$12 ) begin
+      \$35  = 8'h00;
+    end
+    if (rst) begin
+      \$35  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$36  = \$signal ;
+    if (\$signal$12 ) begin
+      \$36  = \$31 ;
+    end
+    if (clear) begin
+      \$36  = 1'h0;
+    end
+    if (rst) begin
+      \$36  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$37  = \$like ;
+    if (\$signal$12 ) begin
+      \$37  = ahead;
+    end
+    if (rst) begin
+      \$37  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$38  = samples_slots;
+    if (\$signal$12 ) begin
+      \$38  = found_slots;
+    end
+    if (rst) begin
+      \$38  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$39  = \$32 [6:0];
+    if (clear) begin
+      \$39  = 7'h00;
+    end
+    if (rst) begin
+      \$39  = 7'h00;
+    end
+  end
+  assign mask_index = \$19 [5:0];
+  assign \instruction.op  = instruction[1:0];
+  assign \instruction.feed  = instruction[3:2];
+  assign \instruction.store  = instruction[4];
+  assign \instruction.plane  = instruction[6:5];
+  assign \instruction.vector  = instruction[9:7];
+  assign \instruction.rows  = instruction[11:10];
+  assign \instruction.weight  = instruction[19:12];
+  assign \instruction.stride  = instruction[26:20];
+  assign \instruction.count  = instruction[33:27];
+  assign \instruction.groups  = instruction[35:34];
+  assign \instruction.last_rows  = instruction[40:36];
+  assign \instruction.last_columns  = instruction[45:41];
+  assign \instruction.shift  = instruction[48:46];
+  assign \instruction.sigma  = instruction[51:49];
+  assign \instruction.column  = instruction[58:52];
+  assign \instruction.start  = instruction[60:59];
+  assign \instruction.save  = instruction[61];
+  assign \instruction.drive  = instruction[63:62];
+  assign \instruction.drain  = instruction[65:64];
+  assign \instruction.drain_count  = instruction[70:66];
+  assign \instruction.target_plane  = instruction[72:71];
+  assign \instruction.target  = instruction[75:73];
+  assign \instruction.neuron  = instruction[81:76];
+  assign \instruction.first  = instruction[82];
+  assign \instruction.wants_error  = instruction[83];
+  assign \instruction.sync  = instruction[84];
+  assign \instruction.wait  = instruction[90:85];
+  assign \instruction.end  = instruction[91];
+  assign \o.valid  = o[0];
+  assign \o.column  = o[7:1];
+  assign \o.group  = o[8];
+  assign \o.row_offset  = o[16:9];
+  assign \o.slot  = o[20:17];
+  assign \o.is_first  = o[21];
+  assign \o.is_last  = o[22];
+endmodule
+
+module \digits_sequencer.walk (clk, rst, clear, step, instruction, o, nonzero);
+  reg \$auto$verilog_backend.cc:2355:dump_module$6 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$6 <= 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire [2:0] \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire [7:0] \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire [7:0] \$38 ;
+  wire [7:0] \$39 ;
+  wire \$4 ;
+  wire [1:0] \$40 ;
+  wire [8:0] \$41 ;
+  wire [4:0] \$42 ;
+  reg \$43 ;
+  reg [6:0] \$44 ;
+  reg [3:0] \$45 ;
+  reg \$46 ;
+  reg [7:0] \$47 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [6:0] \$8 ;
+  wire \$9 ;
+  reg [6:0] \$like  = 7'h00;
+  reg [3:0] \$like$5  = 4'h0;
+  reg \$like$7  = 1'h0;
+  input clear;
+  wire clear;
+  input clk;
+  wire clk;
+  reg [6:0] count;
+  reg half = 1'h0;
+  input [91:0] instruction;
+  wire [91:0] instruction;
+  wire [6:0] \instruction.column ;
+  wire [6:0] \instruction.count ;
+  wire [1:0] \instruction.drain ;
+  wire [4:0] \instruction.drain_count ;
+  wire [1:0] \instruction.drive ;
+  wire \instruction.end ;
+  wire [1:0] \instruction.feed ;
+  wire \instruction.first ;
+  wire [1:0] \instruction.groups ;
+  wire [4:0] \instruction.last_columns ;
+  wire [4:0] \instruction.last_rows ;
+  wire [5:0] \instruction.neuron ;
+  wire [1:0] \instruction.op ;
+  wire [1:0] \instruction.plane ;
+  wire [1:0] \instruction.rows ;
+  wire \instruction.save ;
+  wire [2:0] \instruction.shift ;
+  wire [2:0] \instruction.sigma ;
+  wire [1:0] \instruction.start ;
+  wire \instruction.store ;
+  wire [6:0] \instruction.stride ;
+  wire \instruction.sync ;
+  wire [2:0] \instruction.target ;
+  wire [1:0] \instruction.target_plane ;
+  wire [2:0] \instruction.vector ;
+  wire [5:0] \instruction.wait ;
+  wire \instruction.wants_error ;
+  wire [7:0] \instruction.weight ;
+  input [6:0] nonzero;
+  wire [6:0] nonzero;
+  output [23:0] o;
+  wire [23:0] o;
+  wire \o.group ;
+  wire \o.half ;
+  wire [6:0] \o.index ;
+  wire \o.is_first ;
+  wire \o.is_last ;
+  wire [3:0] \o.rotate ;
+  wire [7:0] \o.row_offset ;
+  wire \o.turned ;
+  reg [7:0] row_offset = 8'h00;
+  input rst;
+  wire rst;
+  input step;
+  wire step;
+  always @(posedge clk)
+    row_offset <= \$47 ;
+  assign \$1  = ! instruction[1:0];
+  assign \$2  = instruction[3:2] == 2'h2;
+  assign \$3  = \$1  & \$2 ;
+  assign \$4  = ! instruction[1:0];
+  assign \$5  = instruction[3:2] == 2'h3;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = ! nonzero;
+  assign \$8  = \$7  ? 7'h01 : nonzero;
+  assign \$9  = \$like$5  == 4'hf;
+  assign \$10  = ! \$like ;
+  assign \$11  = ! \$like$5 ;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = ! \$like$7 ;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = ~ half;
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = ! instruction[1:0];
+  assign \$18  = instruction[3:2] == 1'h1;
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = instruction[35:34] - 1'h1;
+  assign \$21  = \$like$7  == \$20 ;
+  assign \$22  = \$like$5  == 4'hf;
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = count - 1'h1;
+  assign \$25  = \$like  == \$24 ;
+  assign \$26  = instruction[1:0] == 2'h3;
+  assign \$27  = ~ \$26 ;
+  assign \$28  = half | \$27 ;
+  assign \$29  = \$25  & \$28 ;
+  assign \$30  = \$19  ? \$23  : \$29 ;
+  assign \$31  = instruction[1:0] == 2'h3;
+  assign \$32  = ! instruction[1:0];
+  assign \$33  = instruction[3:2] == 1'h1;
+  assign \$34  = \$32  & \$33 ;
+  assign \$35  = ~ \$34 ;
+  assign \$36  = \$like$5  == 4'hf;
+  assign \$37  = ~ half;
+  assign \$38  = \$like  + half;
+  assign \$39  = \$like  + 1'h1;
+  assign \$40  = \$like$7  + 1'h1;
+  assign \$41  = row_offset + instruction[26:20];
+  assign \$42  = \$like$5  + 1'h1;
+  always @(posedge clk)
+    half <= \$43 ;
+  always @(posedge clk)
+    \$like  <= \$44 ;
+  always @(posedge clk)
+    \$like$5  <= \$45 ;
+  always @(posedge clk)
+    \$like$7  <= \$46 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$47  = row_offset;
+    if (step) begin
+      if (\$31 ) begin
+      end else if (\$35 ) begin
+      end else if (\$36 ) begin
+        \$47  = \$41 [7:0];
+      end
+    end
+    if (clear) begin
+      \$47  = 8'h00;
+    end
+    if (rst) begin
+      \$47  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    count = instruction[33:27];
+    if (\$3 ) begin
+      count = \$8 ;
+    end else if (\$6 ) begin
+      count = 7'h01;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$43  = half;
+    if (step) begin
+      if (\$31 ) begin
+        \$43  = \$37 ;
+      end
+    end
+    if (clear) begin
+      \$43  = 1'h0;
+    end
+    if (rst) begin
+      \$43  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$44  = \$like ;
+    if (step) begin
+      if (\$31 ) begin
+        \$44  = \$38 [6:0];
+      end else if (\$35 ) begin
+        \$44  = \$39 [6:0];
+      end
+    end
+    if (clear) begin
+      \$44  = 7'h00;
+    end
+    if (rst) begin
+      \$44  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$45  = \$like$5 ;
+    if (step) begin
+      (* full_case = 32'd1 *)
+      if (\$31 ) begin
+      end else if (\$35 ) begin
+      end else if (\$36 ) begin
+        \$45  = 4'h0;
+      end else begin
+        \$45  = \$42 [3:0];
+      end
+    end
+    if (clear) begin
+      \$45  = 4'h0;
+    end
+    if (rst) begin
+      \$45  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$46  = \$like$7 ;
+    if (step) begin
+      if (\$31 ) begin
+      end else if (\$35 ) begin
+      end else if (\$36 ) begin
+        \$46  = \$40 [0];
+      end
+    end
+    if (clear) begin
+      \$46  = 1'h0;
+    end
+    if (rst) begin
+      \$46  = 1'h0;
+    end
+  end
+  assign \instruction.op  = instruction[1:0];
+  assign \instruction.feed  = instruction[3:2];
+  assign \instruction.store  = instruction[4];
+  assign \instruction.plane  = instruction[6:5];
+  assign \instruction.vector  = instruction[9:7];
+  assign \instruction.rows  = instruction[11:10];
+  assign \instruction.weight  = instruction[19:12];
+  assign \instruction.stride  = instruction[26:20];
+  assign \instruction.count  = instruction[33:27];
+  assign \instruction.groups  = instruction[35:34];
+  assign \instruction.last_rows  = instruction[40:36];
+  assign \instruction.last_columns  = instruction[45:41];
+  assign \instruction.shift  = instruction[48:46];
+  assign \instruction.sigma  = instruction[51:49];
+  assign \instruction.column  = instruction[58:52];
+  assign \instruction.start  = instruction[60:59];
+  assign \instruction.save  = instruction[61];
+  assign \instruction.drive  = instruction[63:62];
+  assign \instruction.drain  = instruction[65:64];
+  assign \instruction.drain_count  = instruction[70:66];
+  assign \instruction.target_plane  = instruction[72:71];
+  assign \instruction.target  = instruction[75:73];
+  assign \instruction.neuron  = instruction[81:76];
+  assign \instruction.first  = instruction[82];
+  assign \instruction.wants_error  = instruction[83];
+  assign \instruction.sync  = instruction[84];
+  assign \instruction.wait  = instruction[90:85];
+  assign \instruction.end  = instruction[91];
+  assign \o.index  = o[6:0];
+  assign \o.rotate  = o[10:7];
+  assign \o.group  = o[11];
+  assign \o.row_offset  = o[19:12];
+  assign \o.half  = o[20];
+  assign \o.is_first  = o[21];
+  assign \o.is_last  = o[22];
+  assign \o.turned  = o[23];
+  assign o[22] = \$30 ;
+  assign o[21] = \$16 ;
+  assign o[23] = \$9 ;
+  assign o[19:12] = row_offset;
+  assign o[11] = \$like$7 ;
+  assign o[20] = half;
+  assign o[10:7] = \$like$5 ;
+  assign o[6:0] = \$like ;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -9592,63 +10746,128 @@ module digits_update(shift, dither, old, clk, rst, \new , saturated, sum);
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module digits_vector(offset_address, word_valid, word_offset, word_address, word_lane, word, copy, keep, subtract, to_offsets, move_address, clk, rst, states, offsets, line, state_address);
+module digits_vector(read_offset, write_valid, write_is_offset, write_address, write_lane, write_word, move_copy, move_keep, move_subtract, move_to_offsets, move_target, clk, rst, read_states, read_offsets, written, read_state);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
-  wire \$1 ;
-  wire [16:0] \$10 ;
-  wire [15:0] \$11 ;
-  wire [16:0] \$12 ;
-  wire [15:0] \$13 ;
-  wire [16:0] \$14 ;
-  wire [15:0] \$15 ;
-  wire [16:0] \$16 ;
-  wire [15:0] \$17 ;
-  wire [16:0] \$18 ;
-  wire [15:0] \$19 ;
-  wire \$2 ;
-  wire [16:0] \$20 ;
-  wire [15:0] \$21 ;
-  wire [16:0] \$22 ;
-  wire [15:0] \$23 ;
-  wire [16:0] \$24 ;
-  wire [15:0] \$25 ;
-  wire [16:0] \$26 ;
-  wire [15:0] \$27 ;
-  wire [16:0] \$28 ;
-  wire [15:0] \$29 ;
-  wire [15:0] \$3 ;
-  wire [16:0] \$30 ;
-  wire [15:0] \$31 ;
-  wire [16:0] \$32 ;
-  wire [15:0] \$33 ;
-  wire [16:0] \$34 ;
-  wire [15:0] \$35 ;
-  wire [16:0] \$36 ;
-  wire [15:0] \$37 ;
-  wire [16:0] \$38 ;
-  wire [15:0] \$39 ;
-  wire [16:0] \$4 ;
-  wire [16:0] \$40 ;
-  wire [15:0] \$41 ;
+  wire [16:0] \$1 ;
+  wire [15:0] \$10 ;
+  wire [16:0] \$11 ;
+  wire [15:0] \$12 ;
+  wire [16:0] \$13 ;
+  wire [15:0] \$14 ;
+  wire [16:0] \$15 ;
+  wire [15:0] \$16 ;
+  wire [16:0] \$17 ;
+  wire [15:0] \$18 ;
+  wire [16:0] \$19 ;
+  wire [15:0] \$2 ;
+  wire [15:0] \$20 ;
+  wire [16:0] \$21 ;
+  wire [15:0] \$22 ;
+  wire [16:0] \$23 ;
+  wire [15:0] \$24 ;
+  wire [16:0] \$25 ;
+  wire [15:0] \$26 ;
+  wire [16:0] \$27 ;
+  wire [15:0] \$28 ;
+  wire [16:0] \$29 ;
+  wire [16:0] \$3 ;
+  wire [15:0] \$30 ;
+  wire [16:0] \$31 ;
+  wire [15:0] \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire [15:0] \$36 ;
+  wire [16:0] \$37 ;
+  wire \$38 ;
+  wire \$39 ;
+  wire [15:0] \$4 ;
+  wire [15:0] \$40 ;
+  wire [16:0] \$41 ;
   reg [255:0] \$42 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire [15:0] \$7 ;
-  wire [16:0] \$8 ;
-  wire \$9 ;
+  wire [16:0] \$5 ;
+  wire [15:0] \$6 ;
+  wire [16:0] \$7 ;
+  wire [15:0] \$8 ;
+  wire [16:0] \$9 ;
   wire [15:0] \$signal ;
-  wire [15:0] \$signal$20 ;
   wire [6:0] \$signature__addr ;
-  wire [6:0] \$signature__addr$27 ;
+  wire [6:0] \$signature__addr$21 ;
+  wire [6:0] \$signature__addr$24 ;
+  wire [6:0] \$signature__addr$25 ;
   wire [255:0] \$signature__data ;
+  wire [255:0] \$signature__data$27 ;
+  wire [15:0] \$signature__data$27[0] ;
+  wire [15:0] \$signature__data$27[10] ;
+  wire [15:0] \$signature__data$27[11] ;
+  wire [15:0] \$signature__data$27[12] ;
+  wire [15:0] \$signature__data$27[13] ;
+  wire [15:0] \$signature__data$27[14] ;
+  wire [15:0] \$signature__data$27[15] ;
+  wire [15:0] \$signature__data$27[1] ;
+  wire [15:0] \$signature__data$27[2] ;
+  wire [15:0] \$signature__data$27[3] ;
+  wire [15:0] \$signature__data$27[4] ;
+  wire [15:0] \$signature__data$27[5] ;
+  wire [15:0] \$signature__data$27[6] ;
+  wire [15:0] \$signature__data$27[7] ;
+  wire [15:0] \$signature__data$27[8] ;
+  wire [15:0] \$signature__data$27[9] ;
   wire [255:0] \$signature__data$28 ;
+  wire [15:0] \$signature__data$28[0] ;
+  wire [15:0] \$signature__data$28[10] ;
+  wire [15:0] \$signature__data$28[11] ;
+  wire [15:0] \$signature__data$28[12] ;
+  wire [15:0] \$signature__data$28[13] ;
+  wire [15:0] \$signature__data$28[14] ;
+  wire [15:0] \$signature__data$28[15] ;
+  wire [15:0] \$signature__data$28[1] ;
+  wire [15:0] \$signature__data$28[2] ;
+  wire [15:0] \$signature__data$28[3] ;
+  wire [15:0] \$signature__data$28[4] ;
+  wire [15:0] \$signature__data$28[5] ;
+  wire [15:0] \$signature__data$28[6] ;
+  wire [15:0] \$signature__data$28[7] ;
+  wire [15:0] \$signature__data$28[8] ;
+  wire [15:0] \$signature__data$28[9] ;
+  wire [255:0] \$signature__data$29 ;
+  wire [15:0] \$signature__data$29[0] ;
+  wire [15:0] \$signature__data$29[10] ;
+  wire [15:0] \$signature__data$29[11] ;
+  wire [15:0] \$signature__data$29[12] ;
+  wire [15:0] \$signature__data$29[13] ;
+  wire [15:0] \$signature__data$29[14] ;
+  wire [15:0] \$signature__data$29[15] ;
+  wire [15:0] \$signature__data$29[1] ;
+  wire [15:0] \$signature__data$29[2] ;
+  wire [15:0] \$signature__data$29[3] ;
+  wire [15:0] \$signature__data$29[4] ;
+  wire [15:0] \$signature__data$29[5] ;
+  wire [15:0] \$signature__data$29[6] ;
+  wire [15:0] \$signature__data$29[7] ;
+  wire [15:0] \$signature__data$29[8] ;
+  wire [15:0] \$signature__data$29[9] ;
+  wire [15:0] \$signature__data[0] ;
+  wire [15:0] \$signature__data[10] ;
+  wire [15:0] \$signature__data[11] ;
+  wire [15:0] \$signature__data[12] ;
+  wire [15:0] \$signature__data[13] ;
+  wire [15:0] \$signature__data[14] ;
+  wire [15:0] \$signature__data[15] ;
+  wire [15:0] \$signature__data[1] ;
+  wire [15:0] \$signature__data[2] ;
+  wire [15:0] \$signature__data[3] ;
+  wire [15:0] \$signature__data[4] ;
+  wire [15:0] \$signature__data[5] ;
+  wire [15:0] \$signature__data[6] ;
+  wire [15:0] \$signature__data[7] ;
+  wire [15:0] \$signature__data[8] ;
+  wire [15:0] \$signature__data[9] ;
+  wire [15:0] \$signature__en ;
+  wire [15:0] \$signature__en$26 ;
   input clk;
   wire clk;
-  input copy;
-  wire copy;
-  input keep;
-  wire keep;
   reg [255:0] kept = 256'h0000000000000000000000000000000000000000000000000000000000000000;
   wire [15:0] \kept[0] ;
   wire [15:0] \kept[10] ;
@@ -9666,90 +10885,87 @@ module digits_vector(offset_address, word_valid, word_offset, word_address, word
   wire [15:0] \kept[7] ;
   wire [15:0] \kept[8] ;
   wire [15:0] \kept[9] ;
-  output [255:0] line;
-  reg [255:0] line;
-  wire [15:0] \line[0] ;
-  wire [15:0] \line[10] ;
-  wire [15:0] \line[11] ;
-  wire [15:0] \line[12] ;
-  wire [15:0] \line[13] ;
-  wire [15:0] \line[14] ;
-  wire [15:0] \line[15] ;
-  wire [15:0] \line[1] ;
-  wire [15:0] \line[2] ;
-  wire [15:0] \line[3] ;
-  wire [15:0] \line[4] ;
-  wire [15:0] \line[5] ;
-  wire [15:0] \line[6] ;
-  wire [15:0] \line[7] ;
-  wire [15:0] \line[8] ;
-  wire [15:0] \line[9] ;
-  input [6:0] move_address;
-  wire [6:0] move_address;
-  input [6:0] offset_address;
-  wire [6:0] offset_address;
-  output [255:0] offsets;
-  wire [255:0] offsets;
-  wire [15:0] \offsets[0] ;
-  wire [15:0] \offsets[10] ;
-  wire [15:0] \offsets[11] ;
-  wire [15:0] \offsets[12] ;
-  wire [15:0] \offsets[13] ;
-  wire [15:0] \offsets[14] ;
-  wire [15:0] \offsets[15] ;
-  wire [15:0] \offsets[1] ;
-  wire [15:0] \offsets[2] ;
-  wire [15:0] \offsets[3] ;
-  wire [15:0] \offsets[4] ;
-  wire [15:0] \offsets[5] ;
-  wire [15:0] \offsets[6] ;
-  wire [15:0] \offsets[7] ;
-  wire [15:0] \offsets[8] ;
-  wire [15:0] \offsets[9] ;
-  wire [15:0] one_lane;
+  input move_copy;
+  wire move_copy;
+  input move_keep;
+  wire move_keep;
+  input move_subtract;
+  wire move_subtract;
+  input [6:0] move_target;
+  wire [6:0] move_target;
+  input move_to_offsets;
+  wire move_to_offsets;
+  input [6:0] read_offset;
+  wire [6:0] read_offset;
+  output [255:0] read_offsets;
+  wire [255:0] read_offsets;
+  wire [15:0] \read_offsets[0] ;
+  wire [15:0] \read_offsets[10] ;
+  wire [15:0] \read_offsets[11] ;
+  wire [15:0] \read_offsets[12] ;
+  wire [15:0] \read_offsets[13] ;
+  wire [15:0] \read_offsets[14] ;
+  wire [15:0] \read_offsets[15] ;
+  wire [15:0] \read_offsets[1] ;
+  wire [15:0] \read_offsets[2] ;
+  wire [15:0] \read_offsets[3] ;
+  wire [15:0] \read_offsets[4] ;
+  wire [15:0] \read_offsets[5] ;
+  wire [15:0] \read_offsets[6] ;
+  wire [15:0] \read_offsets[7] ;
+  wire [15:0] \read_offsets[8] ;
+  wire [15:0] \read_offsets[9] ;
+  input [6:0] read_state;
+  wire [6:0] read_state;
+  output [255:0] read_states;
+  wire [255:0] read_states;
+  wire [15:0] \read_states[0] ;
+  wire [15:0] \read_states[10] ;
+  wire [15:0] \read_states[11] ;
+  wire [15:0] \read_states[12] ;
+  wire [15:0] \read_states[13] ;
+  wire [15:0] \read_states[14] ;
+  wire [15:0] \read_states[15] ;
+  wire [15:0] \read_states[1] ;
+  wire [15:0] \read_states[2] ;
+  wire [15:0] \read_states[3] ;
+  wire [15:0] \read_states[4] ;
+  wire [15:0] \read_states[5] ;
+  wire [15:0] \read_states[6] ;
+  wire [15:0] \read_states[7] ;
+  wire [15:0] \read_states[8] ;
+  wire [15:0] \read_states[9] ;
   input rst;
   wire rst;
-  input [6:0] state_address;
-  wire [6:0] state_address;
-  output [255:0] states;
-  wire [255:0] states;
-  wire [15:0] \states[0] ;
-  wire [15:0] \states[10] ;
-  wire [15:0] \states[11] ;
-  wire [15:0] \states[12] ;
-  wire [15:0] \states[13] ;
-  wire [15:0] \states[14] ;
-  wire [15:0] \states[15] ;
-  wire [15:0] \states[1] ;
-  wire [15:0] \states[2] ;
-  wire [15:0] \states[3] ;
-  wire [15:0] \states[4] ;
-  wire [15:0] \states[5] ;
-  wire [15:0] \states[6] ;
-  wire [15:0] \states[7] ;
-  wire [15:0] \states[8] ;
-  wire [15:0] \states[9] ;
-  input subtract;
-  wire subtract;
-  input to_offsets;
-  wire to_offsets;
-  input [15:0] word;
-  wire [15:0] word;
-  input [6:0] word_address;
-  wire [6:0] word_address;
-  input [3:0] word_lane;
-  wire [3:0] word_lane;
-  input word_offset;
-  wire word_offset;
-  input word_valid;
-  wire word_valid;
-  wire [6:0] write__addr;
-  wire [6:0] \write__addr$29 ;
-  wire [255:0] write__data;
-  wire [255:0] \write__data$30 ;
-  wire [15:0] write__en;
-  wire [15:0] \write__en$31 ;
+  wire [6:0] target;
+  input [6:0] write_address;
   wire [6:0] write_address;
+  input write_is_offset;
+  wire write_is_offset;
+  input [3:0] write_lane;
+  wire [3:0] write_lane;
+  input write_valid;
+  wire write_valid;
+  input [15:0] write_word;
+  wire [15:0] write_word;
+  output [255:0] written;
+  reg [255:0] written;
+  wire [15:0] \written[0] ;
+  wire [15:0] \written[10] ;
+  wire [15:0] \written[11] ;
+  wire [15:0] \written[12] ;
+  wire [15:0] \written[13] ;
+  wire [15:0] \written[14] ;
+  wire [15:0] \written[15] ;
+  wire [15:0] \written[1] ;
+  wire [15:0] \written[2] ;
+  wire [15:0] \written[3] ;
+  wire [15:0] \written[4] ;
+  wire [15:0] \written[5] ;
+  wire [15:0] \written[6] ;
+  wire [15:0] \written[7] ;
+  wire [15:0] \written[8] ;
+  wire [15:0] \written[9] ;
   reg [255:0] offset_memory [87:0];
   initial begin : zeros_0
     integer row;
@@ -9757,44 +10973,44 @@ module digits_vector(offset_address, word_valid, word_offset, word_address, word
       offset_memory[row] = 256'd0;
   end
   always @(posedge clk) begin
-    if (\$8 [0])
-      offset_memory[write_address][15:0] <= line[15:0];
-    if (\$8 [1])
-      offset_memory[write_address][31:16] <= line[31:16];
-    if (\$8 [2])
-      offset_memory[write_address][47:32] <= line[47:32];
-    if (\$8 [3])
-      offset_memory[write_address][63:48] <= line[63:48];
-    if (\$8 [4])
-      offset_memory[write_address][79:64] <= line[79:64];
-    if (\$8 [5])
-      offset_memory[write_address][95:80] <= line[95:80];
-    if (\$8 [6])
-      offset_memory[write_address][111:96] <= line[111:96];
-    if (\$8 [7])
-      offset_memory[write_address][127:112] <= line[127:112];
-    if (\$8 [8])
-      offset_memory[write_address][143:128] <= line[143:128];
-    if (\$8 [9])
-      offset_memory[write_address][159:144] <= line[159:144];
-    if (\$8 [10])
-      offset_memory[write_address][175:160] <= line[175:160];
-    if (\$8 [11])
-      offset_memory[write_address][191:176] <= line[191:176];
-    if (\$8 [12])
-      offset_memory[write_address][207:192] <= line[207:192];
-    if (\$8 [13])
-      offset_memory[write_address][223:208] <= line[223:208];
-    if (\$8 [14])
-      offset_memory[write_address][239:224] <= line[239:224];
-    if (\$8 [15])
-      offset_memory[write_address][255:240] <= line[255:240];
+    if (\$41 [0])
+      offset_memory[target][15:0] <= \$signature__data$27 [15:0];
+    if (\$41 [1])
+      offset_memory[target][31:16] <= \$signature__data$27 [31:16];
+    if (\$41 [2])
+      offset_memory[target][47:32] <= \$signature__data$27 [47:32];
+    if (\$41 [3])
+      offset_memory[target][63:48] <= \$signature__data$27 [63:48];
+    if (\$41 [4])
+      offset_memory[target][79:64] <= \$signature__data$27 [79:64];
+    if (\$41 [5])
+      offset_memory[target][95:80] <= \$signature__data$27 [95:80];
+    if (\$41 [6])
+      offset_memory[target][111:96] <= \$signature__data$27 [111:96];
+    if (\$41 [7])
+      offset_memory[target][127:112] <= \$signature__data$27 [127:112];
+    if (\$41 [8])
+      offset_memory[target][143:128] <= \$signature__data$27 [143:128];
+    if (\$41 [9])
+      offset_memory[target][159:144] <= \$signature__data$27 [159:144];
+    if (\$41 [10])
+      offset_memory[target][175:160] <= \$signature__data$27 [175:160];
+    if (\$41 [11])
+      offset_memory[target][191:176] <= \$signature__data$27 [191:176];
+    if (\$41 [12])
+      offset_memory[target][207:192] <= \$signature__data$27 [207:192];
+    if (\$41 [13])
+      offset_memory[target][223:208] <= \$signature__data$27 [223:208];
+    if (\$41 [14])
+      offset_memory[target][239:224] <= \$signature__data$27 [239:224];
+    if (\$41 [15])
+      offset_memory[target][255:240] <= \$signature__data$27 [255:240];
   end
   reg [255:0] _0_;
   always @(posedge clk) begin
-    _0_ <= offset_memory[offset_address];
+    _0_ <= offset_memory[read_offset];
   end
-  assign offsets = _0_;
+  assign read_offsets = _0_;
   reg [255:0] state_memory [87:0];
   initial begin : zeros_1
     integer row;
@@ -9802,94 +11018,94 @@ module digits_vector(offset_address, word_valid, word_offset, word_address, word
       state_memory[row] = 256'd0;
   end
   always @(posedge clk) begin
-    if (\$4 [0])
-      state_memory[write_address][15:0] <= line[15:0];
-    if (\$4 [1])
-      state_memory[write_address][31:16] <= line[31:16];
-    if (\$4 [2])
-      state_memory[write_address][47:32] <= line[47:32];
-    if (\$4 [3])
-      state_memory[write_address][63:48] <= line[63:48];
-    if (\$4 [4])
-      state_memory[write_address][79:64] <= line[79:64];
-    if (\$4 [5])
-      state_memory[write_address][95:80] <= line[95:80];
-    if (\$4 [6])
-      state_memory[write_address][111:96] <= line[111:96];
-    if (\$4 [7])
-      state_memory[write_address][127:112] <= line[127:112];
-    if (\$4 [8])
-      state_memory[write_address][143:128] <= line[143:128];
-    if (\$4 [9])
-      state_memory[write_address][159:144] <= line[159:144];
-    if (\$4 [10])
-      state_memory[write_address][175:160] <= line[175:160];
-    if (\$4 [11])
-      state_memory[write_address][191:176] <= line[191:176];
-    if (\$4 [12])
-      state_memory[write_address][207:192] <= line[207:192];
-    if (\$4 [13])
-      state_memory[write_address][223:208] <= line[223:208];
-    if (\$4 [14])
-      state_memory[write_address][239:224] <= line[239:224];
-    if (\$4 [15])
-      state_memory[write_address][255:240] <= line[255:240];
+    if (\$37 [0])
+      state_memory[target][15:0] <= \$signature__data [15:0];
+    if (\$37 [1])
+      state_memory[target][31:16] <= \$signature__data [31:16];
+    if (\$37 [2])
+      state_memory[target][47:32] <= \$signature__data [47:32];
+    if (\$37 [3])
+      state_memory[target][63:48] <= \$signature__data [63:48];
+    if (\$37 [4])
+      state_memory[target][79:64] <= \$signature__data [79:64];
+    if (\$37 [5])
+      state_memory[target][95:80] <= \$signature__data [95:80];
+    if (\$37 [6])
+      state_memory[target][111:96] <= \$signature__data [111:96];
+    if (\$37 [7])
+      state_memory[target][127:112] <= \$signature__data [127:112];
+    if (\$37 [8])
+      state_memory[target][143:128] <= \$signature__data [143:128];
+    if (\$37 [9])
+      state_memory[target][159:144] <= \$signature__data [159:144];
+    if (\$37 [10])
+      state_memory[target][175:160] <= \$signature__data [175:160];
+    if (\$37 [11])
+      state_memory[target][191:176] <= \$signature__data [191:176];
+    if (\$37 [12])
+      state_memory[target][207:192] <= \$signature__data [207:192];
+    if (\$37 [13])
+      state_memory[target][223:208] <= \$signature__data [223:208];
+    if (\$37 [14])
+      state_memory[target][239:224] <= \$signature__data [239:224];
+    if (\$37 [15])
+      state_memory[target][255:240] <= \$signature__data [255:240];
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
-    _1_ <= state_memory[state_address];
+    _1_ <= state_memory[read_state];
   end
-  assign states = _1_;
-  assign one_lane = word_valid << word_lane;
-  assign \$1  = ~ to_offsets;
-  assign \$2  = copy & \$1 ;
-  assign \$3  = word_offset ? 16'h0000 : one_lane;
-  assign \$4  = \$2  ? 17'h1ffff : { 1'h0, \$3  };
-  assign \$5  = copy & to_offsets;
-  assign \$6  = subtract | \$5 ;
-  assign \$7  = word_offset ? one_lane : 16'h0000;
-  assign \$8  = \$6  ? 17'h1ffff : { 1'h0, \$7  };
-  assign \$9  = copy | subtract;
-  assign write_address = \$9  ? move_address : word_address;
-  assign \$10  = $signed(kept[15:0]) - $signed(states[15:0]);
-  assign \$11  = to_offsets ? offsets[15:0] : states[15:0];
-  assign \$12  = $signed(kept[31:16]) - $signed(states[31:16]);
-  assign \$13  = to_offsets ? offsets[31:16] : states[31:16];
-  assign \$14  = $signed(kept[47:32]) - $signed(states[47:32]);
-  assign \$15  = to_offsets ? offsets[47:32] : states[47:32];
-  assign \$16  = $signed(kept[63:48]) - $signed(states[63:48]);
-  assign \$17  = to_offsets ? offsets[63:48] : states[63:48];
-  assign \$18  = $signed(kept[79:64]) - $signed(states[79:64]);
-  assign \$19  = to_offsets ? offsets[79:64] : states[79:64];
-  assign \$20  = $signed(kept[95:80]) - $signed(states[95:80]);
-  assign \$21  = to_offsets ? offsets[95:80] : states[95:80];
-  assign \$22  = $signed(kept[111:96]) - $signed(states[111:96]);
-  assign \$23  = to_offsets ? offsets[111:96] : states[111:96];
-  assign \$24  = $signed(kept[127:112]) - $signed(states[127:112]);
-  assign \$25  = to_offsets ? offsets[127:112] : states[127:112];
-  assign \$26  = $signed(kept[143:128]) - $signed(states[143:128]);
-  assign \$27  = to_offsets ? offsets[143:128] : states[143:128];
-  assign \$28  = $signed(kept[159:144]) - $signed(states[159:144]);
-  assign \$29  = to_offsets ? offsets[159:144] : states[159:144];
-  assign \$30  = $signed(kept[175:160]) - $signed(states[175:160]);
-  assign \$31  = to_offsets ? offsets[175:160] : states[175:160];
-  assign \$32  = $signed(kept[191:176]) - $signed(states[191:176]);
-  assign \$33  = to_offsets ? offsets[191:176] : states[191:176];
-  assign \$34  = $signed(kept[207:192]) - $signed(states[207:192]);
-  assign \$35  = to_offsets ? offsets[207:192] : states[207:192];
-  assign \$36  = $signed(kept[223:208]) - $signed(states[223:208]);
-  assign \$37  = to_offsets ? offsets[223:208] : states[223:208];
-  assign \$38  = $signed(kept[239:224]) - $signed(states[239:224]);
-  assign \$39  = to_offsets ? offsets[239:224] : states[239:224];
-  assign \$40  = $signed(kept[255:240]) - $signed(states[255:240]);
-  assign \$41  = to_offsets ? offsets[255:240] : states[255:240];
+  assign read_states = _1_;
+  assign \$1  = $signed(kept[15:0]) - $signed(read_states[15:0]);
+  assign \$2  = move_to_offsets ? read_offsets[15:0] : read_states[15:0];
+  assign \$3  = $signed(kept[31:16]) - $signed(read_states[31:16]);
+  assign \$4  = move_to_offsets ? read_offsets[31:16] : read_states[31:16];
+  assign \$5  = $signed(kept[47:32]) - $signed(read_states[47:32]);
+  assign \$6  = move_to_offsets ? read_offsets[47:32] : read_states[47:32];
+  assign \$7  = $signed(kept[63:48]) - $signed(read_states[63:48]);
+  assign \$8  = move_to_offsets ? read_offsets[63:48] : read_states[63:48];
+  assign \$9  = $signed(kept[79:64]) - $signed(read_states[79:64]);
+  assign \$10  = move_to_offsets ? read_offsets[79:64] : read_states[79:64];
+  assign \$11  = $signed(kept[95:80]) - $signed(read_states[95:80]);
+  assign \$12  = move_to_offsets ? read_offsets[95:80] : read_states[95:80];
+  assign \$13  = $signed(kept[111:96]) - $signed(read_states[111:96]);
+  assign \$14  = move_to_offsets ? read_offsets[111:96] : read_states[111:96];
+  assign \$15  = $signed(kept[127:112]) - $signed(read_states[127:112]);
+  assign \$16  = move_to_offsets ? read_offsets[127:112] : read_states[127:112];
+  assign \$17  = $signed(kept[143:128]) - $signed(read_states[143:128]);
+  assign \$18  = move_to_offsets ? read_offsets[143:128] : read_states[143:128];
+  assign \$19  = $signed(kept[159:144]) - $signed(read_states[159:144]);
+  assign \$20  = move_to_offsets ? read_offsets[159:144] : read_states[159:144];
+  assign \$21  = $signed(kept[175:160]) - $signed(read_states[175:160]);
+  assign \$22  = move_to_offsets ? read_offsets[175:160] : read_states[175:160];
+  assign \$23  = $signed(kept[191:176]) - $signed(read_states[191:176]);
+  assign \$24  = move_to_offsets ? read_offsets[191:176] : read_states[191:176];
+  assign \$25  = $signed(kept[207:192]) - $signed(read_states[207:192]);
+  assign \$26  = move_to_offsets ? read_offsets[207:192] : read_states[207:192];
+  assign \$27  = $signed(kept[223:208]) - $signed(read_states[223:208]);
+  assign \$28  = move_to_offsets ? read_offsets[223:208] : read_states[223:208];
+  assign \$29  = $signed(kept[239:224]) - $signed(read_states[239:224]);
+  assign \$30  = move_to_offsets ? read_offsets[239:224] : read_states[239:224];
+  assign \$31  = $signed(kept[255:240]) - $signed(read_states[255:240]);
+  assign \$32  = move_to_offsets ? read_offsets[255:240] : read_states[255:240];
+  assign \$signal  = write_valid << write_lane;
+  assign \$33  = move_copy | move_subtract;
+  assign target = \$33  ? move_target : write_address;
+  assign \$34  = ~ move_to_offsets;
+  assign \$35  = move_copy & \$34 ;
+  assign \$36  = write_is_offset ? 16'h0000 : \$signal ;
+  assign \$37  = \$35  ? 17'h1ffff : { 1'h0, \$36  };
+  assign \$38  = move_copy & move_to_offsets;
+  assign \$39  = move_subtract | \$38 ;
+  assign \$40  = write_is_offset ? \$signal  : 16'h0000;
+  assign \$41  = \$39  ? 17'h1ffff : { 1'h0, \$40  };
   always @(posedge clk)
     kept <= \$42 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$42  = kept;
-    if (keep) begin
-      \$42  = states;
+    if (move_keep) begin
+      \$42  = read_states;
     end
     if (rst) begin
       \$42  = 256'h0000000000000000000000000000000000000000000000000000000000000000;
@@ -9898,194 +11114,190 @@ module digits_vector(offset_address, word_valid, word_offset, word_address, word
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[15:0] = \$10 [15:0];
-    end else if (copy) begin
-      line[15:0] = \$11 ;
+    if (move_subtract) begin
+      written[15:0] = \$1 [15:0];
+    end else if (move_copy) begin
+      written[15:0] = \$2 ;
     end else begin
-      line[15:0] = word;
+      written[15:0] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[31:16] = \$12 [15:0];
-    end else if (copy) begin
-      line[31:16] = \$13 ;
+    if (move_subtract) begin
+      written[31:16] = \$3 [15:0];
+    end else if (move_copy) begin
+      written[31:16] = \$4 ;
     end else begin
-      line[31:16] = word;
+      written[31:16] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[47:32] = \$14 [15:0];
-    end else if (copy) begin
-      line[47:32] = \$15 ;
+    if (move_subtract) begin
+      written[47:32] = \$5 [15:0];
+    end else if (move_copy) begin
+      written[47:32] = \$6 ;
     end else begin
-      line[47:32] = word;
+      written[47:32] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[63:48] = \$16 [15:0];
-    end else if (copy) begin
-      line[63:48] = \$17 ;
+    if (move_subtract) begin
+      written[63:48] = \$7 [15:0];
+    end else if (move_copy) begin
+      written[63:48] = \$8 ;
     end else begin
-      line[63:48] = word;
+      written[63:48] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[79:64] = \$18 [15:0];
-    end else if (copy) begin
-      line[79:64] = \$19 ;
+    if (move_subtract) begin
+      written[79:64] = \$9 [15:0];
+    end else if (move_copy) begin
+      written[79:64] = \$10 ;
     end else begin
-      line[79:64] = word;
+      written[79:64] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[95:80] = \$20 [15:0];
-    end else if (copy) begin
-      line[95:80] = \$21 ;
+    if (move_subtract) begin
+      written[95:80] = \$11 [15:0];
+    end else if (move_copy) begin
+      written[95:80] = \$12 ;
     end else begin
-      line[95:80] = word;
+      written[95:80] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[111:96] = \$22 [15:0];
-    end else if (copy) begin
-      line[111:96] = \$23 ;
+    if (move_subtract) begin
+      written[111:96] = \$13 [15:0];
+    end else if (move_copy) begin
+      written[111:96] = \$14 ;
     end else begin
-      line[111:96] = word;
+      written[111:96] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[127:112] = \$24 [15:0];
-    end else if (copy) begin
-      line[127:112] = \$25 ;
+    if (move_subtract) begin
+      written[127:112] = \$15 [15:0];
+    end else if (move_copy) begin
+      written[127:112] = \$16 ;
     end else begin
-      line[127:112] = word;
+      written[127:112] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[143:128] = \$26 [15:0];
-    end else if (copy) begin
-      line[143:128] = \$27 ;
+    if (move_subtract) begin
+      written[143:128] = \$17 [15:0];
+    end else if (move_copy) begin
+      written[143:128] = \$18 ;
     end else begin
-      line[143:128] = word;
+      written[143:128] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[159:144] = \$28 [15:0];
-    end else if (copy) begin
-      line[159:144] = \$29 ;
+    if (move_subtract) begin
+      written[159:144] = \$19 [15:0];
+    end else if (move_copy) begin
+      written[159:144] = \$20 ;
     end else begin
-      line[159:144] = word;
+      written[159:144] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[175:160] = \$30 [15:0];
-    end else if (copy) begin
-      line[175:160] = \$31 ;
+    if (move_subtract) begin
+      written[175:160] = \$21 [15:0];
+    end else if (move_copy) begin
+      written[175:160] = \$22 ;
     end else begin
-      line[175:160] = word;
+      written[175:160] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[191:176] = \$32 [15:0];
-    end else if (copy) begin
-      line[191:176] = \$33 ;
+    if (move_subtract) begin
+      written[191:176] = \$23 [15:0];
+    end else if (move_copy) begin
+      written[191:176] = \$24 ;
     end else begin
-      line[191:176] = word;
+      written[191:176] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[207:192] = \$34 [15:0];
-    end else if (copy) begin
-      line[207:192] = \$35 ;
+    if (move_subtract) begin
+      written[207:192] = \$25 [15:0];
+    end else if (move_copy) begin
+      written[207:192] = \$26 ;
     end else begin
-      line[207:192] = word;
+      written[207:192] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[223:208] = \$36 [15:0];
-    end else if (copy) begin
-      line[223:208] = \$37 ;
+    if (move_subtract) begin
+      written[223:208] = \$27 [15:0];
+    end else if (move_copy) begin
+      written[223:208] = \$28 ;
     end else begin
-      line[223:208] = word;
+      written[223:208] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[239:224] = \$38 [15:0];
-    end else if (copy) begin
-      line[239:224] = \$39 ;
+    if (move_subtract) begin
+      written[239:224] = \$29 [15:0];
+    end else if (move_copy) begin
+      written[239:224] = \$30 ;
     end else begin
-      line[239:224] = word;
+      written[239:224] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[255:240] = \$40 [15:0];
-    end else if (copy) begin
-      line[255:240] = \$41 ;
+    if (move_subtract) begin
+      written[255:240] = \$31 [15:0];
+    end else if (move_copy) begin
+      written[255:240] = \$32 ;
     end else begin
-      line[255:240] = word;
+      written[255:240] = write_word;
     end
   end
-  assign \$signal  = \$4 [15:0];
-  assign \$signal$20  = \$8 [15:0];
-  assign \$signature__addr  = state_address;
-  assign \$signature__data  = states;
-  assign write__addr = write_address;
-  assign write__data = line;
-  assign write__en = \$4 [15:0];
-  assign \$signature__addr$27  = offset_address;
-  assign \$signature__data$28  = offsets;
-  assign \write__addr$29  = write_address;
-  assign \write__data$30  = line;
-  assign \write__en$31  = \$8 [15:0];
-  assign \states[0]  = states[15:0];
-  assign \states[1]  = states[31:16];
-  assign \states[2]  = states[47:32];
-  assign \states[3]  = states[63:48];
-  assign \states[4]  = states[79:64];
-  assign \states[5]  = states[95:80];
-  assign \states[6]  = states[111:96];
-  assign \states[7]  = states[127:112];
-  assign \states[8]  = states[143:128];
-  assign \states[9]  = states[159:144];
-  assign \states[10]  = states[175:160];
-  assign \states[11]  = states[191:176];
-  assign \states[12]  = states[207:192];
-  assign \states[13]  = states[223:208];
-  assign \states[14]  = states[239:224];
-  assign \states[15]  = states[255:240];
-  assign \offsets[0]  = offsets[15:0];
-  assign \offsets[1]  = offsets[31:16];
-  assign \offsets[2]  = offsets[47:32];
-  assign \offsets[3]  = offsets[63:48];
-  assign \offsets[4]  = offsets[79:64];
-  assign \offsets[5]  = offsets[95:80];
-  assign \offsets[6]  = offsets[111:96];
-  assign \offsets[7]  = offsets[127:112];
-  assign \offsets[8]  = offsets[143:128];
-  assign \offsets[9]  = offsets[159:144];
-  assign \offsets[10]  = offsets[175:160];
-  assign \offsets[11]  = offsets[191:176];
-  assign \offsets[12]  = offsets[207:192];
-  assign \offsets[13]  = offsets[223:208];
-  assign \offsets[14]  = offsets[239:224];
-  assign \offsets[15]  = offsets[255:240];
-  assign \line[0]  = line[15:0];
-  assign \line[1]  = line[31:16];
-  assign \line[2]  = line[47:32];
-  assign \line[3]  = line[63:48];
-  assign \line[4]  = line[79:64];
-  assign \line[5]  = line[95:80];
-  assign \line[6]  = line[111:96];
-  assign \line[7]  = line[127:112];
-  assign \line[8]  = line[143:128];
-  assign \line[9]  = line[159:144];
-  assign \line[10]  = line[175:160];
-  assign \line[11]  = line[191:176];
-  assign \line[12]  = line[207:192];
-  assign \line[13]  = line[223:208];
-  assign \line[14]  = line[239:224];
-  assign \line[15]  = line[255:240];
+  assign \$signature__addr  = read_state;
+  assign \$signature__addr$21  = target;
+  assign \$signature__en  = \$37 [15:0];
+  assign \$signature__addr$24  = read_offset;
+  assign \$signature__addr$25  = target;
+  assign \$signature__en$26  = \$41 [15:0];
+  assign \$signature__data$28  = read_states;
+  assign \$signature__data$29  = read_offsets;
+  assign \read_states[0]  = read_states[15:0];
+  assign \read_states[1]  = read_states[31:16];
+  assign \read_states[2]  = read_states[47:32];
+  assign \read_states[3]  = read_states[63:48];
+  assign \read_states[4]  = read_states[79:64];
+  assign \read_states[5]  = read_states[95:80];
+  assign \read_states[6]  = read_states[111:96];
+  assign \read_states[7]  = read_states[127:112];
+  assign \read_states[8]  = read_states[143:128];
+  assign \read_states[9]  = read_states[159:144];
+  assign \read_states[10]  = read_states[175:160];
+  assign \read_states[11]  = read_states[191:176];
+  assign \read_states[12]  = read_states[207:192];
+  assign \read_states[13]  = read_states[223:208];
+  assign \read_states[14]  = read_states[239:224];
+  assign \read_states[15]  = read_states[255:240];
+  assign \read_offsets[0]  = read_offsets[15:0];
+  assign \read_offsets[1]  = read_offsets[31:16];
+  assign \read_offsets[2]  = read_offsets[47:32];
+  assign \read_offsets[3]  = read_offsets[63:48];
+  assign \read_offsets[4]  = read_offsets[79:64];
+  assign \read_offsets[5]  = read_offsets[95:80];
+  assign \read_offsets[6]  = read_offsets[111:96];
+  assign \read_offsets[7]  = read_offsets[127:112];
+  assign \read_offsets[8]  = read_offsets[143:128];
+  assign \read_offsets[9]  = read_offsets[159:144];
+  assign \read_offsets[10]  = read_offsets[175:160];
+  assign \read_offsets[11]  = read_offsets[191:176];
+  assign \read_offsets[12]  = read_offsets[207:192];
+  assign \read_offsets[13]  = read_offsets[223:208];
+  assign \read_offsets[14]  = read_offsets[239:224];
+  assign \read_offsets[15]  = read_offsets[255:240];
+  assign \written[0]  = written[15:0];
+  assign \written[1]  = written[31:16];
+  assign \written[2]  = written[47:32];
+  assign \written[3]  = written[63:48];
+  assign \written[4]  = written[79:64];
+  assign \written[5]  = written[95:80];
+  assign \written[6]  = written[111:96];
+  assign \written[7]  = written[127:112];
+  assign \written[8]  = written[143:128];
+  assign \written[9]  = written[159:144];
+  assign \written[10]  = written[175:160];
+  assign \written[11]  = written[191:176];
+  assign \written[12]  = written[207:192];
+  assign \written[13]  = written[223:208];
+  assign \written[14]  = written[239:224];
+  assign \written[15]  = written[255:240];
   assign \kept[0]  = kept[15:0];
   assign \kept[1]  = kept[31:16];
   assign \kept[2]  = kept[47:32];
@@ -10102,10 +11314,106 @@ module digits_vector(offset_address, word_valid, word_offset, word_address, word
   assign \kept[13]  = kept[223:208];
   assign \kept[14]  = kept[239:224];
   assign \kept[15]  = kept[255:240];
+  assign \$signature__data[0]  = \$signature__data [15:0];
+  assign \$signature__data[1]  = \$signature__data [31:16];
+  assign \$signature__data[2]  = \$signature__data [47:32];
+  assign \$signature__data[3]  = \$signature__data [63:48];
+  assign \$signature__data[4]  = \$signature__data [79:64];
+  assign \$signature__data[5]  = \$signature__data [95:80];
+  assign \$signature__data[6]  = \$signature__data [111:96];
+  assign \$signature__data[7]  = \$signature__data [127:112];
+  assign \$signature__data[8]  = \$signature__data [143:128];
+  assign \$signature__data[9]  = \$signature__data [159:144];
+  assign \$signature__data[10]  = \$signature__data [175:160];
+  assign \$signature__data[11]  = \$signature__data [191:176];
+  assign \$signature__data[12]  = \$signature__data [207:192];
+  assign \$signature__data[13]  = \$signature__data [223:208];
+  assign \$signature__data[14]  = \$signature__data [239:224];
+  assign \$signature__data[15]  = \$signature__data [255:240];
+  assign \$signature__data$27[0]  = \$signature__data$27 [15:0];
+  assign \$signature__data$27[1]  = \$signature__data$27 [31:16];
+  assign \$signature__data$27[2]  = \$signature__data$27 [47:32];
+  assign \$signature__data$27[3]  = \$signature__data$27 [63:48];
+  assign \$signature__data$27[4]  = \$signature__data$27 [79:64];
+  assign \$signature__data$27[5]  = \$signature__data$27 [95:80];
+  assign \$signature__data$27[6]  = \$signature__data$27 [111:96];
+  assign \$signature__data$27[7]  = \$signature__data$27 [127:112];
+  assign \$signature__data$27[8]  = \$signature__data$27 [143:128];
+  assign \$signature__data$27[9]  = \$signature__data$27 [159:144];
+  assign \$signature__data$27[10]  = \$signature__data$27 [175:160];
+  assign \$signature__data$27[11]  = \$signature__data$27 [191:176];
+  assign \$signature__data$27[12]  = \$signature__data$27 [207:192];
+  assign \$signature__data$27[13]  = \$signature__data$27 [223:208];
+  assign \$signature__data$27[14]  = \$signature__data$27 [239:224];
+  assign \$signature__data$27[15]  = \$signature__data$27 [255:240];
+  assign \$signature__data$28[0]  = read_states[15:0];
+  assign \$signature__data$28[1]  = read_states[31:16];
+  assign \$signature__data$28[2]  = read_states[47:32];
+  assign \$signature__data$28[3]  = read_states[63:48];
+  assign \$signature__data$28[4]  = read_states[79:64];
+  assign \$signature__data$28[5]  = read_states[95:80];
+  assign \$signature__data$28[6]  = read_states[111:96];
+  assign \$signature__data$28[7]  = read_states[127:112];
+  assign \$signature__data$28[8]  = read_states[143:128];
+  assign \$signature__data$28[9]  = read_states[159:144];
+  assign \$signature__data$28[10]  = read_states[175:160];
+  assign \$signature__data$28[11]  = read_states[191:176];
+  assign \$signature__data$28[12]  = read_states[207:192];
+  assign \$signature__data$28[13]  = read_states[223:208];
+  assign \$signature__data$28[14]  = read_states[239:224];
+  assign \$signature__data$28[15]  = read_states[255:240];
+  assign \$signature__data$29[0]  = read_offsets[15:0];
+  assign \$signature__data$29[1]  = read_offsets[31:16];
+  assign \$signature__data$29[2]  = read_offsets[47:32];
+  assign \$signature__data$29[3]  = read_offsets[63:48];
+  assign \$signature__data$29[4]  = read_offsets[79:64];
+  assign \$signature__data$29[5]  = read_offsets[95:80];
+  assign \$signature__data$29[6]  = read_offsets[111:96];
+  assign \$signature__data$29[7]  = read_offsets[127:112];
+  assign \$signature__data$29[8]  = read_offsets[143:128];
+  assign \$signature__data$29[9]  = read_offsets[159:144];
+  assign \$signature__data$29[10]  = read_offsets[175:160];
+  assign \$signature__data$29[11]  = read_offsets[191:176];
+  assign \$signature__data$29[12]  = read_offsets[207:192];
+  assign \$signature__data$29[13]  = read_offsets[223:208];
+  assign \$signature__data$29[14]  = read_offsets[239:224];
+  assign \$signature__data$29[15]  = read_offsets[255:240];
+  assign \$signature__data$27 [255:240] = written[255:240];
+  assign \$signature__data$27 [239:224] = written[239:224];
+  assign \$signature__data$27 [223:208] = written[223:208];
+  assign \$signature__data$27 [207:192] = written[207:192];
+  assign \$signature__data$27 [191:176] = written[191:176];
+  assign \$signature__data$27 [175:160] = written[175:160];
+  assign \$signature__data$27 [159:144] = written[159:144];
+  assign \$signature__data$27 [143:128] = written[143:128];
+  assign \$signature__data$27 [127:112] = written[127:112];
+  assign \$signature__data$27 [111:96] = written[111:96];
+  assign \$signature__data$27 [95:80] = written[95:80];
+  assign \$signature__data$27 [79:64] = written[79:64];
+  assign \$signature__data$27 [63:48] = written[63:48];
+  assign \$signature__data$27 [47:32] = written[47:32];
+  assign \$signature__data$27 [31:16] = written[31:16];
+  assign \$signature__data$27 [15:0] = written[15:0];
+  assign \$signature__data [255:240] = written[255:240];
+  assign \$signature__data [239:224] = written[239:224];
+  assign \$signature__data [223:208] = written[223:208];
+  assign \$signature__data [207:192] = written[207:192];
+  assign \$signature__data [191:176] = written[191:176];
+  assign \$signature__data [175:160] = written[175:160];
+  assign \$signature__data [159:144] = written[159:144];
+  assign \$signature__data [143:128] = written[143:128];
+  assign \$signature__data [127:112] = written[127:112];
+  assign \$signature__data [111:96] = written[111:96];
+  assign \$signature__data [95:80] = written[95:80];
+  assign \$signature__data [79:64] = written[79:64];
+  assign \$signature__data [63:48] = written[63:48];
+  assign \$signature__data [47:32] = written[47:32];
+  assign \$signature__data [31:16] = written[31:16];
+  assign \$signature__data [15:0] = written[15:0];
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_ready, o_payload, o_valid, busy, load, load_lane, load_word, read, address, i_payload);
+module digits_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rst, i_ready, o_payload, o_valid, busy, lanes_load, lanes_lane, lanes_word, lanes_read, lanes_address, i_payload);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
@@ -10146,8 +11454,6 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
   wire [3:0] \$signal$20 ;
   (* init = 8'h00 *)
   wire [7:0] \$signal$21 ;
-  output [7:0] address;
-  reg [7:0] address = 8'h00;
   output busy;
   reg busy;
   input clk;
@@ -10160,29 +11466,34 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
   reg i_ready;
   input i_valid;
   wire i_valid;
-  reg [255:0] line = 256'h0000000000000000000000000000000000000000000000000000000000000000;
-  wire [15:0] \line[0] ;
-  wire [15:0] \line[10] ;
-  wire [15:0] \line[11] ;
-  wire [15:0] \line[12] ;
-  wire [15:0] \line[13] ;
-  wire [15:0] \line[14] ;
-  wire [15:0] \line[15] ;
-  wire [15:0] \line[1] ;
-  wire [15:0] \line[2] ;
-  wire [15:0] \line[3] ;
-  wire [15:0] \line[4] ;
-  wire [15:0] \line[5] ;
-  wire [15:0] \line[6] ;
-  wire [15:0] \line[7] ;
-  wire [15:0] \line[8] ;
-  wire [15:0] \line[9] ;
-  output load;
-  reg load;
-  output [3:0] load_lane;
-  reg [3:0] load_lane = 4'h0;
-  output [15:0] load_word;
-  wire [15:0] load_word;
+  output [7:0] lanes_address;
+  reg [7:0] lanes_address = 8'h00;
+  output [3:0] lanes_lane;
+  reg [3:0] lanes_lane = 4'h0;
+  output lanes_load;
+  reg lanes_load;
+  output lanes_read;
+  reg lanes_read;
+  input [255:0] lanes_weights;
+  wire [255:0] lanes_weights;
+  wire [15:0] \lanes_weights[0] ;
+  wire [15:0] \lanes_weights[10] ;
+  wire [15:0] \lanes_weights[11] ;
+  wire [15:0] \lanes_weights[12] ;
+  wire [15:0] \lanes_weights[13] ;
+  wire [15:0] \lanes_weights[14] ;
+  wire [15:0] \lanes_weights[15] ;
+  wire [15:0] \lanes_weights[1] ;
+  wire [15:0] \lanes_weights[2] ;
+  wire [15:0] \lanes_weights[3] ;
+  wire [15:0] \lanes_weights[4] ;
+  wire [15:0] \lanes_weights[5] ;
+  wire [15:0] \lanes_weights[6] ;
+  wire [15:0] \lanes_weights[7] ;
+  wire [15:0] \lanes_weights[8] ;
+  wire [15:0] \lanes_weights[9] ;
+  output [15:0] lanes_word;
+  wire [15:0] lanes_word;
   input may_start;
   wire may_start;
   output [15:0] o_payload;
@@ -10192,50 +11503,47 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
   output o_valid;
   reg o_valid;
   reg [1:0] port_state = 2'h0;
-  output read;
-  reg read;
   reg read_1 = 1'h0;
+  reg [255:0] row = 256'h0000000000000000000000000000000000000000000000000000000000000000;
+  wire [15:0] \row[0] ;
+  wire [15:0] \row[10] ;
+  wire [15:0] \row[11] ;
+  wire [15:0] \row[12] ;
+  wire [15:0] \row[13] ;
+  wire [15:0] \row[14] ;
+  wire [15:0] \row[15] ;
+  wire [15:0] \row[1] ;
+  wire [15:0] \row[2] ;
+  wire [15:0] \row[3] ;
+  wire [15:0] \row[4] ;
+  wire [15:0] \row[5] ;
+  wire [15:0] \row[6] ;
+  wire [15:0] \row[7] ;
+  wire [15:0] \row[8] ;
+  wire [15:0] \row[9] ;
   input rst;
   wire rst;
-  input [255:0] weights;
-  wire [255:0] weights;
-  wire [15:0] \weights[0] ;
-  wire [15:0] \weights[10] ;
-  wire [15:0] \weights[11] ;
-  wire [15:0] \weights[12] ;
-  wire [15:0] \weights[13] ;
-  wire [15:0] \weights[14] ;
-  wire [15:0] \weights[15] ;
-  wire [15:0] \weights[1] ;
-  wire [15:0] \weights[2] ;
-  wire [15:0] \weights[3] ;
-  wire [15:0] \weights[4] ;
-  wire [15:0] \weights[5] ;
-  wire [15:0] \weights[6] ;
-  wire [15:0] \weights[7] ;
-  wire [15:0] \weights[8] ;
-  wire [15:0] \weights[9] ;
   assign \$1  = dump & may_start;
   assign \$2  = ~ \$signal ;
   assign \$3  = \$1  & \$2 ;
-  assign \$4  = load_lane == 4'hf;
-  assign \$5  = address == 8'hdf;
+  assign \$4  = lanes_lane == 4'hf;
+  assign \$5  = lanes_address == 8'hdf;
   assign \$6  = \$4  & \$5 ;
   assign \$7  = ~ \$6 ;
-  assign \$8  = load_lane + 1'h1;
-  assign \$9  = load_lane == 4'hf;
-  assign \$10  = address + 1'h1;
-  assign \$11  = address == 8'hdf;
-  assign \$12  = load_lane + 1'h1;
-  assign \$13  = load_lane == 4'hf;
-  assign \$14  = address + 1'h1;
-  assign \$15  = address == 8'hdf;
-  assign \$16  = load_lane == 4'hf;
-  assign \$17  = load_lane == 4'hf;
-  assign \$18  = address == 8'hdf;
+  assign \$8  = lanes_lane + 1'h1;
+  assign \$9  = lanes_lane == 4'hf;
+  assign \$10  = lanes_address + 1'h1;
+  assign \$11  = lanes_address == 8'hdf;
+  assign \$12  = lanes_lane + 1'h1;
+  assign \$13  = lanes_lane == 4'hf;
+  assign \$14  = lanes_address + 1'h1;
+  assign \$15  = lanes_address == 8'hdf;
+  assign \$16  = lanes_lane == 4'hf;
+  assign \$17  = lanes_lane == 4'hf;
+  assign \$18  = lanes_address == 8'hdf;
   assign \$19  = \$17  & \$18 ;
-  assign \$52  = load_lane * 5'h10;
-  assign o_payload = line >> \$52 ;
+  assign \$52  = lanes_lane * 5'h10;
+  assign o_payload = row >> \$52 ;
   assign \$20  = i_valid | dump;
   assign \$21  = \$20  | \$signal ;
   assign \$22  = i_valid & may_start;
@@ -10248,16 +11556,16 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
   always @(posedge clk)
     \$signal  <= \$28 ;
   always @(posedge clk)
-    load_lane <= \$29 ;
+    lanes_lane <= \$29 ;
   always @(posedge clk)
-    address <= \$30 ;
+    lanes_address <= \$30 ;
   always @(posedge clk)
     port_state <= \$31 ;
   always @(posedge clk)
-    line <= \$32 ;
+    row <= \$32 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$27  = read;
+    \$27  = lanes_read;
     if (rst) begin
       \$27  = 1'h0;
     end
@@ -10267,7 +11575,7 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
     \$28  = \$signal ;
     casez (port_state)
       2'h0:
-          if (load) begin
+          if (lanes_load) begin
             \$28  = \$7 ;
           end
     endcase
@@ -10277,11 +11585,11 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$29  = load_lane;
+    \$29  = lanes_lane;
     (* full_case = 32'd1 *)
     casez (port_state)
       2'h0:
-          if (load) begin
+          if (lanes_load) begin
             \$29  = \$8 [3:0];
             if (\$9 ) begin
               \$29  = 4'h0;
@@ -10305,11 +11613,11 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$30  = address;
+    \$30  = lanes_address;
     (* full_case = 32'd1 *)
     casez (port_state)
       2'h0:
-          if (load) begin
+          if (lanes_load) begin
             if (\$9 ) begin
               \$30  = \$10 [7:0];
               if (\$11 ) begin
@@ -10341,7 +11649,7 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
     (* full_case = 32'd1 *)
     casez (port_state)
       2'h0:
-          if (load) begin
+          if (lanes_load) begin
           end else if (\$3 ) begin
             \$31  = 2'h1;
           end
@@ -10367,7 +11675,7 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$32  = line;
+    \$32  = row;
     casez (port_state)
       2'h0:
           /* empty */;
@@ -10375,7 +11683,7 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
           /* empty */;
       2'h2:
           if (read_1) begin
-            \$32  = weights;
+            \$32  = lanes_weights;
           end
     endcase
     if (rst) begin
@@ -10406,20 +11714,20 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    load = 1'h0;
+    lanes_load = 1'h0;
     casez (port_state)
       2'h0:
-          load = \$22 ;
+          lanes_load = \$22 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    read = 1'h0;
+    lanes_read = 1'h0;
     casez (port_state)
       2'h0:
           /* empty */;
       2'h1:
-          read = 1'h1;
+          lanes_read = 1'h1;
     endcase
   end
   always @* begin
@@ -10437,40 +11745,40 @@ module digits_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i
           o_valid = 1'h1;
     endcase
   end
-  assign \$signal$20  = load_lane;
-  assign \$signal$21  = address;
-  assign load_word = i_payload;
-  assign \weights[0]  = weights[15:0];
-  assign \weights[1]  = weights[31:16];
-  assign \weights[2]  = weights[47:32];
-  assign \weights[3]  = weights[63:48];
-  assign \weights[4]  = weights[79:64];
-  assign \weights[5]  = weights[95:80];
-  assign \weights[6]  = weights[111:96];
-  assign \weights[7]  = weights[127:112];
-  assign \weights[8]  = weights[143:128];
-  assign \weights[9]  = weights[159:144];
-  assign \weights[10]  = weights[175:160];
-  assign \weights[11]  = weights[191:176];
-  assign \weights[12]  = weights[207:192];
-  assign \weights[13]  = weights[223:208];
-  assign \weights[14]  = weights[239:224];
-  assign \weights[15]  = weights[255:240];
-  assign \line[0]  = line[15:0];
-  assign \line[1]  = line[31:16];
-  assign \line[2]  = line[47:32];
-  assign \line[3]  = line[63:48];
-  assign \line[4]  = line[79:64];
-  assign \line[5]  = line[95:80];
-  assign \line[6]  = line[111:96];
-  assign \line[7]  = line[127:112];
-  assign \line[8]  = line[143:128];
-  assign \line[9]  = line[159:144];
-  assign \line[10]  = line[175:160];
-  assign \line[11]  = line[191:176];
-  assign \line[12]  = line[207:192];
-  assign \line[13]  = line[223:208];
-  assign \line[14]  = line[239:224];
-  assign \line[15]  = line[255:240];
+  assign \$signal$20  = lanes_lane;
+  assign \$signal$21  = lanes_address;
+  assign lanes_word = i_payload;
+  assign \lanes_weights[0]  = lanes_weights[15:0];
+  assign \lanes_weights[1]  = lanes_weights[31:16];
+  assign \lanes_weights[2]  = lanes_weights[47:32];
+  assign \lanes_weights[3]  = lanes_weights[63:48];
+  assign \lanes_weights[4]  = lanes_weights[79:64];
+  assign \lanes_weights[5]  = lanes_weights[95:80];
+  assign \lanes_weights[6]  = lanes_weights[111:96];
+  assign \lanes_weights[7]  = lanes_weights[127:112];
+  assign \lanes_weights[8]  = lanes_weights[143:128];
+  assign \lanes_weights[9]  = lanes_weights[159:144];
+  assign \lanes_weights[10]  = lanes_weights[175:160];
+  assign \lanes_weights[11]  = lanes_weights[191:176];
+  assign \lanes_weights[12]  = lanes_weights[207:192];
+  assign \lanes_weights[13]  = lanes_weights[223:208];
+  assign \lanes_weights[14]  = lanes_weights[239:224];
+  assign \lanes_weights[15]  = lanes_weights[255:240];
+  assign \row[0]  = row[15:0];
+  assign \row[1]  = row[31:16];
+  assign \row[2]  = row[47:32];
+  assign \row[3]  = row[63:48];
+  assign \row[4]  = row[79:64];
+  assign \row[5]  = row[95:80];
+  assign \row[6]  = row[111:96];
+  assign \row[7]  = row[127:112];
+  assign \row[8]  = row[143:128];
+  assign \row[9]  = row[159:144];
+  assign \row[10]  = row[175:160];
+  assign \row[11]  = row[191:176];
+  assign \row[12]  = row[207:192];
+  assign \row[13]  = row[223:208];
+  assign \row[14]  = row[239:224];
+  assign \row[15]  = row[255:240];
 endmodule
 // verilator lint_restore

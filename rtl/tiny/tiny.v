@@ -19,7 +19,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
+  reg [5:0] \$16 ;
   reg [5:0] \$17 ;
   reg [5:0] \$18 ;
   reg [5:0] \$19 ;
@@ -27,7 +27,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   reg [5:0] \$20 ;
   reg [5:0] \$21 ;
   reg [5:0] \$22 ;
-  reg [5:0] \$23 ;
+  reg [1:0] \$23 ;
   reg [1:0] \$24 ;
   reg [1:0] \$25 ;
   reg [1:0] \$26 ;
@@ -35,105 +35,110 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   reg [1:0] \$28 ;
   reg [1:0] \$29 ;
   wire \$3 ;
-  reg [1:0] \$30 ;
-  reg [5:0] \$31 ;
-  reg \$32 ;
-  reg [3:0] \$33 ;
-  wire [3:0] \$4 ;
-  wire [6:0] \$5 ;
-  wire [6:0] \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  wire [7:0] address;
-  wire [7:0] \address$137 ;
-  wire [90:0] beat;
-  wire [90:0] \beat$61 ;
-  wire \beat$61.clear ;
-  wire [6:0] \beat$61.column ;
-  wire [2:0] \beat$61.columns ;
-  wire \beat$61.copy ;
-  wire [1:0] \beat$61.drain ;
-  wire [2:0] \beat$61.drain_count ;
-  wire [1:0] \beat$61.drive ;
-  wire \beat$61.first ;
-  wire \beat$61.from_list ;
-  wire [1:0] \beat$61.group ;
-  wire [5:0] \beat$61.index ;
-  wire \beat$61.keep ;
-  wire \beat$61.last ;
-  wire \beat$61.load ;
-  wire \beat$61.move_to_offsets ;
-  wire [3:0] \beat$61.neuron ;
-  wire \beat$61.null ;
-  wire [5:0] \beat$61.offset ;
-  wire \beat$61.own_is_offset ;
-  wire \beat$61.ring ;
-  wire [1:0] \beat$61.rotate ;
-  wire [2:0] \beat$61.rows ;
-  wire \beat$61.save ;
-  wire [1:0] \beat$61.select ;
-  wire \beat$61.shared_is_input ;
-  wire \beat$61.shared_is_offset ;
-  wire [2:0] \beat$61.shift ;
-  wire [4:0] \beat$61.sigma ;
-  wire [2:0] \beat$61.slot ;
-  wire [5:0] \beat$61.state ;
-  wire \beat$61.subtract ;
-  wire [5:0] \beat$61.target ;
-  wire \beat$61.update ;
-  wire \beat$61.valid ;
-  wire \beat$61.wants_error ;
-  wire [7:0] \beat$61.weight ;
-  wire \beat.clear ;
-  wire [6:0] \beat.column ;
-  wire [2:0] \beat.columns ;
-  wire \beat.copy ;
-  wire [1:0] \beat.drain ;
-  wire [2:0] \beat.drain_count ;
+  reg [5:0] \$30 ;
+  reg \$31 ;
+  reg [3:0] \$32 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire [3:0] \$7 ;
+  wire [6:0] \$8 ;
+  wire [6:0] \$9 ;
+  wire [84:0] beat;
+  wire [84:0] \beat$120 ;
+  wire [1:0] \beat$120.add ;
+  wire \beat$120.add.clear ;
+  wire \beat$120.add.load ;
+  wire [2:0] \beat$120.align ;
+  wire [2:0] \beat$120.align.shift ;
+  wire [8:0] \beat$120.dither ;
+  wire [6:0] \beat$120.dither.column ;
+  wire [1:0] \beat$120.dither.group ;
+  wire [1:0] \beat$120.drive ;
+  wire \beat$120.learn ;
+  wire \beat$120.learn.last ;
+  wire [23:0] \beat$120.memory ;
+  wire \beat$120.memory.from_list ;
+  wire [5:0] \beat$120.memory.index ;
+  wire [5:0] \beat$120.memory.offset ;
+  wire [1:0] \beat$120.memory.rotate ;
+  wire [2:0] \beat$120.memory.slot ;
+  wire [5:0] \beat$120.memory.state ;
+  wire [3:0] \beat$120.move ;
+  wire \beat$120.move.copy ;
+  wire \beat$120.move.keep ;
+  wire \beat$120.move.subtract ;
+  wire \beat$120.move.to_offsets ;
+  wire [5:0] \beat$120.operands ;
+  wire \beat$120.operands.null ;
+  wire \beat$120.operands.own_is_offset ;
+  wire [1:0] \beat$120.operands.select ;
+  wire \beat$120.operands.shared_is_input ;
+  wire \beat$120.operands.shared_is_offset ;
+  wire \beat$120.ring ;
+  wire [5:0] \beat$120.target ;
+  wire [10:0] \beat$120.tile ;
+  wire [1:0] \beat$120.tile.drain ;
+  wire [2:0] \beat$120.tile.drain_count ;
+  wire \beat$120.tile.first ;
+  wire [3:0] \beat$120.tile.neuron ;
+  wire \beat$120.tile.wants_error ;
+  wire [5:0] \beat$120.total ;
+  wire \beat$120.total.save ;
+  wire [4:0] \beat$120.total.sigma ;
+  wire \beat$120.update ;
+  wire \beat$120.valid ;
+  wire [7:0] \beat$120.weight ;
+  wire [1:0] \beat.add ;
+  wire \beat.add.clear ;
+  wire \beat.add.load ;
+  wire [2:0] \beat.align ;
+  wire [2:0] \beat.align.shift ;
+  wire [8:0] \beat.dither ;
+  wire [6:0] \beat.dither.column ;
+  wire [1:0] \beat.dither.group ;
   wire [1:0] \beat.drive ;
-  wire \beat.first ;
-  wire \beat.from_list ;
-  wire [1:0] \beat.group ;
-  wire [5:0] \beat.index ;
-  wire \beat.keep ;
-  wire \beat.last ;
-  wire \beat.load ;
-  wire \beat.move_to_offsets ;
-  wire [3:0] \beat.neuron ;
-  wire \beat.null ;
-  wire [5:0] \beat.offset ;
-  wire \beat.own_is_offset ;
+  wire \beat.learn ;
+  wire \beat.learn.last ;
+  wire [23:0] \beat.memory ;
+  wire \beat.memory.from_list ;
+  wire [5:0] \beat.memory.index ;
+  wire [5:0] \beat.memory.offset ;
+  wire [1:0] \beat.memory.rotate ;
+  wire [2:0] \beat.memory.slot ;
+  wire [5:0] \beat.memory.state ;
+  wire [3:0] \beat.move ;
+  wire \beat.move.copy ;
+  wire \beat.move.keep ;
+  wire \beat.move.subtract ;
+  wire \beat.move.to_offsets ;
+  wire [5:0] \beat.operands ;
+  wire \beat.operands.null ;
+  wire \beat.operands.own_is_offset ;
+  wire [1:0] \beat.operands.select ;
+  wire \beat.operands.shared_is_input ;
+  wire \beat.operands.shared_is_offset ;
   wire \beat.ring ;
-  wire [1:0] \beat.rotate ;
-  wire [2:0] \beat.rows ;
-  wire \beat.save ;
-  wire [1:0] \beat.select ;
-  wire \beat.shared_is_input ;
-  wire \beat.shared_is_offset ;
-  wire [2:0] \beat.shift ;
-  wire [4:0] \beat.sigma ;
-  wire [2:0] \beat.slot ;
-  wire [5:0] \beat.state ;
-  wire \beat.subtract ;
   wire [5:0] \beat.target ;
+  wire [10:0] \beat.tile ;
+  wire [1:0] \beat.tile.drain ;
+  wire [2:0] \beat.tile.drain_count ;
+  wire \beat.tile.first ;
+  wire [3:0] \beat.tile.neuron ;
+  wire \beat.tile.wants_error ;
+  wire [5:0] \beat.total ;
+  wire \beat.total.save ;
+  wire [4:0] \beat.total.sigma ;
   wire \beat.update ;
   wire \beat.valid ;
-  wire \beat.wants_error ;
   wire [7:0] \beat.weight ;
-  wire [4:0] busy;
-  wire \busy$127 ;
-  wire \busy$140 ;
-  wire [4:0] busy_slots;
+  wire busy;
   wire changed;
-  wire \changed$57 ;
+  wire \changed$129 ;
   wire clear;
-  wire \clear$59 ;
+  wire \clear$131 ;
   input clk;
   wire clk;
-  wire close;
-  wire \close$50 ;
-  wire copy;
   output [671:0] counters;
   wire [671:0] counters;
   wire [47:0] \counters.free_cycles ;
@@ -152,34 +157,50 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire [47:0] \counters.weight_saturations ;
   input dump;
   wire dump;
-  wire \dump$121 ;
+  wire \dump$133 ;
   wire emit;
   wire emit_ready;
   reg [5:0] error_base = 6'h00;
+  wire events_busy;
+  wire \events_busy$96 ;
+  wire events_free_step;
+  wire \events_free_step$98 ;
+  wire events_nudged_step;
+  wire \events_nudged_step$100 ;
+  wire [1:0] events_phase;
+  wire [1:0] \events_phase$102 ;
+  wire events_sample;
+  wire \events_sample$104 ;
+  wire events_update;
+  wire \events_update$106 ;
   wire first;
-  wire free_step;
-  wire \free_step$151 ;
   wire hold;
   wire [21:0] i_payload;
-  wire [15:0] \i_payload$115 ;
+  wire [15:0] \i_payload$107 ;
   wire \i_payload.close ;
   wire [3:0] \i_payload.label ;
   wire \i_payload.learn ;
   wire [15:0] \i_payload.word ;
   wire i_ready;
-  wire \i_ready$116 ;
+  wire \i_ready$108 ;
   wire i_valid;
-  wire \i_valid$117 ;
+  wire \i_valid$109 ;
   output idle;
   wire idle;
-  wire \idle$123 ;
+  wire \idle$135 ;
   wire [5:0] index;
-  wire [5:0] \index$63 ;
-  wire [3:0] \index$95 ;
+  wire [5:0] \index$121 ;
+  wire [3:0] \index$153 ;
+  wire [15:0] input_word;
+  wire [23:0] inputs;
+  wire \inputs.from_list ;
+  wire [5:0] \inputs.index ;
+  wire [5:0] \inputs.offset ;
+  wire [1:0] \inputs.rotate ;
+  wire [2:0] \inputs.slot ;
+  wire [5:0] \inputs.state ;
   wire is_offset;
-  wire keep;
   wire [3:0] label;
-  wire [3:0] \label$99 ;
   reg [1:0] lane_1 = 2'h0;
   reg [1:0] lane_2 = 2'h0;
   reg [1:0] lane_3 = 2'h0;
@@ -187,114 +208,37 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   reg [1:0] lane_5 = 2'h0;
   reg [1:0] lane_6 = 2'h0;
   reg [1:0] lane_7 = 2'h0;
-  wire [90:0] late_1;
-  wire \late_1.clear ;
-  wire [6:0] \late_1.column ;
-  wire [2:0] \late_1.columns ;
-  wire \late_1.copy ;
-  wire [1:0] \late_1.drain ;
-  wire [2:0] \late_1.drain_count ;
-  wire [1:0] \late_1.drive ;
-  wire \late_1.first ;
-  wire \late_1.from_list ;
-  wire [1:0] \late_1.group ;
-  wire [5:0] \late_1.index ;
-  wire \late_1.keep ;
-  wire \late_1.last ;
-  wire \late_1.load ;
-  wire \late_1.move_to_offsets ;
-  wire [3:0] \late_1.neuron ;
-  wire \late_1.null ;
-  wire [5:0] \late_1.offset ;
-  wire \late_1.own_is_offset ;
-  wire \late_1.ring ;
-  wire [1:0] \late_1.rotate ;
-  wire [2:0] \late_1.rows ;
-  wire \late_1.save ;
-  wire [1:0] \late_1.select ;
-  wire \late_1.shared_is_input ;
-  wire \late_1.shared_is_offset ;
-  wire [2:0] \late_1.shift ;
-  wire [4:0] \late_1.sigma ;
-  wire [2:0] \late_1.slot ;
-  wire [5:0] \late_1.state ;
-  wire \late_1.subtract ;
-  wire [5:0] \late_1.target ;
-  wire \late_1.update ;
-  wire \late_1.valid ;
-  wire \late_1.wants_error ;
-  wire [7:0] \late_1.weight ;
-  wire [90:0] late_2;
-  wire \late_2.clear ;
-  wire [6:0] \late_2.column ;
-  wire [2:0] \late_2.columns ;
-  wire \late_2.copy ;
-  wire [1:0] \late_2.drain ;
-  wire [2:0] \late_2.drain_count ;
-  wire [1:0] \late_2.drive ;
-  wire \late_2.first ;
-  wire \late_2.from_list ;
-  wire [1:0] \late_2.group ;
-  wire [5:0] \late_2.index ;
-  wire \late_2.keep ;
-  wire \late_2.last ;
-  wire \late_2.load ;
-  wire \late_2.move_to_offsets ;
-  wire [3:0] \late_2.neuron ;
-  wire \late_2.null ;
-  wire [5:0] \late_2.offset ;
-  wire \late_2.own_is_offset ;
-  wire \late_2.ring ;
-  wire [1:0] \late_2.rotate ;
-  wire [2:0] \late_2.rows ;
-  wire \late_2.save ;
-  wire [1:0] \late_2.select ;
-  wire \late_2.shared_is_input ;
-  wire \late_2.shared_is_offset ;
-  wire [2:0] \late_2.shift ;
-  wire [4:0] \late_2.sigma ;
-  wire [2:0] \late_2.slot ;
-  wire [5:0] \late_2.state ;
-  wire \late_2.subtract ;
-  wire [5:0] \late_2.target ;
-  wire \late_2.update ;
-  wire \late_2.valid ;
-  wire \late_2.wants_error ;
-  wire [7:0] \late_2.weight ;
-  wire learn;
-  wire \learn$48 ;
-  wire [63:0] line;
-  wire [15:0] \line[0] ;
-  wire [15:0] \line[1] ;
-  wire [15:0] \line[2] ;
-  wire [15:0] \line[3] ;
+  wire [7:0] lanes_address;
+  wire [1:0] lanes_lane;
+  wire lanes_load;
+  wire lanes_read;
+  wire [63:0] lanes_weights;
+  wire [15:0] \lanes_weights[0] ;
+  wire [15:0] \lanes_weights[1] ;
+  wire [15:0] \lanes_weights[2] ;
+  wire [15:0] \lanes_weights[3] ;
+  wire [15:0] lanes_word;
+  wire limited_offset;
+  wire [3:0] limited_weights;
   wire [5:0] list_index;
-  wire [5:0] \list_index$40 ;
-  wire load;
-  wire \load$129 ;
-  wire [1:0] load_lane;
-  wire [1:0] \load_lane$131 ;
-  wire [15:0] load_word;
-  wire [15:0] \load_word$133 ;
-  wire loaded;
-  wire \loaded$44 ;
-  wire [2:0] mac_columns;
-  wire mac_ring;
-  wire [2:0] mac_rows;
-  wire mac_turned;
-  wire mac_valid;
-  wire [4:0] mask;
-  wire [4:0] \mask$54 ;
+  wire [5:0] \list_index$114 ;
   wire [5:0] mask_index;
-  wire [5:0] \mask_index$42 ;
+  wire [5:0] \mask_index$52 ;
+  wire [4:0] mask_slots;
+  wire [4:0] \mask_slots$54 ;
   wire may_start;
-  wire [5:0] move_address;
+  wire move_copy;
+  wire \move_copy$64 ;
+  wire move_keep;
+  wire \move_keep$66 ;
+  wire move_subtract;
+  wire \move_subtract$68 ;
+  wire [5:0] move_target;
+  wire [5:0] \move_target$70 ;
+  wire move_to_offsets;
+  wire \move_to_offsets$72 ;
   wire [3:0] neuron;
   wire next_update;
-  wire [6:0] nonzero;
-  wire [6:0] \nonzero$52 ;
-  wire nudged_step;
-  wire \nudged_step$153 ;
   wire [671:0] o;
   wire [47:0] \o.free_cycles ;
   wire [47:0] \o.free_macs ;
@@ -310,6 +254,11 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire [47:0] \o.update_macs ;
   wire [47:0] \o.updates ;
   wire [47:0] \o.weight_saturations ;
+  (* enum_base_type = "Drain" *)
+  (* enum_value_00 = "NONE" *)
+  (* enum_value_01 = "STATE" *)
+  (* enum_value_10 = "OFFSET" *)
+  (* enum_value_11 = "SOFTMAX" *)
   wire [1:0] o_drain;
   wire o_first;
   wire [3:0] o_index;
@@ -321,31 +270,22 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire [42:0] o_sum;
   wire [5:0] o_target;
   wire o_valid;
-  wire \o_valid$101 ;
-  wire \o_valid$102 ;
-  wire \o_valid$120 ;
+  wire \o_valid$142 ;
+  wire \o_valid$157 ;
+  wire \o_valid$158 ;
   wire o_wants_error;
   wire [15:0] o_word;
-  wire [7:0] \o_word$113 ;
-  wire offset;
-  wire [5:0] offset_address;
-  wire [63:0] offsets;
-  wire [63:0] \offsets$72 ;
-  wire [15:0] \offsets$72[0] ;
-  wire [15:0] \offsets$72[1] ;
-  wire [15:0] \offsets$72[2] ;
-  wire [15:0] \offsets$72[3] ;
-  wire [15:0] \offsets[0] ;
-  wire [15:0] \offsets[1] ;
-  wire [15:0] \offsets[2] ;
-  wire [15:0] \offsets[3] ;
-  wire [1:0] phase;
-  wire [1:0] \phase$139 ;
-  wire phase_busy;
-  wire [15:0] pixel;
-  wire [15:0] \pixel$74 ;
-  wire [5:0] pixel_index;
-  wire [2:0] pixel_slot;
+  wire [7:0] \o_word$169 ;
+  wire [7:0] outside_address;
+  wire [1:0] outside_lane;
+  wire outside_load;
+  wire outside_read;
+  wire [63:0] outside_weights;
+  wire [15:0] \outside_weights[0] ;
+  wire [15:0] \outside_weights[1] ;
+  wire [15:0] \outside_weights[2] ;
+  wire [15:0] \outside_weights[3] ;
+  wire [15:0] outside_word;
   wire [3:0] prediction;
   output [3:0] prediction_payload;
   reg [3:0] prediction_payload = 4'h0;
@@ -383,13 +323,33 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire probe_word_valid;
   input [3:0] rate;
   wire [3:0] rate;
-  wire [3:0] \rate$55 ;
-  wire read;
-  wire \read$135 ;
+  wire [3:0] \rate$125 ;
+  wire [5:0] read_offset;
+  wire [63:0] read_offsets;
+  wire [15:0] \read_offsets[0] ;
+  wire [15:0] \read_offsets[1] ;
+  wire [15:0] \read_offsets[2] ;
+  wire [15:0] \read_offsets[3] ;
+  wire [5:0] read_state;
+  wire [63:0] read_states;
+  wire [15:0] \read_states[0] ;
+  wire [15:0] \read_states[1] ;
+  wire [15:0] \read_states[2] ;
+  wire [15:0] \read_states[3] ;
   input rst;
   wire rst;
-  wire sample;
-  wire \sample$149 ;
+  wire [4:0] sample_busy;
+  wire [4:0] \sample_busy$36 ;
+  wire sample_close;
+  wire \sample_close$38 ;
+  wire [3:0] sample_label;
+  wire [3:0] \sample_label$40 ;
+  wire sample_learn;
+  wire \sample_learn$42 ;
+  wire sample_loaded;
+  wire \sample_loaded$44 ;
+  wire [6:0] sample_nonzero;
+  wire [6:0] \sample_nonzero$46 ;
   input [21:0] sample_payload;
   wire [21:0] sample_payload;
   wire \sample_payload.close ;
@@ -398,28 +358,15 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire [15:0] \sample_payload.word ;
   output sample_ready;
   wire sample_ready;
+  wire [2:0] sample_slot;
+  wire [2:0] \sample_slot$48 ;
+  wire sample_take;
+  wire \sample_take$50 ;
   input sample_valid;
   wire sample_valid;
-  wire [3:0] saturated;
-  wire \saturated$158 ;
-  wire [2:0] slot;
-  wire [2:0] \slot$46 ;
-  wire [5:0] state_address;
-  wire [63:0] states;
-  wire [63:0] \states$70 ;
-  wire [15:0] \states$70[0] ;
-  wire [15:0] \states$70[1] ;
-  wire [15:0] \states$70[2] ;
-  wire [15:0] \states$70[3] ;
-  wire [15:0] \states[0] ;
-  wire [15:0] \states[1] ;
-  wire [15:0] \states[2] ;
-  wire [15:0] \states[3] ;
-  wire subtract;
+  wire saturated;
   wire [42:0] sum;
-  wire [42:0] \sum$94 ;
-  wire take;
-  wire \take$38 ;
+  wire [42:0] \sum$152 ;
   reg [5:0] target_1 = 6'h00;
   reg [5:0] target_2 = 6'h00;
   reg [5:0] target_3 = 6'h00;
@@ -427,13 +374,20 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   reg [5:0] target_5 = 6'h00;
   reg [5:0] target_6 = 6'h00;
   reg [5:0] target_7 = 6'h00;
-  wire to_offsets;
-  wire turned;
-  wire update;
-  wire \update$154 ;
-  wire updates;
   wire valid;
-  wire \valid$93 ;
+  wire \valid$151 ;
+  wire [5:0] vectors_offset;
+  wire [63:0] vectors_offsets;
+  wire [15:0] \vectors_offsets[0] ;
+  wire [15:0] \vectors_offsets[1] ;
+  wire [15:0] \vectors_offsets[2] ;
+  wire [15:0] \vectors_offsets[3] ;
+  wire [5:0] vectors_state;
+  wire [63:0] vectors_states;
+  wire [15:0] \vectors_states[0] ;
+  wire [15:0] \vectors_states[1] ;
+  wire [15:0] \vectors_states[2] ;
+  wire [15:0] \vectors_states[3] ;
   wire wants_error;
   input [15:0] weight_in_payload;
   wire [15:0] weight_in_payload;
@@ -447,100 +401,108 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire weight_out_ready;
   output weight_out_valid;
   wire weight_out_valid;
-  wire [63:0] weights;
-  wire [63:0] \weights$125 ;
-  wire [15:0] \weights$125[0] ;
-  wire [15:0] \weights$125[1] ;
-  wire [15:0] \weights$125[2] ;
-  wire [15:0] \weights$125[3] ;
-  wire [3:0] \weights$155 ;
-  wire [15:0] \weights[0] ;
-  wire [15:0] \weights[1] ;
-  wire [15:0] \weights[2] ;
-  wire [15:0] \weights[3] ;
   wire [15:0] word;
-  wire [5:0] word_address;
-  wire [1:0] word_lane;
-  wire word_offset;
-  wire word_valid;
-  wire [3:0] write;
-  wire [7:0] write_address;
+  wire [5:0] word_index;
+  wire [2:0] word_slot;
+  wire [2:0] work_columns;
+  wire [2:0] \work_columns$86 ;
+  wire work_ring;
+  wire \work_ring$88 ;
+  wire [2:0] work_rows;
+  wire [2:0] \work_rows$90 ;
+  wire work_turned;
+  wire \work_turned$92 ;
+  wire work_valid;
+  wire \work_valid$94 ;
+  wire [5:0] write_address;
+  wire [7:0] \write_address$174 ;
+  wire write_is_offset;
+  wire write_is_update;
+  wire [1:0] write_lane;
+  wire [3:0] write_lanes;
+  wire [3:0] write_limited;
+  wire write_valid;
+  wire [15:0] write_word;
   wire [63:0] write_words;
   wire [15:0] \write_words[0] ;
   wire [15:0] \write_words[1] ;
   wire [15:0] \write_words[2] ;
   wire [15:0] \write_words[3] ;
-  assign pixel_index = late_1[3] ? index : late_1[40:35];
-  assign \$1  = o_drain == 2'h3;
-  assign \$2  = ~ \$1 ;
-  assign valid = o_valid & \$2 ;
+  wire [63:0] written;
+  wire [15:0] \written[0] ;
+  wire [15:0] \written[1] ;
+  wire [15:0] \written[2] ;
+  wire [15:0] \written[3] ;
+  assign word_index = inputs[2] ? index : inputs[23:18];
+  assign \$1  = ~ hold;
+  assign \$2  = may_start & \$1 ;
+  assign \$3  = ~ sample_loaded;
+  assign idle = \$2  & \$3 ;
+  assign \$4  = o_drain == 2'h3;
+  assign \$5  = ~ \$4 ;
+  assign valid = \o_valid$142  & \$5 ;
   assign is_offset = o_drain == 2'h2;
-  assign \$3  = o_drain == 2'h3;
-  assign \valid$93  = o_valid & \$3 ;
-  assign probe_word_valid = \o_valid$101  | probe_word_error;
+  assign \$6  = o_drain == 2'h3;
+  assign \valid$151  = \o_valid$142  & \$6 ;
+  assign probe_word_valid = \o_valid$157  | probe_word_error;
   assign probe_word_offset = probe_word_error | o_offset;
-  assign \$5  = error_base + \$4 ;
-  assign \$6  = probe_word_error ? \$5  : { 1'h0, target_7 };
+  assign \$8  = error_base + \$7 ;
+  assign \$9  = probe_word_error ? \$8  : { 1'h0, target_7 };
   assign probe_word_lane = probe_word_error ? o_index[1:0] : lane_7;
-  assign probe_word = probe_word_error ? { \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113 [7], \o_word$113  } : o_word;
-  assign \$7  = ~ prediction_valid;
-  assign emit_ready = \$7  | prediction_ready;
-  assign \$8  = ~ hold;
-  assign \$9  = may_start & \$8 ;
-  assign \$10  = ~ loaded;
-  assign idle = \$9  & \$10 ;
-  assign \$11  = ~ beat[4];
-  assign mac_valid = beat[0] & \$11 ;
-  assign probe_weight_write = updates ? write : 4'h0;
-  assign \$12  = o_drain == 2'h3;
-  assign \$13  = o_valid & \$12 ;
-  assign \$14  = ! neuron;
-  assign \$15  = \$13  & \$14 ;
-  assign \$16  = emit & emit_ready;
+  assign probe_word = probe_word_error ? { \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169  } : o_word;
+  assign \$10  = ~ prediction_valid;
+  assign emit_ready = \$10  | prediction_ready;
+  assign probe_weight_write = write_is_update ? write_lanes : 4'h0;
+  assign \$11  = o_drain == 2'h3;
+  assign \$12  = \o_valid$142  & \$11 ;
+  assign \$13  = ! neuron;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = emit & emit_ready;
   always @(posedge clk)
-    target_1 <= \$17 ;
+    target_1 <= \$16 ;
   always @(posedge clk)
-    target_2 <= \$18 ;
+    target_2 <= \$17 ;
   always @(posedge clk)
-    target_3 <= \$19 ;
+    target_3 <= \$18 ;
   always @(posedge clk)
-    target_4 <= \$20 ;
+    target_4 <= \$19 ;
   always @(posedge clk)
-    target_5 <= \$21 ;
+    target_5 <= \$20 ;
   always @(posedge clk)
-    target_6 <= \$22 ;
+    target_6 <= \$21 ;
   always @(posedge clk)
-    target_7 <= \$23 ;
+    target_7 <= \$22 ;
   always @(posedge clk)
-    lane_1 <= \$24 ;
+    lane_1 <= \$23 ;
   always @(posedge clk)
-    lane_2 <= \$25 ;
+    lane_2 <= \$24 ;
   always @(posedge clk)
-    lane_3 <= \$26 ;
+    lane_3 <= \$25 ;
   always @(posedge clk)
-    lane_4 <= \$27 ;
+    lane_4 <= \$26 ;
   always @(posedge clk)
-    lane_5 <= \$28 ;
+    lane_5 <= \$27 ;
   always @(posedge clk)
-    lane_6 <= \$29 ;
+    lane_6 <= \$28 ;
   always @(posedge clk)
-    lane_7 <= \$30 ;
+    lane_7 <= \$29 ;
   always @(posedge clk)
-    error_base <= \$31 ;
+    error_base <= \$30 ;
   always @(posedge clk)
-    prediction_valid <= \$32 ;
+    prediction_valid <= \$31 ;
   always @(posedge clk)
-    prediction_payload <= \$33 ;
+    prediction_payload <= \$32 ;
   tiny_array array (
-    .address(address),
     .beat(beat),
     .clk(clk),
     .index(index),
-    .late_1(late_1),
-    .late_2(late_2),
-    .load(load),
-    .load_lane(load_lane),
-    .load_word(load_word),
+    .input_word(input_word),
+    .inputs(inputs),
+    .move_copy(move_copy),
+    .move_keep(move_keep),
+    .move_subtract(probe_contrast_valid),
+    .move_target(probe_contrast_address),
+    .move_to_offsets(move_to_offsets),
     .next_update(probe_update),
     .o_drain(o_drain),
     .o_first(first),
@@ -548,39 +510,44 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
     .o_neuron(neuron),
     .o_sum(sum),
     .o_target(o_target),
-    .o_valid(o_valid),
+    .o_valid(\o_valid$142 ),
     .o_wants_error(wants_error),
-    .offsets(offsets),
-    .pixel(pixel),
-    .read(read),
+    .outside_address(outside_address),
+    .outside_lane(outside_lane),
+    .outside_load(outside_load),
+    .outside_read(outside_read),
+    .outside_weights(lanes_weights),
+    .outside_word(outside_word),
     .rst(rst),
-    .saturated(\weights$155 ),
-    .states(states),
-    .updates(updates),
-    .weights(weights),
-    .write(write),
+    .vectors_offset(read_offset),
+    .vectors_offsets(vectors_offsets),
+    .vectors_state(read_state),
+    .vectors_states(vectors_states),
     .write_address(probe_weight_address),
+    .write_is_update(write_is_update),
+    .write_lanes(write_lanes),
+    .write_limited(limited_weights),
     .write_words(probe_weight_words)
   );
-  tiny_counter \counters$187  (
-    .busy(\busy$140 ),
+  tiny_counter \counters$198  (
     .clk(clk),
-    .free_step(free_step),
-    .mac_columns(beat[46:44]),
-    .mac_ring(beat[2]),
-    .mac_rows(beat[43:41]),
-    .mac_turned(mac_turned),
-    .mac_valid(mac_valid),
-    .nudged_step(nudged_step),
+    .events_busy(events_busy),
+    .events_free_step(events_free_step),
+    .events_nudged_step(events_nudged_step),
+    .events_phase(probe_phase),
+    .events_sample(events_sample),
+    .events_update(probe_update),
+    .limited_offset(limited_offset),
+    .limited_weights(limited_weights),
     .o(counters),
-    .offset(offset),
-    .phase(probe_phase),
     .rst(rst),
-    .sample(sample),
-    .update(probe_update),
-    .weights(\weights$155 )
+    .work_columns(work_columns),
+    .work_ring(work_ring),
+    .work_rows(work_rows),
+    .work_turned(work_turned),
+    .work_valid(work_valid)
   );
-  tiny_neuron \neuron$185  (
+  tiny_neuron \neuron$196  (
     .changed(changed),
     .clear(clear),
     .clk(clk),
@@ -588,324 +555,331 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
     .is_offset(is_offset),
     .neuron(neuron),
     .o_offset(o_offset),
-    .o_valid(\o_valid$101 ),
+    .o_valid(\o_valid$157 ),
     .o_word(o_word),
     .rst(rst),
-    .saturated(offset),
+    .saturated(limited_offset),
     .sum(sum),
     .valid(valid)
   );
   tiny_sample samples (
-    .busy(busy),
     .clk(clk),
-    .close(close),
     .i_payload(sample_payload),
     .i_ready(sample_ready),
     .i_valid(sample_valid),
     .index(index),
-    .label(label),
-    .learn(learn),
     .list_index(list_index),
-    .loaded(loaded),
-    .mask(mask),
     .mask_index(mask_index),
-    .nonzero(nonzero),
-    .pixel(pixel),
-    .pixel_index(pixel_index),
-    .pixel_slot(late_1[34:32]),
+    .mask_slots(mask_slots),
     .rst(rst),
-    .slot(slot),
-    .take(take)
+    .sample_busy(sample_busy),
+    .sample_close(sample_close),
+    .sample_label(sample_label),
+    .sample_learn(sample_learn),
+    .sample_loaded(sample_loaded),
+    .sample_nonzero(sample_nonzero),
+    .sample_slot(sample_slot),
+    .sample_take(sample_take),
+    .word(input_word),
+    .word_index(word_index),
+    .word_slot(inputs[17:15])
   );
   tiny_sequencer sequencer (
     .beat(beat),
-    .busy_slots(busy),
     .changed(changed),
     .clear(clear),
     .clk(clk),
-    .close(close),
     .emit(emit),
     .emit_ready(emit_ready),
-    .free_step(free_step),
+    .events_busy(events_busy),
+    .events_free_step(events_free_step),
+    .events_nudged_step(events_nudged_step),
+    .events_phase(probe_phase),
+    .events_sample(events_sample),
+    .events_update(probe_update),
     .hold(hold),
     .idle(may_start),
-    .learn(learn),
     .list_index(list_index),
-    .loaded(loaded),
-    .mask(mask),
     .mask_index(mask_index),
-    .nonzero(nonzero),
-    .nudged_step(nudged_step),
-    .phase(probe_phase),
-    .phase_busy(\busy$140 ),
+    .mask_slots(mask_slots),
     .rate(rate),
     .rst(rst),
-    .sample(sample),
-    .slot(slot),
-    .take(take),
-    .turned(mac_turned),
-    .update(probe_update)
+    .sample_busy(sample_busy),
+    .sample_close(sample_close),
+    .sample_label(sample_label),
+    .sample_learn(sample_learn),
+    .sample_loaded(sample_loaded),
+    .sample_nonzero(sample_nonzero),
+    .sample_slot(sample_slot),
+    .sample_take(sample_take),
+    .work_columns(work_columns),
+    .work_ring(work_ring),
+    .work_rows(work_rows),
+    .work_turned(work_turned),
+    .work_valid(work_valid)
   );
   tiny_softmax softmax (
     .clk(clk),
     .index(neuron),
-    .label(label),
+    .label(sample_label),
     .o_index(o_index),
     .o_valid(probe_word_error),
-    .o_word(\o_word$113 ),
+    .o_word(\o_word$169 ),
     .prediction(prediction),
     .rst(rst),
     .sum(sum),
-    .valid(\valid$93 ),
+    .valid(\valid$151 ),
     .wants_error(wants_error)
   );
   tiny_vector vectors (
     .clk(clk),
-    .copy(late_2[87]),
-    .keep(late_2[88]),
-    .line(probe_contrast),
-    .move_address(late_2[80:75]),
-    .offset_address(late_1[26:21]),
-    .offsets(offsets),
+    .move_copy(move_copy),
+    .move_keep(move_keep),
+    .move_subtract(probe_contrast_valid),
+    .move_target(probe_contrast_address),
+    .move_to_offsets(move_to_offsets),
+    .read_offset(read_offset),
+    .read_offsets(vectors_offsets),
+    .read_state(read_state),
+    .read_states(vectors_states),
     .rst(rst),
-    .state_address(late_1[20:15]),
-    .states(states),
-    .subtract(late_2[89]),
-    .to_offsets(late_2[90]),
-    .word(probe_word),
-    .word_address(\$6 [5:0]),
-    .word_lane(probe_word_lane),
-    .word_offset(probe_word_offset),
-    .word_valid(probe_word_valid)
+    .write_address(\$9 [5:0]),
+    .write_is_offset(probe_word_offset),
+    .write_lane(probe_word_lane),
+    .write_valid(probe_word_valid),
+    .write_word(probe_word),
+    .written(probe_contrast)
   );
-  tiny_weightport \weights$188  (
-    .address(address),
+  tiny_weightport weights (
     .busy(hold),
     .clk(clk),
     .dump(dump),
     .i_payload(weight_in_payload),
     .i_ready(weight_in_ready),
     .i_valid(weight_in_valid),
-    .load(load),
-    .load_lane(load_lane),
-    .load_word(load_word),
+    .lanes_address(outside_address),
+    .lanes_lane(outside_lane),
+    .lanes_load(outside_load),
+    .lanes_read(outside_read),
+    .lanes_weights(lanes_weights),
+    .lanes_word(outside_word),
     .may_start(may_start),
     .o_payload(weight_out_payload),
     .o_ready(weight_out_ready),
     .o_valid(weight_out_valid),
-    .read(read),
-    .rst(rst),
-    .weights(weights)
+    .rst(rst)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$17  = o_target;
+    \$16  = o_target;
+    if (rst) begin
+      \$16  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$17  = target_1;
     if (rst) begin
       \$17  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$18  = target_1;
+    \$18  = target_2;
     if (rst) begin
       \$18  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$19  = target_2;
+    \$19  = target_3;
     if (rst) begin
       \$19  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$20  = target_3;
+    \$20  = target_4;
     if (rst) begin
       \$20  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$21  = target_4;
+    \$21  = target_5;
     if (rst) begin
       \$21  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$22  = target_5;
+    \$22  = target_6;
     if (rst) begin
       \$22  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$23  = target_6;
+    \$23  = o_lane;
     if (rst) begin
-      \$23  = 6'h00;
+      \$23  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$24  = o_lane;
+    \$24  = lane_1;
     if (rst) begin
       \$24  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$25  = lane_1;
+    \$25  = lane_2;
     if (rst) begin
       \$25  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$26  = lane_2;
+    \$26  = lane_3;
     if (rst) begin
       \$26  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$27  = lane_3;
+    \$27  = lane_4;
     if (rst) begin
       \$27  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$28  = lane_4;
+    \$28  = lane_5;
     if (rst) begin
       \$28  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$29  = lane_5;
+    \$29  = lane_6;
     if (rst) begin
       \$29  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$30  = lane_6;
+    \$30  = error_base;
+    if (\$14 ) begin
+      \$30  = o_target;
+    end
     if (rst) begin
-      \$30  = 2'h0;
+      \$30  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$31  = error_base;
+    \$31  = prediction_valid;
     if (\$15 ) begin
-      \$31  = o_target;
-    end
-    if (rst) begin
-      \$31  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$32  = prediction_valid;
-    if (\$16 ) begin
-      \$32  = 1'h1;
+      \$31  = 1'h1;
     end else if (prediction_ready) begin
-      \$32  = 1'h0;
+      \$31  = 1'h0;
     end
     if (rst) begin
-      \$32  = 1'h0;
+      \$31  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$33  = prediction_payload;
-    if (\$16 ) begin
-      \$33  = prediction;
+    \$32  = prediction_payload;
+    if (\$15 ) begin
+      \$32  = prediction;
     end
     if (rst) begin
-      \$33  = 4'h0;
+      \$32  = 4'h0;
     end
   end
   assign i_payload = sample_payload;
   assign i_ready = sample_ready;
   assign i_valid = sample_valid;
-  assign busy_slots = busy;
-  assign \take$38  = take;
-  assign \list_index$40  = list_index;
-  assign \mask_index$42  = mask_index;
-  assign \loaded$44  = loaded;
-  assign \slot$46  = slot;
-  assign \learn$48  = learn;
-  assign \close$50  = close;
-  assign \nonzero$52  = nonzero;
-  assign \mask$54  = mask;
-  assign \rate$55  = rate;
-  assign \changed$57  = changed;
-  assign \clear$59  = clear;
-  assign \beat$61  = beat;
-  assign \index$63  = index;
-  assign pixel_slot = late_1[34:32];
-  assign state_address = late_1[20:15];
-  assign offset_address = late_1[26:21];
-  assign \states$70  = states;
-  assign \offsets$72  = offsets;
-  assign \pixel$74  = pixel;
+  assign \sample_busy$36  = sample_busy;
+  assign \sample_close$38  = sample_close;
+  assign \sample_label$40  = sample_label;
+  assign \sample_learn$42  = sample_learn;
+  assign \sample_loaded$44  = sample_loaded;
+  assign \sample_nonzero$46  = sample_nonzero;
+  assign \sample_slot$48  = sample_slot;
+  assign \sample_take$50  = sample_take;
+  assign \mask_index$52  = mask_index;
+  assign \mask_slots$54  = mask_slots;
+  assign vectors_offset = read_offset;
+  assign read_offsets = vectors_offsets;
+  assign vectors_state = read_state;
+  assign read_states = vectors_states;
+  assign \move_copy$64  = move_copy;
+  assign \move_keep$66  = move_keep;
+  assign move_subtract = probe_contrast_valid;
+  assign \move_subtract$68  = probe_contrast_valid;
+  assign move_target = probe_contrast_address;
+  assign \move_target$70  = probe_contrast_address;
+  assign \move_to_offsets$72  = move_to_offsets;
+  assign lanes_address = outside_address;
+  assign lanes_lane = outside_lane;
+  assign lanes_load = outside_load;
+  assign lanes_read = outside_read;
+  assign outside_weights = lanes_weights;
+  assign lanes_word = outside_word;
+  assign \work_columns$86  = work_columns;
+  assign \work_ring$88  = work_ring;
+  assign \work_rows$90  = work_rows;
+  assign \work_turned$92  = work_turned;
+  assign \work_valid$94  = work_valid;
+  assign \events_busy$96  = events_busy;
+  assign \events_free_step$98  = events_free_step;
+  assign \events_nudged_step$100  = events_nudged_step;
+  assign events_phase = probe_phase;
+  assign \events_phase$102  = probe_phase;
+  assign \events_sample$104  = events_sample;
+  assign events_update = probe_update;
+  assign \events_update$106  = probe_update;
+  assign \i_payload$107  = weight_in_payload;
+  assign \i_ready$108  = weight_in_ready;
+  assign \i_valid$109  = weight_in_valid;
+  assign o_payload = weight_out_payload;
+  assign o_ready = weight_out_ready;
+  assign o_valid = weight_out_valid;
+  assign \list_index$114  = list_index;
+  assign word_slot = inputs[17:15];
+  assign \beat$120  = beat;
+  assign \index$121  = index;
+  assign word = input_word;
   assign next_update = probe_update;
-  assign update = probe_update;
-  assign copy = late_2[87];
-  assign keep = late_2[88];
-  assign subtract = late_2[89];
-  assign to_offsets = late_2[90];
-  assign move_address = late_2[80:75];
+  assign \rate$125  = rate;
+  assign busy = hold;
+  assign \changed$129  = changed;
+  assign \clear$131  = clear;
+  assign label = sample_label;
+  assign \dump$133  = dump;
+  assign \idle$135  = may_start;
+  assign write_limited = limited_weights;
+  assign saturated = limited_offset;
+  assign o = counters;
   assign o_sum = sum;
   assign o_neuron = neuron;
   assign o_first = first;
-  assign \sum$94  = sum;
-  assign \index$95  = neuron;
+  assign \sum$152  = sum;
+  assign \index$153  = neuron;
   assign o_wants_error = wants_error;
-  assign \label$99  = label;
-  assign word_valid = probe_word_valid;
-  assign \o_valid$102  = probe_word_error;
-  assign word_offset = probe_word_offset;
-  assign word_address = \$6 [5:0];
-  assign word_lane = probe_word_lane;
-  assign word = probe_word;
-  assign \i_payload$115  = weight_in_payload;
-  assign \i_ready$116  = weight_in_ready;
-  assign \i_valid$117  = weight_in_valid;
-  assign o_payload = weight_out_payload;
-  assign o_ready = weight_out_ready;
-  assign \o_valid$120  = weight_out_valid;
-  assign \dump$121  = dump;
-  assign \idle$123  = may_start;
-  assign \weights$125  = weights;
-  assign \busy$127  = hold;
-  assign \load$129  = load;
-  assign \load_lane$131  = load_lane;
-  assign \load_word$133  = load_word;
-  assign \read$135  = read;
-  assign \address$137  = address;
-  assign phase = probe_phase;
-  assign \phase$139  = probe_phase;
-  assign phase_busy = \busy$140 ;
-  assign mac_ring = beat[2];
-  assign turned = mac_turned;
-  assign mac_rows = beat[43:41];
-  assign mac_columns = beat[46:44];
-  assign \sample$149  = sample;
-  assign \free_step$151  = free_step;
-  assign \nudged_step$153  = nudged_step;
-  assign \update$154  = probe_update;
-  assign saturated = \weights$155 ;
-  assign \saturated$158  = offset;
-  assign o = counters;
-  assign line = probe_contrast;
-  assign write_address = probe_weight_address;
+  assign write_valid = probe_word_valid;
+  assign \o_valid$158  = probe_word_error;
+  assign write_is_offset = probe_word_offset;
+  assign write_address = \$9 [5:0];
+  assign write_lane = probe_word_lane;
+  assign write_word = probe_word;
+  assign written = probe_contrast;
+  assign \write_address$174  = probe_weight_address;
   assign write_words = probe_weight_words;
-  assign probe_word_address = \$6 [5:0];
-  assign probe_contrast_valid = late_2[89];
-  assign probe_contrast_address = late_2[80:75];
+  assign probe_word_address = \$9 [5:0];
   assign \sample_payload.word  = sample_payload[15:0];
   assign \sample_payload.label  = sample_payload[19:16];
   assign \sample_payload.learn  = sample_payload[20];
@@ -928,174 +902,122 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   assign \i_payload.label  = sample_payload[19:16];
   assign \i_payload.learn  = sample_payload[20];
   assign \i_payload.close  = sample_payload[21];
+  assign \vectors_offsets[0]  = vectors_offsets[15:0];
+  assign \vectors_offsets[1]  = vectors_offsets[31:16];
+  assign \vectors_offsets[2]  = vectors_offsets[47:32];
+  assign \vectors_offsets[3]  = vectors_offsets[63:48];
+  assign \read_offsets[0]  = vectors_offsets[15:0];
+  assign \read_offsets[1]  = vectors_offsets[31:16];
+  assign \read_offsets[2]  = vectors_offsets[47:32];
+  assign \read_offsets[3]  = vectors_offsets[63:48];
+  assign \vectors_states[0]  = vectors_states[15:0];
+  assign \vectors_states[1]  = vectors_states[31:16];
+  assign \vectors_states[2]  = vectors_states[47:32];
+  assign \vectors_states[3]  = vectors_states[63:48];
+  assign \read_states[0]  = vectors_states[15:0];
+  assign \read_states[1]  = vectors_states[31:16];
+  assign \read_states[2]  = vectors_states[47:32];
+  assign \read_states[3]  = vectors_states[63:48];
+  assign \lanes_weights[0]  = lanes_weights[15:0];
+  assign \lanes_weights[1]  = lanes_weights[31:16];
+  assign \lanes_weights[2]  = lanes_weights[47:32];
+  assign \lanes_weights[3]  = lanes_weights[63:48];
+  assign \outside_weights[0]  = lanes_weights[15:0];
+  assign \outside_weights[1]  = lanes_weights[31:16];
+  assign \outside_weights[2]  = lanes_weights[47:32];
+  assign \outside_weights[3]  = lanes_weights[63:48];
+  assign \inputs.rotate  = inputs[1:0];
+  assign \inputs.from_list  = inputs[2];
+  assign \inputs.state  = inputs[8:3];
+  assign \inputs.offset  = inputs[14:9];
+  assign \inputs.slot  = inputs[17:15];
+  assign \inputs.index  = inputs[23:18];
   assign \beat.valid  = beat[0];
   assign \beat.update  = beat[1];
   assign \beat.ring  = beat[2];
-  assign \beat.from_list  = beat[3];
-  assign \beat.null  = beat[4];
-  assign \beat.weight  = beat[12:5];
-  assign \beat.rotate  = beat[14:13];
-  assign \beat.state  = beat[20:15];
-  assign \beat.offset  = beat[26:21];
-  assign \beat.select  = beat[28:27];
-  assign \beat.shared_is_offset  = beat[29];
-  assign \beat.shared_is_input  = beat[30];
-  assign \beat.own_is_offset  = beat[31];
-  assign \beat.slot  = beat[34:32];
-  assign \beat.index  = beat[40:35];
-  assign \beat.rows  = beat[43:41];
-  assign \beat.columns  = beat[46:44];
-  assign \beat.shift  = beat[49:47];
-  assign \beat.clear  = beat[50];
-  assign \beat.load  = beat[51];
-  assign \beat.save  = beat[52];
-  assign \beat.drive  = beat[54:53];
-  assign \beat.last  = beat[55];
-  assign \beat.sigma  = beat[60:56];
-  assign \beat.column  = beat[67:61];
-  assign \beat.group  = beat[69:68];
-  assign \beat.drain  = beat[71:70];
-  assign \beat.drain_count  = beat[74:72];
-  assign \beat.target  = beat[80:75];
-  assign \beat.neuron  = beat[84:81];
-  assign \beat.first  = beat[85];
-  assign \beat.wants_error  = beat[86];
-  assign \beat.copy  = beat[87];
-  assign \beat.keep  = beat[88];
-  assign \beat.subtract  = beat[89];
-  assign \beat.move_to_offsets  = beat[90];
-  assign \beat$61.valid  = beat[0];
-  assign \beat$61.update  = beat[1];
-  assign \beat$61.ring  = beat[2];
-  assign \beat$61.from_list  = beat[3];
-  assign \beat$61.null  = beat[4];
-  assign \beat$61.weight  = beat[12:5];
-  assign \beat$61.rotate  = beat[14:13];
-  assign \beat$61.state  = beat[20:15];
-  assign \beat$61.offset  = beat[26:21];
-  assign \beat$61.select  = beat[28:27];
-  assign \beat$61.shared_is_offset  = beat[29];
-  assign \beat$61.shared_is_input  = beat[30];
-  assign \beat$61.own_is_offset  = beat[31];
-  assign \beat$61.slot  = beat[34:32];
-  assign \beat$61.index  = beat[40:35];
-  assign \beat$61.rows  = beat[43:41];
-  assign \beat$61.columns  = beat[46:44];
-  assign \beat$61.shift  = beat[49:47];
-  assign \beat$61.clear  = beat[50];
-  assign \beat$61.load  = beat[51];
-  assign \beat$61.save  = beat[52];
-  assign \beat$61.drive  = beat[54:53];
-  assign \beat$61.last  = beat[55];
-  assign \beat$61.sigma  = beat[60:56];
-  assign \beat$61.column  = beat[67:61];
-  assign \beat$61.group  = beat[69:68];
-  assign \beat$61.drain  = beat[71:70];
-  assign \beat$61.drain_count  = beat[74:72];
-  assign \beat$61.target  = beat[80:75];
-  assign \beat$61.neuron  = beat[84:81];
-  assign \beat$61.first  = beat[85];
-  assign \beat$61.wants_error  = beat[86];
-  assign \beat$61.copy  = beat[87];
-  assign \beat$61.keep  = beat[88];
-  assign \beat$61.subtract  = beat[89];
-  assign \beat$61.move_to_offsets  = beat[90];
-  assign \late_1.valid  = late_1[0];
-  assign \late_1.update  = late_1[1];
-  assign \late_1.ring  = late_1[2];
-  assign \late_1.from_list  = late_1[3];
-  assign \late_1.null  = late_1[4];
-  assign \late_1.weight  = late_1[12:5];
-  assign \late_1.rotate  = late_1[14:13];
-  assign \late_1.state  = late_1[20:15];
-  assign \late_1.offset  = late_1[26:21];
-  assign \late_1.select  = late_1[28:27];
-  assign \late_1.shared_is_offset  = late_1[29];
-  assign \late_1.shared_is_input  = late_1[30];
-  assign \late_1.own_is_offset  = late_1[31];
-  assign \late_1.slot  = late_1[34:32];
-  assign \late_1.index  = late_1[40:35];
-  assign \late_1.rows  = late_1[43:41];
-  assign \late_1.columns  = late_1[46:44];
-  assign \late_1.shift  = late_1[49:47];
-  assign \late_1.clear  = late_1[50];
-  assign \late_1.load  = late_1[51];
-  assign \late_1.save  = late_1[52];
-  assign \late_1.drive  = late_1[54:53];
-  assign \late_1.last  = late_1[55];
-  assign \late_1.sigma  = late_1[60:56];
-  assign \late_1.column  = late_1[67:61];
-  assign \late_1.group  = late_1[69:68];
-  assign \late_1.drain  = late_1[71:70];
-  assign \late_1.drain_count  = late_1[74:72];
-  assign \late_1.target  = late_1[80:75];
-  assign \late_1.neuron  = late_1[84:81];
-  assign \late_1.first  = late_1[85];
-  assign \late_1.wants_error  = late_1[86];
-  assign \late_1.copy  = late_1[87];
-  assign \late_1.keep  = late_1[88];
-  assign \late_1.subtract  = late_1[89];
-  assign \late_1.move_to_offsets  = late_1[90];
-  assign \states[0]  = states[15:0];
-  assign \states[1]  = states[31:16];
-  assign \states[2]  = states[47:32];
-  assign \states[3]  = states[63:48];
-  assign \states$70[0]  = states[15:0];
-  assign \states$70[1]  = states[31:16];
-  assign \states$70[2]  = states[47:32];
-  assign \states$70[3]  = states[63:48];
-  assign \offsets[0]  = offsets[15:0];
-  assign \offsets[1]  = offsets[31:16];
-  assign \offsets[2]  = offsets[47:32];
-  assign \offsets[3]  = offsets[63:48];
-  assign \offsets$72[0]  = offsets[15:0];
-  assign \offsets$72[1]  = offsets[31:16];
-  assign \offsets$72[2]  = offsets[47:32];
-  assign \offsets$72[3]  = offsets[63:48];
-  assign \late_2.valid  = late_2[0];
-  assign \late_2.update  = late_2[1];
-  assign \late_2.ring  = late_2[2];
-  assign \late_2.from_list  = late_2[3];
-  assign \late_2.null  = late_2[4];
-  assign \late_2.weight  = late_2[12:5];
-  assign \late_2.rotate  = late_2[14:13];
-  assign \late_2.state  = late_2[20:15];
-  assign \late_2.offset  = late_2[26:21];
-  assign \late_2.select  = late_2[28:27];
-  assign \late_2.shared_is_offset  = late_2[29];
-  assign \late_2.shared_is_input  = late_2[30];
-  assign \late_2.own_is_offset  = late_2[31];
-  assign \late_2.slot  = late_2[34:32];
-  assign \late_2.index  = late_2[40:35];
-  assign \late_2.rows  = late_2[43:41];
-  assign \late_2.columns  = late_2[46:44];
-  assign \late_2.shift  = late_2[49:47];
-  assign \late_2.clear  = late_2[50];
-  assign \late_2.load  = late_2[51];
-  assign \late_2.save  = late_2[52];
-  assign \late_2.drive  = late_2[54:53];
-  assign \late_2.last  = late_2[55];
-  assign \late_2.sigma  = late_2[60:56];
-  assign \late_2.column  = late_2[67:61];
-  assign \late_2.group  = late_2[69:68];
-  assign \late_2.drain  = late_2[71:70];
-  assign \late_2.drain_count  = late_2[74:72];
-  assign \late_2.target  = late_2[80:75];
-  assign \late_2.neuron  = late_2[84:81];
-  assign \late_2.first  = late_2[85];
-  assign \late_2.wants_error  = late_2[86];
-  assign \late_2.copy  = late_2[87];
-  assign \late_2.keep  = late_2[88];
-  assign \late_2.subtract  = late_2[89];
-  assign \late_2.move_to_offsets  = late_2[90];
-  assign \weights[0]  = weights[15:0];
-  assign \weights[1]  = weights[31:16];
-  assign \weights[2]  = weights[47:32];
-  assign \weights[3]  = weights[63:48];
-  assign \weights$125[0]  = weights[15:0];
-  assign \weights$125[1]  = weights[31:16];
-  assign \weights$125[2]  = weights[47:32];
-  assign \weights$125[3]  = weights[63:48];
+  assign \beat.weight  = beat[10:3];
+  assign \beat.drive  = beat[12:11];
+  assign \beat.target  = beat[18:13];
+  assign \beat.memory  = beat[42:19];
+  assign \beat.memory.rotate  = beat[20:19];
+  assign \beat.memory.from_list  = beat[21];
+  assign \beat.memory.state  = beat[27:22];
+  assign \beat.memory.offset  = beat[33:28];
+  assign \beat.memory.slot  = beat[36:34];
+  assign \beat.memory.index  = beat[42:37];
+  assign \beat.operands  = beat[48:43];
+  assign \beat.operands.null  = beat[43];
+  assign \beat.operands.select  = beat[45:44];
+  assign \beat.operands.shared_is_offset  = beat[46];
+  assign \beat.operands.shared_is_input  = beat[47];
+  assign \beat.operands.own_is_offset  = beat[48];
+  assign \beat.move  = beat[52:49];
+  assign \beat.move.copy  = beat[49];
+  assign \beat.move.keep  = beat[50];
+  assign \beat.move.subtract  = beat[51];
+  assign \beat.move.to_offsets  = beat[52];
+  assign \beat.align  = beat[55:53];
+  assign \beat.align.shift  = beat[55:53];
+  assign \beat.add  = beat[57:56];
+  assign \beat.add.clear  = beat[56];
+  assign \beat.add.load  = beat[57];
+  assign \beat.total  = beat[63:58];
+  assign \beat.total.save  = beat[58];
+  assign \beat.total.sigma  = beat[63:59];
+  assign \beat.dither  = beat[72:64];
+  assign \beat.dither.column  = beat[70:64];
+  assign \beat.dither.group  = beat[72:71];
+  assign \beat.learn  = beat[73];
+  assign \beat.learn.last  = beat[73];
+  assign \beat.tile  = beat[84:74];
+  assign \beat.tile.drain  = beat[75:74];
+  assign \beat.tile.drain_count  = beat[78:76];
+  assign \beat.tile.neuron  = beat[82:79];
+  assign \beat.tile.first  = beat[83];
+  assign \beat.tile.wants_error  = beat[84];
+  assign \beat$120.valid  = beat[0];
+  assign \beat$120.update  = beat[1];
+  assign \beat$120.ring  = beat[2];
+  assign \beat$120.weight  = beat[10:3];
+  assign \beat$120.drive  = beat[12:11];
+  assign \beat$120.target  = beat[18:13];
+  assign \beat$120.memory  = beat[42:19];
+  assign \beat$120.memory.rotate  = beat[20:19];
+  assign \beat$120.memory.from_list  = beat[21];
+  assign \beat$120.memory.state  = beat[27:22];
+  assign \beat$120.memory.offset  = beat[33:28];
+  assign \beat$120.memory.slot  = beat[36:34];
+  assign \beat$120.memory.index  = beat[42:37];
+  assign \beat$120.operands  = beat[48:43];
+  assign \beat$120.operands.null  = beat[43];
+  assign \beat$120.operands.select  = beat[45:44];
+  assign \beat$120.operands.shared_is_offset  = beat[46];
+  assign \beat$120.operands.shared_is_input  = beat[47];
+  assign \beat$120.operands.own_is_offset  = beat[48];
+  assign \beat$120.move  = beat[52:49];
+  assign \beat$120.move.copy  = beat[49];
+  assign \beat$120.move.keep  = beat[50];
+  assign \beat$120.move.subtract  = beat[51];
+  assign \beat$120.move.to_offsets  = beat[52];
+  assign \beat$120.align  = beat[55:53];
+  assign \beat$120.align.shift  = beat[55:53];
+  assign \beat$120.add  = beat[57:56];
+  assign \beat$120.add.clear  = beat[56];
+  assign \beat$120.add.load  = beat[57];
+  assign \beat$120.total  = beat[63:58];
+  assign \beat$120.total.save  = beat[58];
+  assign \beat$120.total.sigma  = beat[63:59];
+  assign \beat$120.dither  = beat[72:64];
+  assign \beat$120.dither.column  = beat[70:64];
+  assign \beat$120.dither.group  = beat[72:71];
+  assign \beat$120.learn  = beat[73];
+  assign \beat$120.learn.last  = beat[73];
+  assign \beat$120.tile  = beat[84:74];
+  assign \beat$120.tile.drain  = beat[75:74];
+  assign \beat$120.tile.drain_count  = beat[78:76];
+  assign \beat$120.tile.neuron  = beat[82:79];
+  assign \beat$120.tile.first  = beat[83];
+  assign \beat$120.tile.wants_error  = beat[84];
   assign \o.free_cycles  = counters[47:0];
   assign \o.free_macs  = counters[95:48];
   assign \o.readout_cycles  = counters[143:96];
@@ -1110,438 +1032,506 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   assign \o.updates  = counters[575:528];
   assign \o.weight_saturations  = counters[623:576];
   assign \o.offset_saturations  = counters[671:624];
-  assign \line[0]  = probe_contrast[15:0];
-  assign \line[1]  = probe_contrast[31:16];
-  assign \line[2]  = probe_contrast[47:32];
-  assign \line[3]  = probe_contrast[63:48];
+  assign \written[0]  = probe_contrast[15:0];
+  assign \written[1]  = probe_contrast[31:16];
+  assign \written[2]  = probe_contrast[47:32];
+  assign \written[3]  = probe_contrast[63:48];
   assign \write_words[0]  = probe_weight_words[15:0];
   assign \write_words[1]  = probe_weight_words[31:16];
   assign \write_words[2]  = probe_weight_words[47:32];
   assign \write_words[3]  = probe_weight_words[63:48];
-  assign \$4  = { 2'h0, o_index[3:2] };
+  assign \$7  = { 2'h0, o_index[3:2] };
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module tiny_array(index, states, offsets, pixel, next_update, load, load_lane, load_word, read, address, clk, rst, late_1, late_2, o_valid, o_sum, o_lane, o_drain, o_neuron, o_target, o_first
-, o_wants_error, weights, saturated, updates, write, write_address, write_words, beat);
+module tiny_array(index, input_word, vectors_states, vectors_offsets, next_update, outside_load, outside_lane, outside_word, outside_read, outside_address, clk, rst, inputs, vectors_state, vectors_offset, outside_weights, move_copy, move_keep, move_subtract, move_to_offsets, move_target
+, o_valid, o_sum, o_lane, o_drain, o_neuron, o_target, o_first, o_wants_error, write_is_update, write_lanes, write_limited, write_address, write_words, beat);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
   wire [15:0] \$10 ;
   wire [15:0] \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire [7:0] \$14 ;
+  wire [15:0] \$12 ;
+  wire [15:0] \$13 ;
+  wire \$14 ;
   wire \$15 ;
-  wire \$16 ;
+  wire [7:0] \$16 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
-  reg [90:0] \$21 ;
-  reg [90:0] \$22 ;
-  reg [90:0] \$23 ;
-  reg [90:0] \$24 ;
-  reg [90:0] \$25 ;
-  reg [90:0] \$26 ;
-  reg [90:0] \$27 ;
-  reg [90:0] \$28 ;
-  reg [90:0] \$29 ;
+  wire \$21 ;
+  wire \$22 ;
+  reg [84:0] \$23 ;
+  reg [84:0] \$24 ;
+  reg [84:0] \$25 ;
+  reg [84:0] \$26 ;
+  reg [84:0] \$27 ;
+  reg [84:0] \$28 ;
+  reg [84:0] \$29 ;
   wire [3:0] \$3 ;
-  reg [42:0] \$30 ;
-  reg [42:0] \$31 ;
+  reg [84:0] \$30 ;
+  reg [84:0] \$31 ;
   reg [42:0] \$32 ;
   reg [42:0] \$33 ;
-  reg [2:0] \$34 ;
-  reg [1:0] \$35 ;
-  reg [1:0] \$36 ;
-  reg [3:0] \$37 ;
-  reg [5:0] \$38 ;
-  reg \$39 ;
+  reg [42:0] \$34 ;
+  reg [42:0] \$35 ;
+  reg [2:0] \$36 ;
+  reg [1:0] \$37 ;
+  reg [1:0] \$38 ;
+  reg [3:0] \$39 ;
   wire [2:0] \$4 ;
-  reg \$40 ;
+  reg [5:0] \$40 ;
+  reg \$41 ;
+  reg \$42 ;
   wire [4:0] \$5 ;
-  wire [6:0] \$50 ;
-  wire [6:0] \$53 ;
+  wire [6:0] \$52 ;
+  wire [6:0] \$55 ;
   wire \$6 ;
   wire \$7 ;
   wire [5:0] \$8 ;
   wire [8:0] \$9 ;
-  input [7:0] address;
-  wire [7:0] address;
-  input [90:0] beat;
-  wire [90:0] beat;
-  wire \beat.clear ;
-  wire [6:0] \beat.column ;
-  wire [2:0] \beat.columns ;
-  wire \beat.copy ;
-  wire [1:0] \beat.drain ;
-  wire [2:0] \beat.drain_count ;
+  input [84:0] beat;
+  wire [84:0] beat;
+  wire [1:0] \beat.add ;
+  wire \beat.add.clear ;
+  wire \beat.add.load ;
+  wire [2:0] \beat.align ;
+  wire [2:0] \beat.align.shift ;
+  wire [8:0] \beat.dither ;
+  wire [6:0] \beat.dither.column ;
+  wire [1:0] \beat.dither.group ;
   wire [1:0] \beat.drive ;
-  wire \beat.first ;
-  wire \beat.from_list ;
-  wire [1:0] \beat.group ;
-  wire [5:0] \beat.index ;
-  wire \beat.keep ;
-  wire \beat.last ;
-  wire \beat.load ;
-  wire \beat.move_to_offsets ;
-  wire [3:0] \beat.neuron ;
-  wire \beat.null ;
-  wire [5:0] \beat.offset ;
-  wire \beat.own_is_offset ;
+  wire \beat.learn ;
+  wire \beat.learn.last ;
+  wire [23:0] \beat.memory ;
+  wire \beat.memory.from_list ;
+  wire [5:0] \beat.memory.index ;
+  wire [5:0] \beat.memory.offset ;
+  wire [1:0] \beat.memory.rotate ;
+  wire [2:0] \beat.memory.slot ;
+  wire [5:0] \beat.memory.state ;
+  wire [3:0] \beat.move ;
+  wire \beat.move.copy ;
+  wire \beat.move.keep ;
+  wire \beat.move.subtract ;
+  wire \beat.move.to_offsets ;
+  wire [5:0] \beat.operands ;
+  wire \beat.operands.null ;
+  wire \beat.operands.own_is_offset ;
+  wire [1:0] \beat.operands.select ;
+  wire \beat.operands.shared_is_input ;
+  wire \beat.operands.shared_is_offset ;
   wire \beat.ring ;
-  wire [1:0] \beat.rotate ;
-  wire [2:0] \beat.rows ;
-  wire \beat.save ;
-  wire [1:0] \beat.select ;
-  wire \beat.shared_is_input ;
-  wire \beat.shared_is_offset ;
-  wire [2:0] \beat.shift ;
-  wire [4:0] \beat.sigma ;
-  wire [2:0] \beat.slot ;
-  wire [5:0] \beat.state ;
-  wire \beat.subtract ;
   wire [5:0] \beat.target ;
+  wire [10:0] \beat.tile ;
+  wire [1:0] \beat.tile.drain ;
+  wire [2:0] \beat.tile.drain_count ;
+  wire \beat.tile.first ;
+  wire [3:0] \beat.tile.neuron ;
+  wire \beat.tile.wants_error ;
+  wire [5:0] \beat.total ;
+  wire \beat.total.save ;
+  wire [4:0] \beat.total.sigma ;
   wire \beat.update ;
   wire \beat.valid ;
-  wire \beat.wants_error ;
   wire [7:0] \beat.weight ;
-  (* init = 91'h00000000000000000000000 *)
-  wire [90:0] beat_1;
-  wire \beat_1.clear ;
-  wire [6:0] \beat_1.column ;
-  wire [2:0] \beat_1.columns ;
-  wire \beat_1.copy ;
-  wire [1:0] \beat_1.drain ;
-  wire [2:0] \beat_1.drain_count ;
+  reg [84:0] beat_1 = 85'h0000000000000000000000;
+  wire [1:0] \beat_1.add ;
+  wire \beat_1.add.clear ;
+  wire \beat_1.add.load ;
+  wire [2:0] \beat_1.align ;
+  wire [2:0] \beat_1.align.shift ;
+  wire [8:0] \beat_1.dither ;
+  wire [6:0] \beat_1.dither.column ;
+  wire [1:0] \beat_1.dither.group ;
   wire [1:0] \beat_1.drive ;
-  wire \beat_1.first ;
-  wire \beat_1.from_list ;
-  wire [1:0] \beat_1.group ;
-  wire [5:0] \beat_1.index ;
-  wire \beat_1.keep ;
-  wire \beat_1.last ;
-  wire \beat_1.load ;
-  wire \beat_1.move_to_offsets ;
-  wire [3:0] \beat_1.neuron ;
-  wire \beat_1.null ;
-  wire [5:0] \beat_1.offset ;
-  wire \beat_1.own_is_offset ;
+  wire \beat_1.learn ;
+  wire \beat_1.learn.last ;
+  wire [23:0] \beat_1.memory ;
+  wire \beat_1.memory.from_list ;
+  wire [5:0] \beat_1.memory.index ;
+  wire [5:0] \beat_1.memory.offset ;
+  wire [1:0] \beat_1.memory.rotate ;
+  wire [2:0] \beat_1.memory.slot ;
+  wire [5:0] \beat_1.memory.state ;
+  wire [3:0] \beat_1.move ;
+  wire \beat_1.move.copy ;
+  wire \beat_1.move.keep ;
+  wire \beat_1.move.subtract ;
+  wire \beat_1.move.to_offsets ;
+  wire [5:0] \beat_1.operands ;
+  wire \beat_1.operands.null ;
+  wire \beat_1.operands.own_is_offset ;
+  wire [1:0] \beat_1.operands.select ;
+  wire \beat_1.operands.shared_is_input ;
+  wire \beat_1.operands.shared_is_offset ;
   wire \beat_1.ring ;
-  wire [1:0] \beat_1.rotate ;
-  wire [2:0] \beat_1.rows ;
-  wire \beat_1.save ;
-  wire [1:0] \beat_1.select ;
-  wire \beat_1.shared_is_input ;
-  wire \beat_1.shared_is_offset ;
-  wire [2:0] \beat_1.shift ;
-  wire [4:0] \beat_1.sigma ;
-  wire [2:0] \beat_1.slot ;
-  wire [5:0] \beat_1.state ;
-  wire \beat_1.subtract ;
   wire [5:0] \beat_1.target ;
+  wire [10:0] \beat_1.tile ;
+  wire [1:0] \beat_1.tile.drain ;
+  wire [2:0] \beat_1.tile.drain_count ;
+  wire \beat_1.tile.first ;
+  wire [3:0] \beat_1.tile.neuron ;
+  wire \beat_1.tile.wants_error ;
+  wire [5:0] \beat_1.total ;
+  wire \beat_1.total.save ;
+  wire [4:0] \beat_1.total.sigma ;
   wire \beat_1.update ;
   wire \beat_1.valid ;
-  wire \beat_1.wants_error ;
   wire [7:0] \beat_1.weight ;
-  (* init = 91'h00000000000000000000000 *)
-  wire [90:0] beat_2;
-  wire \beat_2.clear ;
-  wire [6:0] \beat_2.column ;
-  wire [2:0] \beat_2.columns ;
-  wire \beat_2.copy ;
-  wire [1:0] \beat_2.drain ;
-  wire [2:0] \beat_2.drain_count ;
+  reg [84:0] beat_2 = 85'h0000000000000000000000;
+  wire [1:0] \beat_2.add ;
+  wire \beat_2.add.clear ;
+  wire \beat_2.add.load ;
+  wire [2:0] \beat_2.align ;
+  wire [2:0] \beat_2.align.shift ;
+  wire [8:0] \beat_2.dither ;
+  wire [6:0] \beat_2.dither.column ;
+  wire [1:0] \beat_2.dither.group ;
   wire [1:0] \beat_2.drive ;
-  wire \beat_2.first ;
-  wire \beat_2.from_list ;
-  wire [1:0] \beat_2.group ;
-  wire [5:0] \beat_2.index ;
-  wire \beat_2.keep ;
-  wire \beat_2.last ;
-  wire \beat_2.load ;
-  wire \beat_2.move_to_offsets ;
-  wire [3:0] \beat_2.neuron ;
-  wire \beat_2.null ;
-  wire [5:0] \beat_2.offset ;
-  wire \beat_2.own_is_offset ;
+  wire \beat_2.learn ;
+  wire \beat_2.learn.last ;
+  wire [23:0] \beat_2.memory ;
+  wire \beat_2.memory.from_list ;
+  wire [5:0] \beat_2.memory.index ;
+  wire [5:0] \beat_2.memory.offset ;
+  wire [1:0] \beat_2.memory.rotate ;
+  wire [2:0] \beat_2.memory.slot ;
+  wire [5:0] \beat_2.memory.state ;
+  wire [3:0] \beat_2.move ;
+  wire \beat_2.move.copy ;
+  wire \beat_2.move.keep ;
+  wire \beat_2.move.subtract ;
+  wire \beat_2.move.to_offsets ;
+  wire [5:0] \beat_2.operands ;
+  wire \beat_2.operands.null ;
+  wire \beat_2.operands.own_is_offset ;
+  wire [1:0] \beat_2.operands.select ;
+  wire \beat_2.operands.shared_is_input ;
+  wire \beat_2.operands.shared_is_offset ;
   wire \beat_2.ring ;
-  wire [1:0] \beat_2.rotate ;
-  wire [2:0] \beat_2.rows ;
-  wire \beat_2.save ;
-  wire [1:0] \beat_2.select ;
-  wire \beat_2.shared_is_input ;
-  wire \beat_2.shared_is_offset ;
-  wire [2:0] \beat_2.shift ;
-  wire [4:0] \beat_2.sigma ;
-  wire [2:0] \beat_2.slot ;
-  wire [5:0] \beat_2.state ;
-  wire \beat_2.subtract ;
   wire [5:0] \beat_2.target ;
+  wire [10:0] \beat_2.tile ;
+  wire [1:0] \beat_2.tile.drain ;
+  wire [2:0] \beat_2.tile.drain_count ;
+  wire \beat_2.tile.first ;
+  wire [3:0] \beat_2.tile.neuron ;
+  wire \beat_2.tile.wants_error ;
+  wire [5:0] \beat_2.total ;
+  wire \beat_2.total.save ;
+  wire [4:0] \beat_2.total.sigma ;
   wire \beat_2.update ;
   wire \beat_2.valid ;
-  wire \beat_2.wants_error ;
   wire [7:0] \beat_2.weight ;
-  reg [90:0] beat_3 = 91'h00000000000000000000000;
-  wire \beat_3.clear ;
-  wire [6:0] \beat_3.column ;
-  wire [2:0] \beat_3.columns ;
-  wire \beat_3.copy ;
-  wire [1:0] \beat_3.drain ;
-  wire [2:0] \beat_3.drain_count ;
+  reg [84:0] beat_3 = 85'h0000000000000000000000;
+  wire [1:0] \beat_3.add ;
+  wire \beat_3.add.clear ;
+  wire \beat_3.add.load ;
+  wire [2:0] \beat_3.align ;
+  wire [2:0] \beat_3.align.shift ;
+  wire [8:0] \beat_3.dither ;
+  wire [6:0] \beat_3.dither.column ;
+  wire [1:0] \beat_3.dither.group ;
   wire [1:0] \beat_3.drive ;
-  wire \beat_3.first ;
-  wire \beat_3.from_list ;
-  wire [1:0] \beat_3.group ;
-  wire [5:0] \beat_3.index ;
-  wire \beat_3.keep ;
-  wire \beat_3.last ;
-  wire \beat_3.load ;
-  wire \beat_3.move_to_offsets ;
-  wire [3:0] \beat_3.neuron ;
-  wire \beat_3.null ;
-  wire [5:0] \beat_3.offset ;
-  wire \beat_3.own_is_offset ;
+  wire \beat_3.learn ;
+  wire \beat_3.learn.last ;
+  wire [23:0] \beat_3.memory ;
+  wire \beat_3.memory.from_list ;
+  wire [5:0] \beat_3.memory.index ;
+  wire [5:0] \beat_3.memory.offset ;
+  wire [1:0] \beat_3.memory.rotate ;
+  wire [2:0] \beat_3.memory.slot ;
+  wire [5:0] \beat_3.memory.state ;
+  wire [3:0] \beat_3.move ;
+  wire \beat_3.move.copy ;
+  wire \beat_3.move.keep ;
+  wire \beat_3.move.subtract ;
+  wire \beat_3.move.to_offsets ;
+  wire [5:0] \beat_3.operands ;
+  wire \beat_3.operands.null ;
+  wire \beat_3.operands.own_is_offset ;
+  wire [1:0] \beat_3.operands.select ;
+  wire \beat_3.operands.shared_is_input ;
+  wire \beat_3.operands.shared_is_offset ;
   wire \beat_3.ring ;
-  wire [1:0] \beat_3.rotate ;
-  wire [2:0] \beat_3.rows ;
-  wire \beat_3.save ;
-  wire [1:0] \beat_3.select ;
-  wire \beat_3.shared_is_input ;
-  wire \beat_3.shared_is_offset ;
-  wire [2:0] \beat_3.shift ;
-  wire [4:0] \beat_3.sigma ;
-  wire [2:0] \beat_3.slot ;
-  wire [5:0] \beat_3.state ;
-  wire \beat_3.subtract ;
   wire [5:0] \beat_3.target ;
+  wire [10:0] \beat_3.tile ;
+  wire [1:0] \beat_3.tile.drain ;
+  wire [2:0] \beat_3.tile.drain_count ;
+  wire \beat_3.tile.first ;
+  wire [3:0] \beat_3.tile.neuron ;
+  wire \beat_3.tile.wants_error ;
+  wire [5:0] \beat_3.total ;
+  wire \beat_3.total.save ;
+  wire [4:0] \beat_3.total.sigma ;
   wire \beat_3.update ;
   wire \beat_3.valid ;
-  wire \beat_3.wants_error ;
   wire [7:0] \beat_3.weight ;
-  reg [90:0] beat_4 = 91'h00000000000000000000000;
-  wire \beat_4.clear ;
-  wire [6:0] \beat_4.column ;
-  wire [2:0] \beat_4.columns ;
-  wire \beat_4.copy ;
-  wire [1:0] \beat_4.drain ;
-  wire [2:0] \beat_4.drain_count ;
+  reg [84:0] beat_4 = 85'h0000000000000000000000;
+  wire [1:0] \beat_4.add ;
+  wire \beat_4.add.clear ;
+  wire \beat_4.add.load ;
+  wire [2:0] \beat_4.align ;
+  wire [2:0] \beat_4.align.shift ;
+  wire [8:0] \beat_4.dither ;
+  wire [6:0] \beat_4.dither.column ;
+  wire [1:0] \beat_4.dither.group ;
   wire [1:0] \beat_4.drive ;
-  wire \beat_4.first ;
-  wire \beat_4.from_list ;
-  wire [1:0] \beat_4.group ;
-  wire [5:0] \beat_4.index ;
-  wire \beat_4.keep ;
-  wire \beat_4.last ;
-  wire \beat_4.load ;
-  wire \beat_4.move_to_offsets ;
-  wire [3:0] \beat_4.neuron ;
-  wire \beat_4.null ;
-  wire [5:0] \beat_4.offset ;
-  wire \beat_4.own_is_offset ;
+  wire \beat_4.learn ;
+  wire \beat_4.learn.last ;
+  wire [23:0] \beat_4.memory ;
+  wire \beat_4.memory.from_list ;
+  wire [5:0] \beat_4.memory.index ;
+  wire [5:0] \beat_4.memory.offset ;
+  wire [1:0] \beat_4.memory.rotate ;
+  wire [2:0] \beat_4.memory.slot ;
+  wire [5:0] \beat_4.memory.state ;
+  wire [3:0] \beat_4.move ;
+  wire \beat_4.move.copy ;
+  wire \beat_4.move.keep ;
+  wire \beat_4.move.subtract ;
+  wire \beat_4.move.to_offsets ;
+  wire [5:0] \beat_4.operands ;
+  wire \beat_4.operands.null ;
+  wire \beat_4.operands.own_is_offset ;
+  wire [1:0] \beat_4.operands.select ;
+  wire \beat_4.operands.shared_is_input ;
+  wire \beat_4.operands.shared_is_offset ;
   wire \beat_4.ring ;
-  wire [1:0] \beat_4.rotate ;
-  wire [2:0] \beat_4.rows ;
-  wire \beat_4.save ;
-  wire [1:0] \beat_4.select ;
-  wire \beat_4.shared_is_input ;
-  wire \beat_4.shared_is_offset ;
-  wire [2:0] \beat_4.shift ;
-  wire [4:0] \beat_4.sigma ;
-  wire [2:0] \beat_4.slot ;
-  wire [5:0] \beat_4.state ;
-  wire \beat_4.subtract ;
   wire [5:0] \beat_4.target ;
+  wire [10:0] \beat_4.tile ;
+  wire [1:0] \beat_4.tile.drain ;
+  wire [2:0] \beat_4.tile.drain_count ;
+  wire \beat_4.tile.first ;
+  wire [3:0] \beat_4.tile.neuron ;
+  wire \beat_4.tile.wants_error ;
+  wire [5:0] \beat_4.total ;
+  wire \beat_4.total.save ;
+  wire [4:0] \beat_4.total.sigma ;
   wire \beat_4.update ;
   wire \beat_4.valid ;
-  wire \beat_4.wants_error ;
   wire [7:0] \beat_4.weight ;
-  reg [90:0] beat_5 = 91'h00000000000000000000000;
-  wire \beat_5.clear ;
-  wire [6:0] \beat_5.column ;
-  wire [2:0] \beat_5.columns ;
-  wire \beat_5.copy ;
-  wire [1:0] \beat_5.drain ;
-  wire [2:0] \beat_5.drain_count ;
+  reg [84:0] beat_5 = 85'h0000000000000000000000;
+  wire [1:0] \beat_5.add ;
+  wire \beat_5.add.clear ;
+  wire \beat_5.add.load ;
+  wire [2:0] \beat_5.align ;
+  wire [2:0] \beat_5.align.shift ;
+  wire [8:0] \beat_5.dither ;
+  wire [6:0] \beat_5.dither.column ;
+  wire [1:0] \beat_5.dither.group ;
   wire [1:0] \beat_5.drive ;
-  wire \beat_5.first ;
-  wire \beat_5.from_list ;
-  wire [1:0] \beat_5.group ;
-  wire [5:0] \beat_5.index ;
-  wire \beat_5.keep ;
-  wire \beat_5.last ;
-  wire \beat_5.load ;
-  wire \beat_5.move_to_offsets ;
-  wire [3:0] \beat_5.neuron ;
-  wire \beat_5.null ;
-  wire [5:0] \beat_5.offset ;
-  wire \beat_5.own_is_offset ;
+  wire \beat_5.learn ;
+  wire \beat_5.learn.last ;
+  wire [23:0] \beat_5.memory ;
+  wire \beat_5.memory.from_list ;
+  wire [5:0] \beat_5.memory.index ;
+  wire [5:0] \beat_5.memory.offset ;
+  wire [1:0] \beat_5.memory.rotate ;
+  wire [2:0] \beat_5.memory.slot ;
+  wire [5:0] \beat_5.memory.state ;
+  wire [3:0] \beat_5.move ;
+  wire \beat_5.move.copy ;
+  wire \beat_5.move.keep ;
+  wire \beat_5.move.subtract ;
+  wire \beat_5.move.to_offsets ;
+  wire [5:0] \beat_5.operands ;
+  wire \beat_5.operands.null ;
+  wire \beat_5.operands.own_is_offset ;
+  wire [1:0] \beat_5.operands.select ;
+  wire \beat_5.operands.shared_is_input ;
+  wire \beat_5.operands.shared_is_offset ;
   wire \beat_5.ring ;
-  wire [1:0] \beat_5.rotate ;
-  wire [2:0] \beat_5.rows ;
-  wire \beat_5.save ;
-  wire [1:0] \beat_5.select ;
-  wire \beat_5.shared_is_input ;
-  wire \beat_5.shared_is_offset ;
-  wire [2:0] \beat_5.shift ;
-  wire [4:0] \beat_5.sigma ;
-  wire [2:0] \beat_5.slot ;
-  wire [5:0] \beat_5.state ;
-  wire \beat_5.subtract ;
   wire [5:0] \beat_5.target ;
+  wire [10:0] \beat_5.tile ;
+  wire [1:0] \beat_5.tile.drain ;
+  wire [2:0] \beat_5.tile.drain_count ;
+  wire \beat_5.tile.first ;
+  wire [3:0] \beat_5.tile.neuron ;
+  wire \beat_5.tile.wants_error ;
+  wire [5:0] \beat_5.total ;
+  wire \beat_5.total.save ;
+  wire [4:0] \beat_5.total.sigma ;
   wire \beat_5.update ;
   wire \beat_5.valid ;
-  wire \beat_5.wants_error ;
   wire [7:0] \beat_5.weight ;
-  reg [90:0] beat_6 = 91'h00000000000000000000000;
-  wire \beat_6.clear ;
-  wire [6:0] \beat_6.column ;
-  wire [2:0] \beat_6.columns ;
-  wire \beat_6.copy ;
-  wire [1:0] \beat_6.drain ;
-  wire [2:0] \beat_6.drain_count ;
+  reg [84:0] beat_6 = 85'h0000000000000000000000;
+  wire [1:0] \beat_6.add ;
+  wire \beat_6.add.clear ;
+  wire \beat_6.add.load ;
+  wire [2:0] \beat_6.align ;
+  wire [2:0] \beat_6.align.shift ;
+  wire [8:0] \beat_6.dither ;
+  wire [6:0] \beat_6.dither.column ;
+  wire [1:0] \beat_6.dither.group ;
   wire [1:0] \beat_6.drive ;
-  wire \beat_6.first ;
-  wire \beat_6.from_list ;
-  wire [1:0] \beat_6.group ;
-  wire [5:0] \beat_6.index ;
-  wire \beat_6.keep ;
-  wire \beat_6.last ;
-  wire \beat_6.load ;
-  wire \beat_6.move_to_offsets ;
-  wire [3:0] \beat_6.neuron ;
-  wire \beat_6.null ;
-  wire [5:0] \beat_6.offset ;
-  wire \beat_6.own_is_offset ;
+  wire \beat_6.learn ;
+  wire \beat_6.learn.last ;
+  wire [23:0] \beat_6.memory ;
+  wire \beat_6.memory.from_list ;
+  wire [5:0] \beat_6.memory.index ;
+  wire [5:0] \beat_6.memory.offset ;
+  wire [1:0] \beat_6.memory.rotate ;
+  wire [2:0] \beat_6.memory.slot ;
+  wire [5:0] \beat_6.memory.state ;
+  wire [3:0] \beat_6.move ;
+  wire \beat_6.move.copy ;
+  wire \beat_6.move.keep ;
+  wire \beat_6.move.subtract ;
+  wire \beat_6.move.to_offsets ;
+  wire [5:0] \beat_6.operands ;
+  wire \beat_6.operands.null ;
+  wire \beat_6.operands.own_is_offset ;
+  wire [1:0] \beat_6.operands.select ;
+  wire \beat_6.operands.shared_is_input ;
+  wire \beat_6.operands.shared_is_offset ;
   wire \beat_6.ring ;
-  wire [1:0] \beat_6.rotate ;
-  wire [2:0] \beat_6.rows ;
-  wire \beat_6.save ;
-  wire [1:0] \beat_6.select ;
-  wire \beat_6.shared_is_input ;
-  wire \beat_6.shared_is_offset ;
-  wire [2:0] \beat_6.shift ;
-  wire [4:0] \beat_6.sigma ;
-  wire [2:0] \beat_6.slot ;
-  wire [5:0] \beat_6.state ;
-  wire \beat_6.subtract ;
   wire [5:0] \beat_6.target ;
+  wire [10:0] \beat_6.tile ;
+  wire [1:0] \beat_6.tile.drain ;
+  wire [2:0] \beat_6.tile.drain_count ;
+  wire \beat_6.tile.first ;
+  wire [3:0] \beat_6.tile.neuron ;
+  wire \beat_6.tile.wants_error ;
+  wire [5:0] \beat_6.total ;
+  wire \beat_6.total.save ;
+  wire [4:0] \beat_6.total.sigma ;
   wire \beat_6.update ;
   wire \beat_6.valid ;
-  wire \beat_6.wants_error ;
   wire [7:0] \beat_6.weight ;
-  reg [90:0] beat_7 = 91'h00000000000000000000000;
-  wire \beat_7.clear ;
-  wire [6:0] \beat_7.column ;
-  wire [2:0] \beat_7.columns ;
-  wire \beat_7.copy ;
-  wire [1:0] \beat_7.drain ;
-  wire [2:0] \beat_7.drain_count ;
+  reg [84:0] beat_7 = 85'h0000000000000000000000;
+  wire [1:0] \beat_7.add ;
+  wire \beat_7.add.clear ;
+  wire \beat_7.add.load ;
+  wire [2:0] \beat_7.align ;
+  wire [2:0] \beat_7.align.shift ;
+  wire [8:0] \beat_7.dither ;
+  wire [6:0] \beat_7.dither.column ;
+  wire [1:0] \beat_7.dither.group ;
   wire [1:0] \beat_7.drive ;
-  wire \beat_7.first ;
-  wire \beat_7.from_list ;
-  wire [1:0] \beat_7.group ;
-  wire [5:0] \beat_7.index ;
-  wire \beat_7.keep ;
-  wire \beat_7.last ;
-  wire \beat_7.load ;
-  wire \beat_7.move_to_offsets ;
-  wire [3:0] \beat_7.neuron ;
-  wire \beat_7.null ;
-  wire [5:0] \beat_7.offset ;
-  wire \beat_7.own_is_offset ;
+  wire \beat_7.learn ;
+  wire \beat_7.learn.last ;
+  wire [23:0] \beat_7.memory ;
+  wire \beat_7.memory.from_list ;
+  wire [5:0] \beat_7.memory.index ;
+  wire [5:0] \beat_7.memory.offset ;
+  wire [1:0] \beat_7.memory.rotate ;
+  wire [2:0] \beat_7.memory.slot ;
+  wire [5:0] \beat_7.memory.state ;
+  wire [3:0] \beat_7.move ;
+  wire \beat_7.move.copy ;
+  wire \beat_7.move.keep ;
+  wire \beat_7.move.subtract ;
+  wire \beat_7.move.to_offsets ;
+  wire [5:0] \beat_7.operands ;
+  wire \beat_7.operands.null ;
+  wire \beat_7.operands.own_is_offset ;
+  wire [1:0] \beat_7.operands.select ;
+  wire \beat_7.operands.shared_is_input ;
+  wire \beat_7.operands.shared_is_offset ;
   wire \beat_7.ring ;
-  wire [1:0] \beat_7.rotate ;
-  wire [2:0] \beat_7.rows ;
-  wire \beat_7.save ;
-  wire [1:0] \beat_7.select ;
-  wire \beat_7.shared_is_input ;
-  wire \beat_7.shared_is_offset ;
-  wire [2:0] \beat_7.shift ;
-  wire [4:0] \beat_7.sigma ;
-  wire [2:0] \beat_7.slot ;
-  wire [5:0] \beat_7.state ;
-  wire \beat_7.subtract ;
   wire [5:0] \beat_7.target ;
+  wire [10:0] \beat_7.tile ;
+  wire [1:0] \beat_7.tile.drain ;
+  wire [2:0] \beat_7.tile.drain_count ;
+  wire \beat_7.tile.first ;
+  wire [3:0] \beat_7.tile.neuron ;
+  wire \beat_7.tile.wants_error ;
+  wire [5:0] \beat_7.total ;
+  wire \beat_7.total.save ;
+  wire [4:0] \beat_7.total.sigma ;
   wire \beat_7.update ;
   wire \beat_7.valid ;
-  wire \beat_7.wants_error ;
   wire [7:0] \beat_7.weight ;
-  reg [90:0] beat_8 = 91'h00000000000000000000000;
-  wire \beat_8.clear ;
-  wire [6:0] \beat_8.column ;
-  wire [2:0] \beat_8.columns ;
-  wire \beat_8.copy ;
-  wire [1:0] \beat_8.drain ;
-  wire [2:0] \beat_8.drain_count ;
+  reg [84:0] beat_8 = 85'h0000000000000000000000;
+  wire [1:0] \beat_8.add ;
+  wire \beat_8.add.clear ;
+  wire \beat_8.add.load ;
+  wire [2:0] \beat_8.align ;
+  wire [2:0] \beat_8.align.shift ;
+  wire [8:0] \beat_8.dither ;
+  wire [6:0] \beat_8.dither.column ;
+  wire [1:0] \beat_8.dither.group ;
   wire [1:0] \beat_8.drive ;
-  wire \beat_8.first ;
-  wire \beat_8.from_list ;
-  wire [1:0] \beat_8.group ;
-  wire [5:0] \beat_8.index ;
-  wire \beat_8.keep ;
-  wire \beat_8.last ;
-  wire \beat_8.load ;
-  wire \beat_8.move_to_offsets ;
-  wire [3:0] \beat_8.neuron ;
-  wire \beat_8.null ;
-  wire [5:0] \beat_8.offset ;
-  wire \beat_8.own_is_offset ;
+  wire \beat_8.learn ;
+  wire \beat_8.learn.last ;
+  wire [23:0] \beat_8.memory ;
+  wire \beat_8.memory.from_list ;
+  wire [5:0] \beat_8.memory.index ;
+  wire [5:0] \beat_8.memory.offset ;
+  wire [1:0] \beat_8.memory.rotate ;
+  wire [2:0] \beat_8.memory.slot ;
+  wire [5:0] \beat_8.memory.state ;
+  wire [3:0] \beat_8.move ;
+  wire \beat_8.move.copy ;
+  wire \beat_8.move.keep ;
+  wire \beat_8.move.subtract ;
+  wire \beat_8.move.to_offsets ;
+  wire [5:0] \beat_8.operands ;
+  wire \beat_8.operands.null ;
+  wire \beat_8.operands.own_is_offset ;
+  wire [1:0] \beat_8.operands.select ;
+  wire \beat_8.operands.shared_is_input ;
+  wire \beat_8.operands.shared_is_offset ;
   wire \beat_8.ring ;
-  wire [1:0] \beat_8.rotate ;
-  wire [2:0] \beat_8.rows ;
-  wire \beat_8.save ;
-  wire [1:0] \beat_8.select ;
-  wire \beat_8.shared_is_input ;
-  wire \beat_8.shared_is_offset ;
-  wire [2:0] \beat_8.shift ;
-  wire [4:0] \beat_8.sigma ;
-  wire [2:0] \beat_8.slot ;
-  wire [5:0] \beat_8.state ;
-  wire \beat_8.subtract ;
   wire [5:0] \beat_8.target ;
+  wire [10:0] \beat_8.tile ;
+  wire [1:0] \beat_8.tile.drain ;
+  wire [2:0] \beat_8.tile.drain_count ;
+  wire \beat_8.tile.first ;
+  wire [3:0] \beat_8.tile.neuron ;
+  wire \beat_8.tile.wants_error ;
+  wire [5:0] \beat_8.total ;
+  wire \beat_8.total.save ;
+  wire [4:0] \beat_8.total.sigma ;
   wire \beat_8.update ;
   wire \beat_8.valid ;
-  wire \beat_8.wants_error ;
   wire [7:0] \beat_8.weight ;
-  reg [90:0] beat_9 = 91'h00000000000000000000000;
-  wire \beat_9.clear ;
-  wire [6:0] \beat_9.column ;
-  wire [2:0] \beat_9.columns ;
-  wire \beat_9.copy ;
-  wire [1:0] \beat_9.drain ;
-  wire [2:0] \beat_9.drain_count ;
+  reg [84:0] beat_9 = 85'h0000000000000000000000;
+  wire [1:0] \beat_9.add ;
+  wire \beat_9.add.clear ;
+  wire \beat_9.add.load ;
+  wire [2:0] \beat_9.align ;
+  wire [2:0] \beat_9.align.shift ;
+  wire [8:0] \beat_9.dither ;
+  wire [6:0] \beat_9.dither.column ;
+  wire [1:0] \beat_9.dither.group ;
   wire [1:0] \beat_9.drive ;
-  wire \beat_9.first ;
-  wire \beat_9.from_list ;
-  wire [1:0] \beat_9.group ;
-  wire [5:0] \beat_9.index ;
-  wire \beat_9.keep ;
-  wire \beat_9.last ;
-  wire \beat_9.load ;
-  wire \beat_9.move_to_offsets ;
-  wire [3:0] \beat_9.neuron ;
-  wire \beat_9.null ;
-  wire [5:0] \beat_9.offset ;
-  wire \beat_9.own_is_offset ;
+  wire \beat_9.learn ;
+  wire \beat_9.learn.last ;
+  wire [23:0] \beat_9.memory ;
+  wire \beat_9.memory.from_list ;
+  wire [5:0] \beat_9.memory.index ;
+  wire [5:0] \beat_9.memory.offset ;
+  wire [1:0] \beat_9.memory.rotate ;
+  wire [2:0] \beat_9.memory.slot ;
+  wire [5:0] \beat_9.memory.state ;
+  wire [3:0] \beat_9.move ;
+  wire \beat_9.move.copy ;
+  wire \beat_9.move.keep ;
+  wire \beat_9.move.subtract ;
+  wire \beat_9.move.to_offsets ;
+  wire [5:0] \beat_9.operands ;
+  wire \beat_9.operands.null ;
+  wire \beat_9.operands.own_is_offset ;
+  wire [1:0] \beat_9.operands.select ;
+  wire \beat_9.operands.shared_is_input ;
+  wire \beat_9.operands.shared_is_offset ;
   wire \beat_9.ring ;
-  wire [1:0] \beat_9.rotate ;
-  wire [2:0] \beat_9.rows ;
-  wire \beat_9.save ;
-  wire [1:0] \beat_9.select ;
-  wire \beat_9.shared_is_input ;
-  wire \beat_9.shared_is_offset ;
-  wire [2:0] \beat_9.shift ;
-  wire [4:0] \beat_9.sigma ;
-  wire [2:0] \beat_9.slot ;
-  wire [5:0] \beat_9.state ;
-  wire \beat_9.subtract ;
   wire [5:0] \beat_9.target ;
+  wire [10:0] \beat_9.tile ;
+  wire [1:0] \beat_9.tile.drain ;
+  wire [2:0] \beat_9.tile.drain_count ;
+  wire \beat_9.tile.first ;
+  wire [3:0] \beat_9.tile.neuron ;
+  wire \beat_9.tile.wants_error ;
+  wire [5:0] \beat_9.total ;
+  wire \beat_9.total.save ;
+  wire [4:0] \beat_9.total.sigma ;
   wire \beat_9.update ;
   wire \beat_9.valid ;
-  wire \beat_9.wants_error ;
   wire [7:0] \beat_9.weight ;
   (* init = 43'h00000000000 *)
   wire [42:0] chain_0;
@@ -1582,6 +1572,16 @@ module tiny_array(index, states, offsets, pixel, next_update, load, load_lane, l
   wire [1:0] group;
   input [5:0] index;
   wire [5:0] index;
+  input [15:0] input_word;
+  wire [15:0] input_word;
+  output [23:0] inputs;
+  wire [23:0] inputs;
+  wire \inputs.from_list ;
+  wire [5:0] \inputs.index ;
+  wire [5:0] \inputs.offset ;
+  wire [1:0] \inputs.rotate ;
+  wire [2:0] \inputs.slot ;
+  wire [5:0] \inputs.state ;
   wire [87:0] lane_0__control;
   wire [3:0] \lane_0__control.add ;
   wire \lane_0__control.add.clear ;
@@ -1738,91 +1738,24 @@ module tiny_array(index, states, offsets, pixel, next_update, load, load_lane, l
   wire [15:0] lane_3__weight;
   wire lane_3__write;
   wire [15:0] lane_3__write_word;
-  output [90:0] late_1;
-  reg [90:0] late_1 = 91'h00000000000000000000000;
-  wire \late_1.clear ;
-  wire [6:0] \late_1.column ;
-  wire [2:0] \late_1.columns ;
-  wire \late_1.copy ;
-  wire [1:0] \late_1.drain ;
-  wire [2:0] \late_1.drain_count ;
-  wire [1:0] \late_1.drive ;
-  wire \late_1.first ;
-  wire \late_1.from_list ;
-  wire [1:0] \late_1.group ;
-  wire [5:0] \late_1.index ;
-  wire \late_1.keep ;
-  wire \late_1.last ;
-  wire \late_1.load ;
-  wire \late_1.move_to_offsets ;
-  wire [3:0] \late_1.neuron ;
-  wire \late_1.null ;
-  wire [5:0] \late_1.offset ;
-  wire \late_1.own_is_offset ;
-  wire \late_1.ring ;
-  wire [1:0] \late_1.rotate ;
-  wire [2:0] \late_1.rows ;
-  wire \late_1.save ;
-  wire [1:0] \late_1.select ;
-  wire \late_1.shared_is_input ;
-  wire \late_1.shared_is_offset ;
-  wire [2:0] \late_1.shift ;
-  wire [4:0] \late_1.sigma ;
-  wire [2:0] \late_1.slot ;
-  wire [5:0] \late_1.state ;
-  wire \late_1.subtract ;
-  wire [5:0] \late_1.target ;
-  wire \late_1.update ;
-  wire \late_1.valid ;
-  wire \late_1.wants_error ;
-  wire [7:0] \late_1.weight ;
-  output [90:0] late_2;
-  reg [90:0] late_2 = 91'h00000000000000000000000;
-  wire \late_2.clear ;
-  wire [6:0] \late_2.column ;
-  wire [2:0] \late_2.columns ;
-  wire \late_2.copy ;
-  wire [1:0] \late_2.drain ;
-  wire [2:0] \late_2.drain_count ;
-  wire [1:0] \late_2.drive ;
-  wire \late_2.first ;
-  wire \late_2.from_list ;
-  wire [1:0] \late_2.group ;
-  wire [5:0] \late_2.index ;
-  wire \late_2.keep ;
-  wire \late_2.last ;
-  wire \late_2.load ;
-  wire \late_2.move_to_offsets ;
-  wire [3:0] \late_2.neuron ;
-  wire \late_2.null ;
-  wire [5:0] \late_2.offset ;
-  wire \late_2.own_is_offset ;
-  wire \late_2.ring ;
-  wire [1:0] \late_2.rotate ;
-  wire [2:0] \late_2.rows ;
-  wire \late_2.save ;
-  wire [1:0] \late_2.select ;
-  wire \late_2.shared_is_input ;
-  wire \late_2.shared_is_offset ;
-  wire [2:0] \late_2.shift ;
-  wire [4:0] \late_2.sigma ;
-  wire [2:0] \late_2.slot ;
-  wire [5:0] \late_2.state ;
-  wire \late_2.subtract ;
-  wire [5:0] \late_2.target ;
-  wire \late_2.update ;
-  wire \late_2.valid ;
-  wire \late_2.wants_error ;
-  wire [7:0] \late_2.weight ;
   reg [2:0] left = 3'h0;
-  input load;
-  wire load;
-  input [1:0] load_lane;
-  wire [1:0] load_lane;
-  input [15:0] load_word;
-  wire [15:0] load_word;
+  output move_copy;
+  wire move_copy;
+  output move_keep;
+  wire move_keep;
+  output move_subtract;
+  wire move_subtract;
+  output [5:0] move_target;
+  wire [5:0] move_target;
+  output move_to_offsets;
+  wire move_to_offsets;
   input next_update;
   wire next_update;
+  (* enum_base_type = "Drain" *)
+  (* enum_value_00 = "NONE" *)
+  (* enum_value_01 = "STATE" *)
+  (* enum_value_10 = "OFFSET" *)
+  (* enum_value_11 = "SOFTMAX" *)
   output [1:0] o_drain;
   reg [1:0] o_drain = 2'h0;
   output o_first;
@@ -1839,40 +1772,50 @@ module tiny_array(index, states, offsets, pixel, next_update, load, load_lane, l
   wire o_valid;
   output o_wants_error;
   reg o_wants_error = 1'h0;
-  input [63:0] offsets;
-  wire [63:0] offsets;
-  wire [15:0] \offsets[0] ;
-  wire [15:0] \offsets[1] ;
-  wire [15:0] \offsets[2] ;
-  wire [15:0] \offsets[3] ;
-  input [15:0] pixel;
-  wire [15:0] pixel;
-  input read;
-  wire read;
+  input [7:0] outside_address;
+  wire [7:0] outside_address;
+  input [1:0] outside_lane;
+  wire [1:0] outside_lane;
+  input outside_load;
+  wire outside_load;
+  input outside_read;
+  wire outside_read;
+  output [63:0] outside_weights;
+  wire [63:0] outside_weights;
+  wire [15:0] \outside_weights[0] ;
+  wire [15:0] \outside_weights[1] ;
+  wire [15:0] \outside_weights[2] ;
+  wire [15:0] \outside_weights[3] ;
+  input [15:0] outside_word;
+  wire [15:0] outside_word;
   input rst;
   wire rst;
-  output [3:0] saturated;
-  wire [3:0] saturated;
-  input [63:0] states;
-  wire [63:0] states;
-  wire [15:0] \states[0] ;
-  wire [15:0] \states[1] ;
-  wire [15:0] \states[2] ;
-  wire [15:0] \states[3] ;
   wire step;
-  output updates;
-  wire updates;
-  output [63:0] weights;
-  wire [63:0] weights;
-  wire [15:0] \weights[0] ;
-  wire [15:0] \weights[1] ;
-  wire [15:0] \weights[2] ;
-  wire [15:0] \weights[3] ;
+  output [5:0] vectors_offset;
+  wire [5:0] vectors_offset;
+  input [63:0] vectors_offsets;
+  wire [63:0] vectors_offsets;
+  wire [15:0] \vectors_offsets[0] ;
+  wire [15:0] \vectors_offsets[1] ;
+  wire [15:0] \vectors_offsets[2] ;
+  wire [15:0] \vectors_offsets[3] ;
+  output [5:0] vectors_state;
+  wire [5:0] vectors_state;
+  input [63:0] vectors_states;
+  wire [63:0] vectors_states;
+  wire [15:0] \vectors_states[0] ;
+  wire [15:0] \vectors_states[1] ;
+  wire [15:0] \vectors_states[2] ;
+  wire [15:0] \vectors_states[3] ;
   wire [31:0] word;
-  output [3:0] write;
-  wire [3:0] write;
   output [7:0] write_address;
   wire [7:0] write_address;
+  output write_is_update;
+  wire write_is_update;
+  output [3:0] write_lanes;
+  wire [3:0] write_lanes;
+  output [3:0] write_limited;
+  wire [3:0] write_limited;
   output [63:0] write_words;
   wire [63:0] write_words;
   wire [15:0] \write_words[0] ;
@@ -1880,80 +1823,82 @@ module tiny_array(index, states, offsets, pixel, next_update, load, load_lane, l
   wire [15:0] \write_words[2] ;
   wire [15:0] \write_words[3] ;
   always @(posedge clk)
-    left <= \$34 ;
+    chain_2 <= \$34 ;
   always @(posedge clk)
-    o_lane <= \$35 ;
+    chain_3 <= \$35 ;
   always @(posedge clk)
-    o_drain <= \$36 ;
+    left <= \$36 ;
   always @(posedge clk)
-    o_neuron <= \$37 ;
+    o_lane <= \$37 ;
   always @(posedge clk)
-    o_target <= \$38 ;
+    o_drain <= \$38 ;
   always @(posedge clk)
-    o_first <= \$39 ;
+    o_neuron <= \$39 ;
   always @(posedge clk)
-    o_wants_error <= \$40 ;
-  assign \$1  = | beat_6[71:70];
+    o_target <= \$40 ;
+  always @(posedge clk)
+    o_first <= \$41 ;
+  always @(posedge clk)
+    o_wants_error <= \$42 ;
+  assign \$1  = | beat_6[75:74];
   assign \$2  = | left;
   assign \$3  = left - 1'h1;
   assign \$4  = o_lane + 1'h1;
   assign \$5  = o_neuron + 1'h1;
   assign \$6  = beat_7[0] & beat_7[1];
-  assign \$7  = \$6  & beat_7[55];
-  assign \$8  = late_1[3] ? index : 6'h00;
-  assign \$9  = late_1[12:5] + \$8 ;
-  assign \$50  = late_2[28:27] * 5'h10;
-  assign \$10  = offsets >> \$50 ;
-  assign \$53  = late_2[28:27] * 5'h10;
-  assign \$11  = states >> \$53 ;
-  assign \$12  = beat_9[0] & beat_9[1];
-  assign \$13  = \$12  & beat_9[55];
-  assign \$14  = \$13  ? beat_9[12:5] : address;
-  assign \$15  = beat_9[0] & beat_9[1];
-  assign \$16  = \$15  & beat_9[55];
-  assign lane_0__own = late_2[31] ? offsets[15:0] : states[15:0];
-  assign \$17  = ! load_lane;
-  assign lane_0__load = load & \$17 ;
-  assign lane_1__own = late_2[31] ? offsets[31:16] : states[31:16];
-  assign \$18  = load_lane == 1'h1;
-  assign lane_1__load = load & \$18 ;
-  assign lane_2__own = late_2[31] ? offsets[47:32] : states[47:32];
-  assign \$19  = load_lane == 2'h2;
-  assign lane_2__load = load & \$19 ;
-  assign lane_3__own = late_2[31] ? offsets[63:48] : states[63:48];
-  assign \$20  = load_lane == 2'h3;
-  assign lane_3__load = load & \$20 ;
+  assign \$7  = \$6  & beat_7[73];
+  assign \$8  = beat_1[21] ? index : 6'h00;
+  assign \$9  = beat_1[10:3] + \$8 ;
+  assign \$52  = beat_2[45:44] * 5'h10;
+  assign \$10  = vectors_offsets >> \$52 ;
+  assign \$55  = beat_2[45:44] * 5'h10;
+  assign \$11  = vectors_states >> \$55 ;
+  assign \$12  = beat_2[46] ? \$10  : \$11 ;
+  assign \$13  = beat_2[47] ? input_word : \$12 ;
+  assign \$14  = beat_9[0] & beat_9[1];
+  assign \$15  = \$14  & beat_9[73];
+  assign \$16  = \$15  ? beat_9[10:3] : outside_address;
+  assign \$17  = beat_9[0] & beat_9[1];
+  assign \$18  = \$17  & beat_9[73];
+  assign lane_0__own = beat_2[48] ? vectors_offsets[15:0] : vectors_states[15:0];
+  assign \$19  = ! outside_lane;
+  assign lane_0__load = outside_load & \$19 ;
+  assign lane_1__own = beat_2[48] ? vectors_offsets[31:16] : vectors_states[31:16];
+  assign \$20  = outside_lane == 1'h1;
+  assign lane_1__load = outside_load & \$20 ;
+  assign lane_2__own = beat_2[48] ? vectors_offsets[47:32] : vectors_states[47:32];
+  assign \$21  = outside_lane == 2'h2;
+  assign lane_2__load = outside_load & \$21 ;
+  assign lane_3__own = beat_2[48] ? vectors_offsets[63:48] : vectors_states[63:48];
+  assign \$22  = outside_lane == 2'h3;
+  assign lane_3__load = outside_load & \$22 ;
   assign o_valid = | left;
   always @(posedge clk)
-    late_1 <= \$21 ;
+    beat_1 <= \$23 ;
   always @(posedge clk)
-    late_2 <= \$22 ;
+    beat_2 <= \$24 ;
   always @(posedge clk)
-    beat_3 <= \$23 ;
+    beat_3 <= \$25 ;
   always @(posedge clk)
-    beat_4 <= \$24 ;
+    beat_4 <= \$26 ;
   always @(posedge clk)
-    beat_5 <= \$25 ;
+    beat_5 <= \$27 ;
   always @(posedge clk)
-    beat_6 <= \$26 ;
+    beat_6 <= \$28 ;
   always @(posedge clk)
-    beat_7 <= \$27 ;
+    beat_7 <= \$29 ;
   always @(posedge clk)
-    beat_8 <= \$28 ;
+    beat_8 <= \$30 ;
   always @(posedge clk)
-    beat_9 <= \$29 ;
+    beat_9 <= \$31 ;
   always @(posedge clk)
-    o_sum <= \$30 ;
+    o_sum <= \$32 ;
   always @(posedge clk)
-    chain_1 <= \$31 ;
-  always @(posedge clk)
-    chain_2 <= \$32 ;
-  always @(posedge clk)
-    chain_3 <= \$33 ;
+    chain_1 <= \$33 ;
   tiny_dither dither (
     .clk(clk),
-    .column(beat[67:61]),
-    .group(beat[69:68]),
+    .column(beat[70:64]),
+    .group(beat[72:71]),
     .rst(rst),
     .step(next_update),
     .word(word)
@@ -1962,7 +1907,7 @@ module tiny_array(index, states, offsets, pixel, next_update, load, load_lane, l
     .clk(clk),
     .control(control),
     .load(lane_0__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_0__neighbour),
     .number(2'h0),
     .own(lane_0__own),
@@ -1978,7 +1923,7 @@ module tiny_array(index, states, offsets, pixel, next_update, load, load_lane, l
     .clk(clk),
     .control(control),
     .load(lane_1__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_1__neighbour),
     .number(2'h1),
     .own(lane_1__own),
@@ -1994,7 +1939,7 @@ module tiny_array(index, states, offsets, pixel, next_update, load, load_lane, l
     .clk(clk),
     .control(control),
     .load(lane_2__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_2__neighbour),
     .number(2'h2),
     .own(lane_2__own),
@@ -2010,7 +1955,7 @@ module tiny_array(index, states, offsets, pixel, next_update, load, load_lane, l
     .clk(clk),
     .control(control),
     .load(lane_3__load),
-    .load_word(load_word),
+    .load_word(outside_word),
     .neighbour(lane_3__neighbour),
     .number(2'h3),
     .own(lane_3__own),
@@ -2024,215 +1969,205 @@ module tiny_array(index, states, offsets, pixel, next_update, load, load_lane, l
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$34  = left;
+    \$34  = chain_2;
     if (\$1 ) begin
-      \$34  = beat_6[74:72];
+      \$34  = lane_2__sum;
     end else if (\$2 ) begin
-      \$34  = \$3 [2:0];
+      \$34  = chain_3;
     end
     if (rst) begin
-      \$34  = 3'h0;
+      \$34  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$35  = o_lane;
+    \$35  = chain_3;
     if (\$1 ) begin
-      \$35  = 2'h0;
+      \$35  = lane_3__sum;
+    end
+    if (rst) begin
+      \$35  = 43'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$36  = left;
+    if (\$1 ) begin
+      \$36  = beat_6[78:76];
     end else if (\$2 ) begin
-      \$35  = \$4 [1:0];
+      \$36  = \$3 [2:0];
     end
     if (rst) begin
-      \$35  = 2'h0;
+      \$36  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$36  = o_drain;
+    \$37  = o_lane;
     if (\$1 ) begin
-      \$36  = beat_6[71:70];
-    end
-    if (rst) begin
-      \$36  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$37  = o_neuron;
-    if (\$1 ) begin
-      \$37  = beat_6[84:81];
+      \$37  = 2'h0;
     end else if (\$2 ) begin
-      \$37  = \$5 [3:0];
+      \$37  = \$4 [1:0];
     end
     if (rst) begin
-      \$37  = 4'h0;
+      \$37  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$38  = o_target;
+    \$38  = o_drain;
     if (\$1 ) begin
-      \$38  = beat_6[80:75];
+      \$38  = beat_6[75:74];
     end
     if (rst) begin
-      \$38  = 6'h00;
+      \$38  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$39  = o_first;
+    \$39  = o_neuron;
     if (\$1 ) begin
-      \$39  = beat_6[85];
+      \$39  = beat_6[82:79];
+    end else if (\$2 ) begin
+      \$39  = \$5 [3:0];
     end
     if (rst) begin
-      \$39  = 1'h0;
+      \$39  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$40  = o_wants_error;
+    \$40  = o_target;
     if (\$1 ) begin
-      \$40  = beat_6[86];
+      \$40  = beat_6[18:13];
     end
     if (rst) begin
-      \$40  = 1'h0;
+      \$40  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$41  = o_first;
+    if (\$1 ) begin
+      \$41  = beat_6[83];
+    end
+    if (rst) begin
+      \$41  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$42  = o_wants_error;
+    if (\$1 ) begin
+      \$42  = beat_6[84];
+    end
+    if (rst) begin
+      \$42  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     control[8] = 1'h0;
     (* full_case = 32'd1 *)
-    if (read) begin
-      control[7:0] = address;
+    if (outside_read) begin
+      control[7:0] = outside_address;
     end else if (\$7 ) begin
-      control[7:0] = beat_7[12:5];
+      control[7:0] = beat_7[10:3];
     end else begin
       control[7:0] = \$9 [7:0];
-      control[8] = late_1[2];
-    end
-    (* full_case = 32'd1 *)
-    if (late_2[30]) begin
-      control[29:14] = pixel;
-    end else if (late_2[29]) begin
-      control[29:14] = \$10 ;
-    end else begin
-      control[29:14] = \$11 ;
+      control[8] = beat_1[2];
     end
     begin
       begin
-        control[10:9] = late_1[14:13];
-        control[11] = late_2[1];
-        control[12] = late_2[2];
-        control[13] = late_2[4];
-        control[32:30] = beat_4[49:47];
-        control[34:33] = beat_4[54:53];
+        control[11] = beat_2[1];
+        control[12] = beat_2[2];
+        control[13] = beat_2[43];
+        control[29:14] = \$13 ;
+        control[32:30] = beat_4[55:53];
+        control[34:33] = beat_4[12:11];
         control[35] = beat_5[0];
         control[36] = beat_5[2];
-        control[37] = beat_5[50];
-        control[38] = beat_5[51];
-        control[39] = beat_6[52];
-        control[41:40] = beat_6[54:53];
-        control[46:42] = beat_6[60:56];
+        control[37] = beat_5[56];
+        control[38] = beat_5[57];
+        control[39] = beat_6[58];
+        control[46:42] = beat_6[63:59];
+        control[41:40] = beat_6[12:11];
         control[78:47] = word;
-        control[86:79] = \$14 ;
-        control[87] = \$16 ;
+        control[86:79] = \$16 ;
+        control[87] = \$18 ;
       end
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$21  = beat;
+    \$23  = beat;
     if (rst) begin
-      \$21  = 91'h00000000000000000000000;
+      \$23  = 85'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$22  = late_1;
+    \$24  = beat_1;
     if (rst) begin
-      \$22  = 91'h00000000000000000000000;
+      \$24  = 85'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$23  = late_2;
+    \$25  = beat_2;
     if (rst) begin
-      \$23  = 91'h00000000000000000000000;
+      \$25  = 85'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$24  = beat_3;
+    \$26  = beat_3;
     if (rst) begin
-      \$24  = 91'h00000000000000000000000;
+      \$26  = 85'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$25  = beat_4;
+    \$27  = beat_4;
     if (rst) begin
-      \$25  = 91'h00000000000000000000000;
+      \$27  = 85'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$26  = beat_5;
+    \$28  = beat_5;
     if (rst) begin
-      \$26  = 91'h00000000000000000000000;
+      \$28  = 85'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$27  = beat_6;
+    \$29  = beat_6;
     if (rst) begin
-      \$27  = 91'h00000000000000000000000;
+      \$29  = 85'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$28  = beat_7;
+    \$30  = beat_7;
     if (rst) begin
-      \$28  = 91'h00000000000000000000000;
+      \$30  = 85'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$29  = beat_8;
+    \$31  = beat_8;
     if (rst) begin
-      \$29  = 91'h00000000000000000000000;
+      \$31  = 85'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$30  = o_sum;
+    \$32  = o_sum;
     if (\$1 ) begin
-      \$30  = lane_0__sum;
+      \$32  = lane_0__sum;
     end else if (\$2 ) begin
-      \$30  = chain_1;
-    end
-    if (rst) begin
-      \$30  = 43'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$31  = chain_1;
-    if (\$1 ) begin
-      \$31  = lane_1__sum;
-    end else if (\$2 ) begin
-      \$31  = chain_2;
-    end
-    if (rst) begin
-      \$31  = 43'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$32  = chain_2;
-    if (\$1 ) begin
-      \$32  = lane_2__sum;
-    end else if (\$2 ) begin
-      \$32  = chain_3;
+      \$32  = chain_1;
     end
     if (rst) begin
       \$32  = 43'h00000000000;
@@ -2240,486 +2175,498 @@ module tiny_array(index, states, offsets, pixel, next_update, load, load_lane, l
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$33  = chain_3;
+    \$33  = chain_1;
     if (\$1 ) begin
-      \$33  = lane_3__sum;
+      \$33  = lane_1__sum;
+    end else if (\$2 ) begin
+      \$33  = chain_2;
     end
     if (rst) begin
       \$33  = 43'h00000000000;
     end
   end
-  assign beat_1 = late_1;
-  assign beat_2 = late_2;
   assign chain_0 = o_sum;
   assign step = next_update;
-  assign column = beat[67:61];
-  assign group = beat[69:68];
+  assign column = beat[70:64];
+  assign group = beat[72:71];
   assign lane_0__number = 2'h0;
   assign lane_0__control = control;
   assign lane_1__total = lane_0__neighbour;
-  assign lane_0__load_word = load_word;
+  assign lane_0__load_word = outside_word;
   assign lane_1__number = 2'h1;
   assign lane_1__control = control;
   assign lane_2__total = lane_1__neighbour;
-  assign lane_1__load_word = load_word;
+  assign lane_1__load_word = outside_word;
   assign lane_2__number = 2'h2;
   assign lane_2__control = control;
   assign lane_3__total = lane_2__neighbour;
-  assign lane_2__load_word = load_word;
+  assign lane_2__load_word = outside_word;
   assign lane_3__number = 2'h3;
   assign lane_3__control = control;
   assign lane_0__total = lane_3__neighbour;
-  assign lane_3__load_word = load_word;
-  assign updates = control[87];
+  assign lane_3__load_word = outside_word;
+  assign inputs = beat_1[42:19];
+  assign vectors_state = beat_1[27:22];
+  assign vectors_offset = beat_1[33:28];
+  assign move_copy = beat_2[49];
+  assign move_keep = beat_2[50];
+  assign move_subtract = beat_2[51];
+  assign move_to_offsets = beat_2[52];
+  assign move_target = beat_2[18:13];
+  assign write_is_update = control[87];
   assign write_address = control[86:79];
   assign \beat.valid  = beat[0];
   assign \beat.update  = beat[1];
   assign \beat.ring  = beat[2];
-  assign \beat.from_list  = beat[3];
-  assign \beat.null  = beat[4];
-  assign \beat.weight  = beat[12:5];
-  assign \beat.rotate  = beat[14:13];
-  assign \beat.state  = beat[20:15];
-  assign \beat.offset  = beat[26:21];
-  assign \beat.select  = beat[28:27];
-  assign \beat.shared_is_offset  = beat[29];
-  assign \beat.shared_is_input  = beat[30];
-  assign \beat.own_is_offset  = beat[31];
-  assign \beat.slot  = beat[34:32];
-  assign \beat.index  = beat[40:35];
-  assign \beat.rows  = beat[43:41];
-  assign \beat.columns  = beat[46:44];
-  assign \beat.shift  = beat[49:47];
-  assign \beat.clear  = beat[50];
-  assign \beat.load  = beat[51];
-  assign \beat.save  = beat[52];
-  assign \beat.drive  = beat[54:53];
-  assign \beat.last  = beat[55];
-  assign \beat.sigma  = beat[60:56];
-  assign \beat.column  = beat[67:61];
-  assign \beat.group  = beat[69:68];
-  assign \beat.drain  = beat[71:70];
-  assign \beat.drain_count  = beat[74:72];
-  assign \beat.target  = beat[80:75];
-  assign \beat.neuron  = beat[84:81];
-  assign \beat.first  = beat[85];
-  assign \beat.wants_error  = beat[86];
-  assign \beat.copy  = beat[87];
-  assign \beat.keep  = beat[88];
-  assign \beat.subtract  = beat[89];
-  assign \beat.move_to_offsets  = beat[90];
-  assign \states[0]  = states[15:0];
-  assign \states[1]  = states[31:16];
-  assign \states[2]  = states[47:32];
-  assign \states[3]  = states[63:48];
-  assign \offsets[0]  = offsets[15:0];
-  assign \offsets[1]  = offsets[31:16];
-  assign \offsets[2]  = offsets[47:32];
-  assign \offsets[3]  = offsets[63:48];
-  assign \late_1.valid  = late_1[0];
-  assign \late_1.update  = late_1[1];
-  assign \late_1.ring  = late_1[2];
-  assign \late_1.from_list  = late_1[3];
-  assign \late_1.null  = late_1[4];
-  assign \late_1.weight  = late_1[12:5];
-  assign \late_1.rotate  = late_1[14:13];
-  assign \late_1.state  = late_1[20:15];
-  assign \late_1.offset  = late_1[26:21];
-  assign \late_1.select  = late_1[28:27];
-  assign \late_1.shared_is_offset  = late_1[29];
-  assign \late_1.shared_is_input  = late_1[30];
-  assign \late_1.own_is_offset  = late_1[31];
-  assign \late_1.slot  = late_1[34:32];
-  assign \late_1.index  = late_1[40:35];
-  assign \late_1.rows  = late_1[43:41];
-  assign \late_1.columns  = late_1[46:44];
-  assign \late_1.shift  = late_1[49:47];
-  assign \late_1.clear  = late_1[50];
-  assign \late_1.load  = late_1[51];
-  assign \late_1.save  = late_1[52];
-  assign \late_1.drive  = late_1[54:53];
-  assign \late_1.last  = late_1[55];
-  assign \late_1.sigma  = late_1[60:56];
-  assign \late_1.column  = late_1[67:61];
-  assign \late_1.group  = late_1[69:68];
-  assign \late_1.drain  = late_1[71:70];
-  assign \late_1.drain_count  = late_1[74:72];
-  assign \late_1.target  = late_1[80:75];
-  assign \late_1.neuron  = late_1[84:81];
-  assign \late_1.first  = late_1[85];
-  assign \late_1.wants_error  = late_1[86];
-  assign \late_1.copy  = late_1[87];
-  assign \late_1.keep  = late_1[88];
-  assign \late_1.subtract  = late_1[89];
-  assign \late_1.move_to_offsets  = late_1[90];
-  assign \late_2.valid  = late_2[0];
-  assign \late_2.update  = late_2[1];
-  assign \late_2.ring  = late_2[2];
-  assign \late_2.from_list  = late_2[3];
-  assign \late_2.null  = late_2[4];
-  assign \late_2.weight  = late_2[12:5];
-  assign \late_2.rotate  = late_2[14:13];
-  assign \late_2.state  = late_2[20:15];
-  assign \late_2.offset  = late_2[26:21];
-  assign \late_2.select  = late_2[28:27];
-  assign \late_2.shared_is_offset  = late_2[29];
-  assign \late_2.shared_is_input  = late_2[30];
-  assign \late_2.own_is_offset  = late_2[31];
-  assign \late_2.slot  = late_2[34:32];
-  assign \late_2.index  = late_2[40:35];
-  assign \late_2.rows  = late_2[43:41];
-  assign \late_2.columns  = late_2[46:44];
-  assign \late_2.shift  = late_2[49:47];
-  assign \late_2.clear  = late_2[50];
-  assign \late_2.load  = late_2[51];
-  assign \late_2.save  = late_2[52];
-  assign \late_2.drive  = late_2[54:53];
-  assign \late_2.last  = late_2[55];
-  assign \late_2.sigma  = late_2[60:56];
-  assign \late_2.column  = late_2[67:61];
-  assign \late_2.group  = late_2[69:68];
-  assign \late_2.drain  = late_2[71:70];
-  assign \late_2.drain_count  = late_2[74:72];
-  assign \late_2.target  = late_2[80:75];
-  assign \late_2.neuron  = late_2[84:81];
-  assign \late_2.first  = late_2[85];
-  assign \late_2.wants_error  = late_2[86];
-  assign \late_2.copy  = late_2[87];
-  assign \late_2.keep  = late_2[88];
-  assign \late_2.subtract  = late_2[89];
-  assign \late_2.move_to_offsets  = late_2[90];
-  assign \weights[0]  = weights[15:0];
-  assign \weights[1]  = weights[31:16];
-  assign \weights[2]  = weights[47:32];
-  assign \weights[3]  = weights[63:48];
+  assign \beat.weight  = beat[10:3];
+  assign \beat.drive  = beat[12:11];
+  assign \beat.target  = beat[18:13];
+  assign \beat.memory  = beat[42:19];
+  assign \beat.memory.rotate  = beat[20:19];
+  assign \beat.memory.from_list  = beat[21];
+  assign \beat.memory.state  = beat[27:22];
+  assign \beat.memory.offset  = beat[33:28];
+  assign \beat.memory.slot  = beat[36:34];
+  assign \beat.memory.index  = beat[42:37];
+  assign \beat.operands  = beat[48:43];
+  assign \beat.operands.null  = beat[43];
+  assign \beat.operands.select  = beat[45:44];
+  assign \beat.operands.shared_is_offset  = beat[46];
+  assign \beat.operands.shared_is_input  = beat[47];
+  assign \beat.operands.own_is_offset  = beat[48];
+  assign \beat.move  = beat[52:49];
+  assign \beat.move.copy  = beat[49];
+  assign \beat.move.keep  = beat[50];
+  assign \beat.move.subtract  = beat[51];
+  assign \beat.move.to_offsets  = beat[52];
+  assign \beat.align  = beat[55:53];
+  assign \beat.align.shift  = beat[55:53];
+  assign \beat.add  = beat[57:56];
+  assign \beat.add.clear  = beat[56];
+  assign \beat.add.load  = beat[57];
+  assign \beat.total  = beat[63:58];
+  assign \beat.total.save  = beat[58];
+  assign \beat.total.sigma  = beat[63:59];
+  assign \beat.dither  = beat[72:64];
+  assign \beat.dither.column  = beat[70:64];
+  assign \beat.dither.group  = beat[72:71];
+  assign \beat.learn  = beat[73];
+  assign \beat.learn.last  = beat[73];
+  assign \beat.tile  = beat[84:74];
+  assign \beat.tile.drain  = beat[75:74];
+  assign \beat.tile.drain_count  = beat[78:76];
+  assign \beat.tile.neuron  = beat[82:79];
+  assign \beat.tile.first  = beat[83];
+  assign \beat.tile.wants_error  = beat[84];
+  assign \inputs.rotate  = beat_1[20:19];
+  assign \inputs.from_list  = beat_1[21];
+  assign \inputs.state  = beat_1[27:22];
+  assign \inputs.offset  = beat_1[33:28];
+  assign \inputs.slot  = beat_1[36:34];
+  assign \inputs.index  = beat_1[42:37];
+  assign \vectors_states[0]  = vectors_states[15:0];
+  assign \vectors_states[1]  = vectors_states[31:16];
+  assign \vectors_states[2]  = vectors_states[47:32];
+  assign \vectors_states[3]  = vectors_states[63:48];
+  assign \vectors_offsets[0]  = vectors_offsets[15:0];
+  assign \vectors_offsets[1]  = vectors_offsets[31:16];
+  assign \vectors_offsets[2]  = vectors_offsets[47:32];
+  assign \vectors_offsets[3]  = vectors_offsets[63:48];
+  assign \outside_weights[0]  = outside_weights[15:0];
+  assign \outside_weights[1]  = outside_weights[31:16];
+  assign \outside_weights[2]  = outside_weights[47:32];
+  assign \outside_weights[3]  = outside_weights[63:48];
   assign \write_words[0]  = write_words[15:0];
   assign \write_words[1]  = write_words[31:16];
   assign \write_words[2]  = write_words[47:32];
   assign \write_words[3]  = write_words[63:48];
-  assign \beat_1.valid  = late_1[0];
-  assign \beat_1.update  = late_1[1];
-  assign \beat_1.ring  = late_1[2];
-  assign \beat_1.from_list  = late_1[3];
-  assign \beat_1.null  = late_1[4];
-  assign \beat_1.weight  = late_1[12:5];
-  assign \beat_1.rotate  = late_1[14:13];
-  assign \beat_1.state  = late_1[20:15];
-  assign \beat_1.offset  = late_1[26:21];
-  assign \beat_1.select  = late_1[28:27];
-  assign \beat_1.shared_is_offset  = late_1[29];
-  assign \beat_1.shared_is_input  = late_1[30];
-  assign \beat_1.own_is_offset  = late_1[31];
-  assign \beat_1.slot  = late_1[34:32];
-  assign \beat_1.index  = late_1[40:35];
-  assign \beat_1.rows  = late_1[43:41];
-  assign \beat_1.columns  = late_1[46:44];
-  assign \beat_1.shift  = late_1[49:47];
-  assign \beat_1.clear  = late_1[50];
-  assign \beat_1.load  = late_1[51];
-  assign \beat_1.save  = late_1[52];
-  assign \beat_1.drive  = late_1[54:53];
-  assign \beat_1.last  = late_1[55];
-  assign \beat_1.sigma  = late_1[60:56];
-  assign \beat_1.column  = late_1[67:61];
-  assign \beat_1.group  = late_1[69:68];
-  assign \beat_1.drain  = late_1[71:70];
-  assign \beat_1.drain_count  = late_1[74:72];
-  assign \beat_1.target  = late_1[80:75];
-  assign \beat_1.neuron  = late_1[84:81];
-  assign \beat_1.first  = late_1[85];
-  assign \beat_1.wants_error  = late_1[86];
-  assign \beat_1.copy  = late_1[87];
-  assign \beat_1.keep  = late_1[88];
-  assign \beat_1.subtract  = late_1[89];
-  assign \beat_1.move_to_offsets  = late_1[90];
-  assign \beat_2.valid  = late_2[0];
-  assign \beat_2.update  = late_2[1];
-  assign \beat_2.ring  = late_2[2];
-  assign \beat_2.from_list  = late_2[3];
-  assign \beat_2.null  = late_2[4];
-  assign \beat_2.weight  = late_2[12:5];
-  assign \beat_2.rotate  = late_2[14:13];
-  assign \beat_2.state  = late_2[20:15];
-  assign \beat_2.offset  = late_2[26:21];
-  assign \beat_2.select  = late_2[28:27];
-  assign \beat_2.shared_is_offset  = late_2[29];
-  assign \beat_2.shared_is_input  = late_2[30];
-  assign \beat_2.own_is_offset  = late_2[31];
-  assign \beat_2.slot  = late_2[34:32];
-  assign \beat_2.index  = late_2[40:35];
-  assign \beat_2.rows  = late_2[43:41];
-  assign \beat_2.columns  = late_2[46:44];
-  assign \beat_2.shift  = late_2[49:47];
-  assign \beat_2.clear  = late_2[50];
-  assign \beat_2.load  = late_2[51];
-  assign \beat_2.save  = late_2[52];
-  assign \beat_2.drive  = late_2[54:53];
-  assign \beat_2.last  = late_2[55];
-  assign \beat_2.sigma  = late_2[60:56];
-  assign \beat_2.column  = late_2[67:61];
-  assign \beat_2.group  = late_2[69:68];
-  assign \beat_2.drain  = late_2[71:70];
-  assign \beat_2.drain_count  = late_2[74:72];
-  assign \beat_2.target  = late_2[80:75];
-  assign \beat_2.neuron  = late_2[84:81];
-  assign \beat_2.first  = late_2[85];
-  assign \beat_2.wants_error  = late_2[86];
-  assign \beat_2.copy  = late_2[87];
-  assign \beat_2.keep  = late_2[88];
-  assign \beat_2.subtract  = late_2[89];
-  assign \beat_2.move_to_offsets  = late_2[90];
+  assign \beat_1.valid  = beat_1[0];
+  assign \beat_1.update  = beat_1[1];
+  assign \beat_1.ring  = beat_1[2];
+  assign \beat_1.weight  = beat_1[10:3];
+  assign \beat_1.drive  = beat_1[12:11];
+  assign \beat_1.target  = beat_1[18:13];
+  assign \beat_1.memory  = beat_1[42:19];
+  assign \beat_1.memory.rotate  = beat_1[20:19];
+  assign \beat_1.memory.from_list  = beat_1[21];
+  assign \beat_1.memory.state  = beat_1[27:22];
+  assign \beat_1.memory.offset  = beat_1[33:28];
+  assign \beat_1.memory.slot  = beat_1[36:34];
+  assign \beat_1.memory.index  = beat_1[42:37];
+  assign \beat_1.operands  = beat_1[48:43];
+  assign \beat_1.operands.null  = beat_1[43];
+  assign \beat_1.operands.select  = beat_1[45:44];
+  assign \beat_1.operands.shared_is_offset  = beat_1[46];
+  assign \beat_1.operands.shared_is_input  = beat_1[47];
+  assign \beat_1.operands.own_is_offset  = beat_1[48];
+  assign \beat_1.move  = beat_1[52:49];
+  assign \beat_1.move.copy  = beat_1[49];
+  assign \beat_1.move.keep  = beat_1[50];
+  assign \beat_1.move.subtract  = beat_1[51];
+  assign \beat_1.move.to_offsets  = beat_1[52];
+  assign \beat_1.align  = beat_1[55:53];
+  assign \beat_1.align.shift  = beat_1[55:53];
+  assign \beat_1.add  = beat_1[57:56];
+  assign \beat_1.add.clear  = beat_1[56];
+  assign \beat_1.add.load  = beat_1[57];
+  assign \beat_1.total  = beat_1[63:58];
+  assign \beat_1.total.save  = beat_1[58];
+  assign \beat_1.total.sigma  = beat_1[63:59];
+  assign \beat_1.dither  = beat_1[72:64];
+  assign \beat_1.dither.column  = beat_1[70:64];
+  assign \beat_1.dither.group  = beat_1[72:71];
+  assign \beat_1.learn  = beat_1[73];
+  assign \beat_1.learn.last  = beat_1[73];
+  assign \beat_1.tile  = beat_1[84:74];
+  assign \beat_1.tile.drain  = beat_1[75:74];
+  assign \beat_1.tile.drain_count  = beat_1[78:76];
+  assign \beat_1.tile.neuron  = beat_1[82:79];
+  assign \beat_1.tile.first  = beat_1[83];
+  assign \beat_1.tile.wants_error  = beat_1[84];
+  assign \beat_2.valid  = beat_2[0];
+  assign \beat_2.update  = beat_2[1];
+  assign \beat_2.ring  = beat_2[2];
+  assign \beat_2.weight  = beat_2[10:3];
+  assign \beat_2.drive  = beat_2[12:11];
+  assign \beat_2.target  = beat_2[18:13];
+  assign \beat_2.memory  = beat_2[42:19];
+  assign \beat_2.memory.rotate  = beat_2[20:19];
+  assign \beat_2.memory.from_list  = beat_2[21];
+  assign \beat_2.memory.state  = beat_2[27:22];
+  assign \beat_2.memory.offset  = beat_2[33:28];
+  assign \beat_2.memory.slot  = beat_2[36:34];
+  assign \beat_2.memory.index  = beat_2[42:37];
+  assign \beat_2.operands  = beat_2[48:43];
+  assign \beat_2.operands.null  = beat_2[43];
+  assign \beat_2.operands.select  = beat_2[45:44];
+  assign \beat_2.operands.shared_is_offset  = beat_2[46];
+  assign \beat_2.operands.shared_is_input  = beat_2[47];
+  assign \beat_2.operands.own_is_offset  = beat_2[48];
+  assign \beat_2.move  = beat_2[52:49];
+  assign \beat_2.move.copy  = beat_2[49];
+  assign \beat_2.move.keep  = beat_2[50];
+  assign \beat_2.move.subtract  = beat_2[51];
+  assign \beat_2.move.to_offsets  = beat_2[52];
+  assign \beat_2.align  = beat_2[55:53];
+  assign \beat_2.align.shift  = beat_2[55:53];
+  assign \beat_2.add  = beat_2[57:56];
+  assign \beat_2.add.clear  = beat_2[56];
+  assign \beat_2.add.load  = beat_2[57];
+  assign \beat_2.total  = beat_2[63:58];
+  assign \beat_2.total.save  = beat_2[58];
+  assign \beat_2.total.sigma  = beat_2[63:59];
+  assign \beat_2.dither  = beat_2[72:64];
+  assign \beat_2.dither.column  = beat_2[70:64];
+  assign \beat_2.dither.group  = beat_2[72:71];
+  assign \beat_2.learn  = beat_2[73];
+  assign \beat_2.learn.last  = beat_2[73];
+  assign \beat_2.tile  = beat_2[84:74];
+  assign \beat_2.tile.drain  = beat_2[75:74];
+  assign \beat_2.tile.drain_count  = beat_2[78:76];
+  assign \beat_2.tile.neuron  = beat_2[82:79];
+  assign \beat_2.tile.first  = beat_2[83];
+  assign \beat_2.tile.wants_error  = beat_2[84];
   assign \beat_3.valid  = beat_3[0];
   assign \beat_3.update  = beat_3[1];
   assign \beat_3.ring  = beat_3[2];
-  assign \beat_3.from_list  = beat_3[3];
-  assign \beat_3.null  = beat_3[4];
-  assign \beat_3.weight  = beat_3[12:5];
-  assign \beat_3.rotate  = beat_3[14:13];
-  assign \beat_3.state  = beat_3[20:15];
-  assign \beat_3.offset  = beat_3[26:21];
-  assign \beat_3.select  = beat_3[28:27];
-  assign \beat_3.shared_is_offset  = beat_3[29];
-  assign \beat_3.shared_is_input  = beat_3[30];
-  assign \beat_3.own_is_offset  = beat_3[31];
-  assign \beat_3.slot  = beat_3[34:32];
-  assign \beat_3.index  = beat_3[40:35];
-  assign \beat_3.rows  = beat_3[43:41];
-  assign \beat_3.columns  = beat_3[46:44];
-  assign \beat_3.shift  = beat_3[49:47];
-  assign \beat_3.clear  = beat_3[50];
-  assign \beat_3.load  = beat_3[51];
-  assign \beat_3.save  = beat_3[52];
-  assign \beat_3.drive  = beat_3[54:53];
-  assign \beat_3.last  = beat_3[55];
-  assign \beat_3.sigma  = beat_3[60:56];
-  assign \beat_3.column  = beat_3[67:61];
-  assign \beat_3.group  = beat_3[69:68];
-  assign \beat_3.drain  = beat_3[71:70];
-  assign \beat_3.drain_count  = beat_3[74:72];
-  assign \beat_3.target  = beat_3[80:75];
-  assign \beat_3.neuron  = beat_3[84:81];
-  assign \beat_3.first  = beat_3[85];
-  assign \beat_3.wants_error  = beat_3[86];
-  assign \beat_3.copy  = beat_3[87];
-  assign \beat_3.keep  = beat_3[88];
-  assign \beat_3.subtract  = beat_3[89];
-  assign \beat_3.move_to_offsets  = beat_3[90];
+  assign \beat_3.weight  = beat_3[10:3];
+  assign \beat_3.drive  = beat_3[12:11];
+  assign \beat_3.target  = beat_3[18:13];
+  assign \beat_3.memory  = beat_3[42:19];
+  assign \beat_3.memory.rotate  = beat_3[20:19];
+  assign \beat_3.memory.from_list  = beat_3[21];
+  assign \beat_3.memory.state  = beat_3[27:22];
+  assign \beat_3.memory.offset  = beat_3[33:28];
+  assign \beat_3.memory.slot  = beat_3[36:34];
+  assign \beat_3.memory.index  = beat_3[42:37];
+  assign \beat_3.operands  = beat_3[48:43];
+  assign \beat_3.operands.null  = beat_3[43];
+  assign \beat_3.operands.select  = beat_3[45:44];
+  assign \beat_3.operands.shared_is_offset  = beat_3[46];
+  assign \beat_3.operands.shared_is_input  = beat_3[47];
+  assign \beat_3.operands.own_is_offset  = beat_3[48];
+  assign \beat_3.move  = beat_3[52:49];
+  assign \beat_3.move.copy  = beat_3[49];
+  assign \beat_3.move.keep  = beat_3[50];
+  assign \beat_3.move.subtract  = beat_3[51];
+  assign \beat_3.move.to_offsets  = beat_3[52];
+  assign \beat_3.align  = beat_3[55:53];
+  assign \beat_3.align.shift  = beat_3[55:53];
+  assign \beat_3.add  = beat_3[57:56];
+  assign \beat_3.add.clear  = beat_3[56];
+  assign \beat_3.add.load  = beat_3[57];
+  assign \beat_3.total  = beat_3[63:58];
+  assign \beat_3.total.save  = beat_3[58];
+  assign \beat_3.total.sigma  = beat_3[63:59];
+  assign \beat_3.dither  = beat_3[72:64];
+  assign \beat_3.dither.column  = beat_3[70:64];
+  assign \beat_3.dither.group  = beat_3[72:71];
+  assign \beat_3.learn  = beat_3[73];
+  assign \beat_3.learn.last  = beat_3[73];
+  assign \beat_3.tile  = beat_3[84:74];
+  assign \beat_3.tile.drain  = beat_3[75:74];
+  assign \beat_3.tile.drain_count  = beat_3[78:76];
+  assign \beat_3.tile.neuron  = beat_3[82:79];
+  assign \beat_3.tile.first  = beat_3[83];
+  assign \beat_3.tile.wants_error  = beat_3[84];
   assign \beat_4.valid  = beat_4[0];
   assign \beat_4.update  = beat_4[1];
   assign \beat_4.ring  = beat_4[2];
-  assign \beat_4.from_list  = beat_4[3];
-  assign \beat_4.null  = beat_4[4];
-  assign \beat_4.weight  = beat_4[12:5];
-  assign \beat_4.rotate  = beat_4[14:13];
-  assign \beat_4.state  = beat_4[20:15];
-  assign \beat_4.offset  = beat_4[26:21];
-  assign \beat_4.select  = beat_4[28:27];
-  assign \beat_4.shared_is_offset  = beat_4[29];
-  assign \beat_4.shared_is_input  = beat_4[30];
-  assign \beat_4.own_is_offset  = beat_4[31];
-  assign \beat_4.slot  = beat_4[34:32];
-  assign \beat_4.index  = beat_4[40:35];
-  assign \beat_4.rows  = beat_4[43:41];
-  assign \beat_4.columns  = beat_4[46:44];
-  assign \beat_4.shift  = beat_4[49:47];
-  assign \beat_4.clear  = beat_4[50];
-  assign \beat_4.load  = beat_4[51];
-  assign \beat_4.save  = beat_4[52];
-  assign \beat_4.drive  = beat_4[54:53];
-  assign \beat_4.last  = beat_4[55];
-  assign \beat_4.sigma  = beat_4[60:56];
-  assign \beat_4.column  = beat_4[67:61];
-  assign \beat_4.group  = beat_4[69:68];
-  assign \beat_4.drain  = beat_4[71:70];
-  assign \beat_4.drain_count  = beat_4[74:72];
-  assign \beat_4.target  = beat_4[80:75];
-  assign \beat_4.neuron  = beat_4[84:81];
-  assign \beat_4.first  = beat_4[85];
-  assign \beat_4.wants_error  = beat_4[86];
-  assign \beat_4.copy  = beat_4[87];
-  assign \beat_4.keep  = beat_4[88];
-  assign \beat_4.subtract  = beat_4[89];
-  assign \beat_4.move_to_offsets  = beat_4[90];
+  assign \beat_4.weight  = beat_4[10:3];
+  assign \beat_4.drive  = beat_4[12:11];
+  assign \beat_4.target  = beat_4[18:13];
+  assign \beat_4.memory  = beat_4[42:19];
+  assign \beat_4.memory.rotate  = beat_4[20:19];
+  assign \beat_4.memory.from_list  = beat_4[21];
+  assign \beat_4.memory.state  = beat_4[27:22];
+  assign \beat_4.memory.offset  = beat_4[33:28];
+  assign \beat_4.memory.slot  = beat_4[36:34];
+  assign \beat_4.memory.index  = beat_4[42:37];
+  assign \beat_4.operands  = beat_4[48:43];
+  assign \beat_4.operands.null  = beat_4[43];
+  assign \beat_4.operands.select  = beat_4[45:44];
+  assign \beat_4.operands.shared_is_offset  = beat_4[46];
+  assign \beat_4.operands.shared_is_input  = beat_4[47];
+  assign \beat_4.operands.own_is_offset  = beat_4[48];
+  assign \beat_4.move  = beat_4[52:49];
+  assign \beat_4.move.copy  = beat_4[49];
+  assign \beat_4.move.keep  = beat_4[50];
+  assign \beat_4.move.subtract  = beat_4[51];
+  assign \beat_4.move.to_offsets  = beat_4[52];
+  assign \beat_4.align  = beat_4[55:53];
+  assign \beat_4.align.shift  = beat_4[55:53];
+  assign \beat_4.add  = beat_4[57:56];
+  assign \beat_4.add.clear  = beat_4[56];
+  assign \beat_4.add.load  = beat_4[57];
+  assign \beat_4.total  = beat_4[63:58];
+  assign \beat_4.total.save  = beat_4[58];
+  assign \beat_4.total.sigma  = beat_4[63:59];
+  assign \beat_4.dither  = beat_4[72:64];
+  assign \beat_4.dither.column  = beat_4[70:64];
+  assign \beat_4.dither.group  = beat_4[72:71];
+  assign \beat_4.learn  = beat_4[73];
+  assign \beat_4.learn.last  = beat_4[73];
+  assign \beat_4.tile  = beat_4[84:74];
+  assign \beat_4.tile.drain  = beat_4[75:74];
+  assign \beat_4.tile.drain_count  = beat_4[78:76];
+  assign \beat_4.tile.neuron  = beat_4[82:79];
+  assign \beat_4.tile.first  = beat_4[83];
+  assign \beat_4.tile.wants_error  = beat_4[84];
   assign \beat_5.valid  = beat_5[0];
   assign \beat_5.update  = beat_5[1];
   assign \beat_5.ring  = beat_5[2];
-  assign \beat_5.from_list  = beat_5[3];
-  assign \beat_5.null  = beat_5[4];
-  assign \beat_5.weight  = beat_5[12:5];
-  assign \beat_5.rotate  = beat_5[14:13];
-  assign \beat_5.state  = beat_5[20:15];
-  assign \beat_5.offset  = beat_5[26:21];
-  assign \beat_5.select  = beat_5[28:27];
-  assign \beat_5.shared_is_offset  = beat_5[29];
-  assign \beat_5.shared_is_input  = beat_5[30];
-  assign \beat_5.own_is_offset  = beat_5[31];
-  assign \beat_5.slot  = beat_5[34:32];
-  assign \beat_5.index  = beat_5[40:35];
-  assign \beat_5.rows  = beat_5[43:41];
-  assign \beat_5.columns  = beat_5[46:44];
-  assign \beat_5.shift  = beat_5[49:47];
-  assign \beat_5.clear  = beat_5[50];
-  assign \beat_5.load  = beat_5[51];
-  assign \beat_5.save  = beat_5[52];
-  assign \beat_5.drive  = beat_5[54:53];
-  assign \beat_5.last  = beat_5[55];
-  assign \beat_5.sigma  = beat_5[60:56];
-  assign \beat_5.column  = beat_5[67:61];
-  assign \beat_5.group  = beat_5[69:68];
-  assign \beat_5.drain  = beat_5[71:70];
-  assign \beat_5.drain_count  = beat_5[74:72];
-  assign \beat_5.target  = beat_5[80:75];
-  assign \beat_5.neuron  = beat_5[84:81];
-  assign \beat_5.first  = beat_5[85];
-  assign \beat_5.wants_error  = beat_5[86];
-  assign \beat_5.copy  = beat_5[87];
-  assign \beat_5.keep  = beat_5[88];
-  assign \beat_5.subtract  = beat_5[89];
-  assign \beat_5.move_to_offsets  = beat_5[90];
+  assign \beat_5.weight  = beat_5[10:3];
+  assign \beat_5.drive  = beat_5[12:11];
+  assign \beat_5.target  = beat_5[18:13];
+  assign \beat_5.memory  = beat_5[42:19];
+  assign \beat_5.memory.rotate  = beat_5[20:19];
+  assign \beat_5.memory.from_list  = beat_5[21];
+  assign \beat_5.memory.state  = beat_5[27:22];
+  assign \beat_5.memory.offset  = beat_5[33:28];
+  assign \beat_5.memory.slot  = beat_5[36:34];
+  assign \beat_5.memory.index  = beat_5[42:37];
+  assign \beat_5.operands  = beat_5[48:43];
+  assign \beat_5.operands.null  = beat_5[43];
+  assign \beat_5.operands.select  = beat_5[45:44];
+  assign \beat_5.operands.shared_is_offset  = beat_5[46];
+  assign \beat_5.operands.shared_is_input  = beat_5[47];
+  assign \beat_5.operands.own_is_offset  = beat_5[48];
+  assign \beat_5.move  = beat_5[52:49];
+  assign \beat_5.move.copy  = beat_5[49];
+  assign \beat_5.move.keep  = beat_5[50];
+  assign \beat_5.move.subtract  = beat_5[51];
+  assign \beat_5.move.to_offsets  = beat_5[52];
+  assign \beat_5.align  = beat_5[55:53];
+  assign \beat_5.align.shift  = beat_5[55:53];
+  assign \beat_5.add  = beat_5[57:56];
+  assign \beat_5.add.clear  = beat_5[56];
+  assign \beat_5.add.load  = beat_5[57];
+  assign \beat_5.total  = beat_5[63:58];
+  assign \beat_5.total.save  = beat_5[58];
+  assign \beat_5.total.sigma  = beat_5[63:59];
+  assign \beat_5.dither  = beat_5[72:64];
+  assign \beat_5.dither.column  = beat_5[70:64];
+  assign \beat_5.dither.group  = beat_5[72:71];
+  assign \beat_5.learn  = beat_5[73];
+  assign \beat_5.learn.last  = beat_5[73];
+  assign \beat_5.tile  = beat_5[84:74];
+  assign \beat_5.tile.drain  = beat_5[75:74];
+  assign \beat_5.tile.drain_count  = beat_5[78:76];
+  assign \beat_5.tile.neuron  = beat_5[82:79];
+  assign \beat_5.tile.first  = beat_5[83];
+  assign \beat_5.tile.wants_error  = beat_5[84];
   assign \beat_6.valid  = beat_6[0];
   assign \beat_6.update  = beat_6[1];
   assign \beat_6.ring  = beat_6[2];
-  assign \beat_6.from_list  = beat_6[3];
-  assign \beat_6.null  = beat_6[4];
-  assign \beat_6.weight  = beat_6[12:5];
-  assign \beat_6.rotate  = beat_6[14:13];
-  assign \beat_6.state  = beat_6[20:15];
-  assign \beat_6.offset  = beat_6[26:21];
-  assign \beat_6.select  = beat_6[28:27];
-  assign \beat_6.shared_is_offset  = beat_6[29];
-  assign \beat_6.shared_is_input  = beat_6[30];
-  assign \beat_6.own_is_offset  = beat_6[31];
-  assign \beat_6.slot  = beat_6[34:32];
-  assign \beat_6.index  = beat_6[40:35];
-  assign \beat_6.rows  = beat_6[43:41];
-  assign \beat_6.columns  = beat_6[46:44];
-  assign \beat_6.shift  = beat_6[49:47];
-  assign \beat_6.clear  = beat_6[50];
-  assign \beat_6.load  = beat_6[51];
-  assign \beat_6.save  = beat_6[52];
-  assign \beat_6.drive  = beat_6[54:53];
-  assign \beat_6.last  = beat_6[55];
-  assign \beat_6.sigma  = beat_6[60:56];
-  assign \beat_6.column  = beat_6[67:61];
-  assign \beat_6.group  = beat_6[69:68];
-  assign \beat_6.drain  = beat_6[71:70];
-  assign \beat_6.drain_count  = beat_6[74:72];
-  assign \beat_6.target  = beat_6[80:75];
-  assign \beat_6.neuron  = beat_6[84:81];
-  assign \beat_6.first  = beat_6[85];
-  assign \beat_6.wants_error  = beat_6[86];
-  assign \beat_6.copy  = beat_6[87];
-  assign \beat_6.keep  = beat_6[88];
-  assign \beat_6.subtract  = beat_6[89];
-  assign \beat_6.move_to_offsets  = beat_6[90];
+  assign \beat_6.weight  = beat_6[10:3];
+  assign \beat_6.drive  = beat_6[12:11];
+  assign \beat_6.target  = beat_6[18:13];
+  assign \beat_6.memory  = beat_6[42:19];
+  assign \beat_6.memory.rotate  = beat_6[20:19];
+  assign \beat_6.memory.from_list  = beat_6[21];
+  assign \beat_6.memory.state  = beat_6[27:22];
+  assign \beat_6.memory.offset  = beat_6[33:28];
+  assign \beat_6.memory.slot  = beat_6[36:34];
+  assign \beat_6.memory.index  = beat_6[42:37];
+  assign \beat_6.operands  = beat_6[48:43];
+  assign \beat_6.operands.null  = beat_6[43];
+  assign \beat_6.operands.select  = beat_6[45:44];
+  assign \beat_6.operands.shared_is_offset  = beat_6[46];
+  assign \beat_6.operands.shared_is_input  = beat_6[47];
+  assign \beat_6.operands.own_is_offset  = beat_6[48];
+  assign \beat_6.move  = beat_6[52:49];
+  assign \beat_6.move.copy  = beat_6[49];
+  assign \beat_6.move.keep  = beat_6[50];
+  assign \beat_6.move.subtract  = beat_6[51];
+  assign \beat_6.move.to_offsets  = beat_6[52];
+  assign \beat_6.align  = beat_6[55:53];
+  assign \beat_6.align.shift  = beat_6[55:53];
+  assign \beat_6.add  = beat_6[57:56];
+  assign \beat_6.add.clear  = beat_6[56];
+  assign \beat_6.add.load  = beat_6[57];
+  assign \beat_6.total  = beat_6[63:58];
+  assign \beat_6.total.save  = beat_6[58];
+  assign \beat_6.total.sigma  = beat_6[63:59];
+  assign \beat_6.dither  = beat_6[72:64];
+  assign \beat_6.dither.column  = beat_6[70:64];
+  assign \beat_6.dither.group  = beat_6[72:71];
+  assign \beat_6.learn  = beat_6[73];
+  assign \beat_6.learn.last  = beat_6[73];
+  assign \beat_6.tile  = beat_6[84:74];
+  assign \beat_6.tile.drain  = beat_6[75:74];
+  assign \beat_6.tile.drain_count  = beat_6[78:76];
+  assign \beat_6.tile.neuron  = beat_6[82:79];
+  assign \beat_6.tile.first  = beat_6[83];
+  assign \beat_6.tile.wants_error  = beat_6[84];
   assign \beat_7.valid  = beat_7[0];
   assign \beat_7.update  = beat_7[1];
   assign \beat_7.ring  = beat_7[2];
-  assign \beat_7.from_list  = beat_7[3];
-  assign \beat_7.null  = beat_7[4];
-  assign \beat_7.weight  = beat_7[12:5];
-  assign \beat_7.rotate  = beat_7[14:13];
-  assign \beat_7.state  = beat_7[20:15];
-  assign \beat_7.offset  = beat_7[26:21];
-  assign \beat_7.select  = beat_7[28:27];
-  assign \beat_7.shared_is_offset  = beat_7[29];
-  assign \beat_7.shared_is_input  = beat_7[30];
-  assign \beat_7.own_is_offset  = beat_7[31];
-  assign \beat_7.slot  = beat_7[34:32];
-  assign \beat_7.index  = beat_7[40:35];
-  assign \beat_7.rows  = beat_7[43:41];
-  assign \beat_7.columns  = beat_7[46:44];
-  assign \beat_7.shift  = beat_7[49:47];
-  assign \beat_7.clear  = beat_7[50];
-  assign \beat_7.load  = beat_7[51];
-  assign \beat_7.save  = beat_7[52];
-  assign \beat_7.drive  = beat_7[54:53];
-  assign \beat_7.last  = beat_7[55];
-  assign \beat_7.sigma  = beat_7[60:56];
-  assign \beat_7.column  = beat_7[67:61];
-  assign \beat_7.group  = beat_7[69:68];
-  assign \beat_7.drain  = beat_7[71:70];
-  assign \beat_7.drain_count  = beat_7[74:72];
-  assign \beat_7.target  = beat_7[80:75];
-  assign \beat_7.neuron  = beat_7[84:81];
-  assign \beat_7.first  = beat_7[85];
-  assign \beat_7.wants_error  = beat_7[86];
-  assign \beat_7.copy  = beat_7[87];
-  assign \beat_7.keep  = beat_7[88];
-  assign \beat_7.subtract  = beat_7[89];
-  assign \beat_7.move_to_offsets  = beat_7[90];
+  assign \beat_7.weight  = beat_7[10:3];
+  assign \beat_7.drive  = beat_7[12:11];
+  assign \beat_7.target  = beat_7[18:13];
+  assign \beat_7.memory  = beat_7[42:19];
+  assign \beat_7.memory.rotate  = beat_7[20:19];
+  assign \beat_7.memory.from_list  = beat_7[21];
+  assign \beat_7.memory.state  = beat_7[27:22];
+  assign \beat_7.memory.offset  = beat_7[33:28];
+  assign \beat_7.memory.slot  = beat_7[36:34];
+  assign \beat_7.memory.index  = beat_7[42:37];
+  assign \beat_7.operands  = beat_7[48:43];
+  assign \beat_7.operands.null  = beat_7[43];
+  assign \beat_7.operands.select  = beat_7[45:44];
+  assign \beat_7.operands.shared_is_offset  = beat_7[46];
+  assign \beat_7.operands.shared_is_input  = beat_7[47];
+  assign \beat_7.operands.own_is_offset  = beat_7[48];
+  assign \beat_7.move  = beat_7[52:49];
+  assign \beat_7.move.copy  = beat_7[49];
+  assign \beat_7.move.keep  = beat_7[50];
+  assign \beat_7.move.subtract  = beat_7[51];
+  assign \beat_7.move.to_offsets  = beat_7[52];
+  assign \beat_7.align  = beat_7[55:53];
+  assign \beat_7.align.shift  = beat_7[55:53];
+  assign \beat_7.add  = beat_7[57:56];
+  assign \beat_7.add.clear  = beat_7[56];
+  assign \beat_7.add.load  = beat_7[57];
+  assign \beat_7.total  = beat_7[63:58];
+  assign \beat_7.total.save  = beat_7[58];
+  assign \beat_7.total.sigma  = beat_7[63:59];
+  assign \beat_7.dither  = beat_7[72:64];
+  assign \beat_7.dither.column  = beat_7[70:64];
+  assign \beat_7.dither.group  = beat_7[72:71];
+  assign \beat_7.learn  = beat_7[73];
+  assign \beat_7.learn.last  = beat_7[73];
+  assign \beat_7.tile  = beat_7[84:74];
+  assign \beat_7.tile.drain  = beat_7[75:74];
+  assign \beat_7.tile.drain_count  = beat_7[78:76];
+  assign \beat_7.tile.neuron  = beat_7[82:79];
+  assign \beat_7.tile.first  = beat_7[83];
+  assign \beat_7.tile.wants_error  = beat_7[84];
   assign \beat_8.valid  = beat_8[0];
   assign \beat_8.update  = beat_8[1];
   assign \beat_8.ring  = beat_8[2];
-  assign \beat_8.from_list  = beat_8[3];
-  assign \beat_8.null  = beat_8[4];
-  assign \beat_8.weight  = beat_8[12:5];
-  assign \beat_8.rotate  = beat_8[14:13];
-  assign \beat_8.state  = beat_8[20:15];
-  assign \beat_8.offset  = beat_8[26:21];
-  assign \beat_8.select  = beat_8[28:27];
-  assign \beat_8.shared_is_offset  = beat_8[29];
-  assign \beat_8.shared_is_input  = beat_8[30];
-  assign \beat_8.own_is_offset  = beat_8[31];
-  assign \beat_8.slot  = beat_8[34:32];
-  assign \beat_8.index  = beat_8[40:35];
-  assign \beat_8.rows  = beat_8[43:41];
-  assign \beat_8.columns  = beat_8[46:44];
-  assign \beat_8.shift  = beat_8[49:47];
-  assign \beat_8.clear  = beat_8[50];
-  assign \beat_8.load  = beat_8[51];
-  assign \beat_8.save  = beat_8[52];
-  assign \beat_8.drive  = beat_8[54:53];
-  assign \beat_8.last  = beat_8[55];
-  assign \beat_8.sigma  = beat_8[60:56];
-  assign \beat_8.column  = beat_8[67:61];
-  assign \beat_8.group  = beat_8[69:68];
-  assign \beat_8.drain  = beat_8[71:70];
-  assign \beat_8.drain_count  = beat_8[74:72];
-  assign \beat_8.target  = beat_8[80:75];
-  assign \beat_8.neuron  = beat_8[84:81];
-  assign \beat_8.first  = beat_8[85];
-  assign \beat_8.wants_error  = beat_8[86];
-  assign \beat_8.copy  = beat_8[87];
-  assign \beat_8.keep  = beat_8[88];
-  assign \beat_8.subtract  = beat_8[89];
-  assign \beat_8.move_to_offsets  = beat_8[90];
+  assign \beat_8.weight  = beat_8[10:3];
+  assign \beat_8.drive  = beat_8[12:11];
+  assign \beat_8.target  = beat_8[18:13];
+  assign \beat_8.memory  = beat_8[42:19];
+  assign \beat_8.memory.rotate  = beat_8[20:19];
+  assign \beat_8.memory.from_list  = beat_8[21];
+  assign \beat_8.memory.state  = beat_8[27:22];
+  assign \beat_8.memory.offset  = beat_8[33:28];
+  assign \beat_8.memory.slot  = beat_8[36:34];
+  assign \beat_8.memory.index  = beat_8[42:37];
+  assign \beat_8.operands  = beat_8[48:43];
+  assign \beat_8.operands.null  = beat_8[43];
+  assign \beat_8.operands.select  = beat_8[45:44];
+  assign \beat_8.operands.shared_is_offset  = beat_8[46];
+  assign \beat_8.operands.shared_is_input  = beat_8[47];
+  assign \beat_8.operands.own_is_offset  = beat_8[48];
+  assign \beat_8.move  = beat_8[52:49];
+  assign \beat_8.move.copy  = beat_8[49];
+  assign \beat_8.move.keep  = beat_8[50];
+  assign \beat_8.move.subtract  = beat_8[51];
+  assign \beat_8.move.to_offsets  = beat_8[52];
+  assign \beat_8.align  = beat_8[55:53];
+  assign \beat_8.align.shift  = beat_8[55:53];
+  assign \beat_8.add  = beat_8[57:56];
+  assign \beat_8.add.clear  = beat_8[56];
+  assign \beat_8.add.load  = beat_8[57];
+  assign \beat_8.total  = beat_8[63:58];
+  assign \beat_8.total.save  = beat_8[58];
+  assign \beat_8.total.sigma  = beat_8[63:59];
+  assign \beat_8.dither  = beat_8[72:64];
+  assign \beat_8.dither.column  = beat_8[70:64];
+  assign \beat_8.dither.group  = beat_8[72:71];
+  assign \beat_8.learn  = beat_8[73];
+  assign \beat_8.learn.last  = beat_8[73];
+  assign \beat_8.tile  = beat_8[84:74];
+  assign \beat_8.tile.drain  = beat_8[75:74];
+  assign \beat_8.tile.drain_count  = beat_8[78:76];
+  assign \beat_8.tile.neuron  = beat_8[82:79];
+  assign \beat_8.tile.first  = beat_8[83];
+  assign \beat_8.tile.wants_error  = beat_8[84];
   assign \beat_9.valid  = beat_9[0];
   assign \beat_9.update  = beat_9[1];
   assign \beat_9.ring  = beat_9[2];
-  assign \beat_9.from_list  = beat_9[3];
-  assign \beat_9.null  = beat_9[4];
-  assign \beat_9.weight  = beat_9[12:5];
-  assign \beat_9.rotate  = beat_9[14:13];
-  assign \beat_9.state  = beat_9[20:15];
-  assign \beat_9.offset  = beat_9[26:21];
-  assign \beat_9.select  = beat_9[28:27];
-  assign \beat_9.shared_is_offset  = beat_9[29];
-  assign \beat_9.shared_is_input  = beat_9[30];
-  assign \beat_9.own_is_offset  = beat_9[31];
-  assign \beat_9.slot  = beat_9[34:32];
-  assign \beat_9.index  = beat_9[40:35];
-  assign \beat_9.rows  = beat_9[43:41];
-  assign \beat_9.columns  = beat_9[46:44];
-  assign \beat_9.shift  = beat_9[49:47];
-  assign \beat_9.clear  = beat_9[50];
-  assign \beat_9.load  = beat_9[51];
-  assign \beat_9.save  = beat_9[52];
-  assign \beat_9.drive  = beat_9[54:53];
-  assign \beat_9.last  = beat_9[55];
-  assign \beat_9.sigma  = beat_9[60:56];
-  assign \beat_9.column  = beat_9[67:61];
-  assign \beat_9.group  = beat_9[69:68];
-  assign \beat_9.drain  = beat_9[71:70];
-  assign \beat_9.drain_count  = beat_9[74:72];
-  assign \beat_9.target  = beat_9[80:75];
-  assign \beat_9.neuron  = beat_9[84:81];
-  assign \beat_9.first  = beat_9[85];
-  assign \beat_9.wants_error  = beat_9[86];
-  assign \beat_9.copy  = beat_9[87];
-  assign \beat_9.keep  = beat_9[88];
-  assign \beat_9.subtract  = beat_9[89];
-  assign \beat_9.move_to_offsets  = beat_9[90];
+  assign \beat_9.weight  = beat_9[10:3];
+  assign \beat_9.drive  = beat_9[12:11];
+  assign \beat_9.target  = beat_9[18:13];
+  assign \beat_9.memory  = beat_9[42:19];
+  assign \beat_9.memory.rotate  = beat_9[20:19];
+  assign \beat_9.memory.from_list  = beat_9[21];
+  assign \beat_9.memory.state  = beat_9[27:22];
+  assign \beat_9.memory.offset  = beat_9[33:28];
+  assign \beat_9.memory.slot  = beat_9[36:34];
+  assign \beat_9.memory.index  = beat_9[42:37];
+  assign \beat_9.operands  = beat_9[48:43];
+  assign \beat_9.operands.null  = beat_9[43];
+  assign \beat_9.operands.select  = beat_9[45:44];
+  assign \beat_9.operands.shared_is_offset  = beat_9[46];
+  assign \beat_9.operands.shared_is_input  = beat_9[47];
+  assign \beat_9.operands.own_is_offset  = beat_9[48];
+  assign \beat_9.move  = beat_9[52:49];
+  assign \beat_9.move.copy  = beat_9[49];
+  assign \beat_9.move.keep  = beat_9[50];
+  assign \beat_9.move.subtract  = beat_9[51];
+  assign \beat_9.move.to_offsets  = beat_9[52];
+  assign \beat_9.align  = beat_9[55:53];
+  assign \beat_9.align.shift  = beat_9[55:53];
+  assign \beat_9.add  = beat_9[57:56];
+  assign \beat_9.add.clear  = beat_9[56];
+  assign \beat_9.add.load  = beat_9[57];
+  assign \beat_9.total  = beat_9[63:58];
+  assign \beat_9.total.save  = beat_9[58];
+  assign \beat_9.total.sigma  = beat_9[63:59];
+  assign \beat_9.dither  = beat_9[72:64];
+  assign \beat_9.dither.column  = beat_9[70:64];
+  assign \beat_9.dither.group  = beat_9[72:71];
+  assign \beat_9.learn  = beat_9[73];
+  assign \beat_9.learn.last  = beat_9[73];
+  assign \beat_9.tile  = beat_9[84:74];
+  assign \beat_9.tile.drain  = beat_9[75:74];
+  assign \beat_9.tile.drain_count  = beat_9[78:76];
+  assign \beat_9.tile.neuron  = beat_9[82:79];
+  assign \beat_9.tile.first  = beat_9[83];
+  assign \beat_9.tile.wants_error  = beat_9[84];
   assign \control.address  = control[10:0];
   assign \control.address.weight  = control[7:0];
   assign \control.address.ring  = control[8];
@@ -2859,22 +2806,24 @@ module tiny_array(index, states, offsets, pixel, next_update, load, load_lane, l
   assign write_words[47:32] = lane_2__write_word;
   assign write_words[31:16] = lane_1__write_word;
   assign write_words[15:0] = lane_0__write_word;
-  assign write[3] = lane_3__write;
-  assign write[2] = lane_2__write;
-  assign write[1] = lane_1__write;
-  assign write[0] = lane_0__write;
-  assign saturated[3] = lane_3__saturated;
-  assign saturated[2] = lane_2__saturated;
-  assign saturated[1] = lane_1__saturated;
-  assign saturated[0] = lane_0__saturated;
-  assign weights[63:48] = lane_3__weight;
-  assign weights[47:32] = lane_2__weight;
-  assign weights[31:16] = lane_1__weight;
-  assign weights[15:0] = lane_0__weight;
+  assign write_lanes[3] = lane_3__write;
+  assign write_lanes[2] = lane_2__write;
+  assign write_lanes[1] = lane_1__write;
+  assign write_lanes[0] = lane_0__write;
+  assign write_limited[3] = lane_3__saturated;
+  assign write_limited[2] = lane_2__saturated;
+  assign write_limited[1] = lane_1__saturated;
+  assign write_limited[0] = lane_0__saturated;
+  assign outside_weights[63:48] = lane_3__weight;
+  assign outside_weights[47:32] = lane_2__weight;
+  assign outside_weights[31:16] = lane_1__weight;
+  assign outside_weights[15:0] = lane_0__weight;
+  always @*
+    control[10:9] = beat_1[20:19];
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module tiny_counter(busy, mac_valid, mac_ring, mac_turned, mac_rows, mac_columns, sample, free_step, nudged_step, update, weights, offset, clk, rst, o, phase);
+module tiny_counter(events_busy, events_sample, events_free_step, events_nudged_step, events_update, work_valid, work_ring, work_turned, work_rows, work_columns, limited_weights, limited_offset, clk, rst, o, events_phase);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
@@ -2909,12 +2858,12 @@ module tiny_counter(busy, mac_valid, mac_ring, mac_turned, mac_rows, mac_columns
   wire [48:0] \$36 ;
   wire [48:0] \$37 ;
   wire [48:0] \$38 ;
-  reg [2:0] \$39 ;
+  reg [1:0] \$39 ;
   wire [2:0] \$4 ;
-  reg [2:0] \$40 ;
-  reg [4:0] \$41 ;
-  reg [1:0] \$42 ;
-  reg [1:0] \$43 ;
+  reg [1:0] \$40 ;
+  reg [2:0] \$41 ;
+  reg [2:0] \$42 ;
+  reg [4:0] \$43 ;
   reg [2:0] \$44 ;
   reg [671:0] \$45 ;
   wire [5:0] \$5 ;
@@ -2923,28 +2872,28 @@ module tiny_counter(busy, mac_valid, mac_ring, mac_turned, mac_rows, mac_columns
   wire [2:0] \$8 ;
   wire \$9 ;
   reg [2:0] \$like  = 3'h0;
-  reg [1:0] \$like$19  = 2'h0;
-  reg [4:0] \$signal  = 5'h00;
-  input busy;
-  wire busy;
   input clk;
   wire clk;
   reg [2:0] columns = 3'h0;
-  input free_step;
-  wire free_step;
-  input [2:0] mac_columns;
-  wire [2:0] mac_columns;
-  reg [1:0] mac_phase_late = 2'h0;
-  input mac_ring;
-  wire mac_ring;
-  input [2:0] mac_rows;
-  wire [2:0] mac_rows;
-  input mac_turned;
-  wire mac_turned;
-  input mac_valid;
-  wire mac_valid;
-  input nudged_step;
-  wire nudged_step;
+  input events_busy;
+  wire events_busy;
+  input events_free_step;
+  wire events_free_step;
+  input events_nudged_step;
+  wire events_nudged_step;
+  input [1:0] events_phase;
+  wire [1:0] events_phase;
+  input events_sample;
+  wire events_sample;
+  input events_update;
+  wire events_update;
+  input limited_offset;
+  wire limited_offset;
+  input [3:0] limited_weights;
+  wire [3:0] limited_weights;
+  reg [1:0] mac_phase_1 = 2'h0;
+  reg [1:0] mac_phase_2 = 2'h0;
+  reg [4:0] macs = 5'h00;
   output [671:0] o;
   reg [671:0] o = 672'h000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
   wire [47:0] \o.free_cycles ;
@@ -2961,109 +2910,109 @@ module tiny_counter(busy, mac_valid, mac_ring, mac_turned, mac_rows, mac_columns
   wire [47:0] \o.update_macs ;
   wire [47:0] \o.updates ;
   wire [47:0] \o.weight_saturations ;
-  input offset;
-  wire offset;
-  input [1:0] phase;
-  wire [1:0] phase;
   input rst;
   wire rst;
-  input sample;
-  wire sample;
   reg [2:0] saturations = 3'h0;
-  input update;
-  wire update;
-  input [3:0] weights;
-  wire [3:0] weights;
-  assign \$1  = ~ mac_ring;
-  assign \$2  = mac_turned | \$1 ;
-  assign \$3  = mac_valid & \$2 ;
-  assign \$4  = mac_ring ? mac_columns : 3'h1;
+  input [2:0] work_columns;
+  wire [2:0] work_columns;
+  input work_ring;
+  wire work_ring;
+  input [2:0] work_rows;
+  wire [2:0] work_rows;
+  input work_turned;
+  wire work_turned;
+  input work_valid;
+  wire work_valid;
+  assign \$1  = ~ work_ring;
+  assign \$2  = work_turned | \$1 ;
+  assign \$3  = work_valid & \$2 ;
+  assign \$4  = work_ring ? work_columns : 3'h1;
   assign \$5  = \$like  * columns;
-  assign \$6  = weights[0] + weights[1];
-  assign \$7  = weights[2] + weights[3];
+  assign \$6  = limited_weights[0] + limited_weights[1];
+  assign \$7  = limited_weights[2] + limited_weights[3];
   assign \$8  = \$6  + \$7 ;
-  assign \$9  = ! phase;
-  assign \$10  = busy & \$9 ;
+  assign \$9  = ! events_phase;
+  assign \$10  = events_busy & \$9 ;
   assign \$11  = o[47:0] + 1'h1;
-  assign \$12  = ! mac_phase_late;
-  assign \$13  = \$12  ? \$signal  : 5'h00;
+  assign \$12  = ! mac_phase_2;
+  assign \$13  = \$12  ? macs : 5'h00;
   assign \$14  = o[95:48] + \$13 ;
-  assign \$15  = phase == 1'h1;
-  assign \$16  = busy & \$15 ;
+  assign \$15  = events_phase == 1'h1;
+  assign \$16  = events_busy & \$15 ;
   assign \$17  = o[143:96] + 1'h1;
-  assign \$18  = mac_phase_late == 1'h1;
-  assign \$19  = \$18  ? \$signal  : 5'h00;
+  assign \$18  = mac_phase_2 == 1'h1;
+  assign \$19  = \$18  ? macs : 5'h00;
   assign \$20  = o[191:144] + \$19 ;
-  assign \$21  = phase == 2'h2;
-  assign \$22  = busy & \$21 ;
+  assign \$21  = events_phase == 2'h2;
+  assign \$22  = events_busy & \$21 ;
   assign \$23  = o[239:192] + 1'h1;
-  assign \$24  = mac_phase_late == 2'h2;
-  assign \$25  = \$24  ? \$signal  : 5'h00;
+  assign \$24  = mac_phase_2 == 2'h2;
+  assign \$25  = \$24  ? macs : 5'h00;
   assign \$26  = o[287:240] + \$25 ;
-  assign \$27  = phase == 2'h3;
-  assign \$28  = busy & \$27 ;
+  assign \$27  = events_phase == 2'h3;
+  assign \$28  = events_busy & \$27 ;
   assign \$29  = o[335:288] + 1'h1;
-  assign \$30  = mac_phase_late == 2'h3;
-  assign \$31  = \$30  ? \$signal  : 5'h00;
+  assign \$30  = mac_phase_2 == 2'h3;
+  assign \$31  = \$30  ? macs : 5'h00;
   assign \$32  = o[383:336] + \$31 ;
-  assign \$33  = o[431:384] + sample;
-  assign \$34  = o[479:432] + free_step;
-  assign \$35  = o[527:480] + nudged_step;
-  assign \$36  = o[575:528] + update;
+  assign \$33  = o[431:384] + events_sample;
+  assign \$34  = o[479:432] + events_free_step;
+  assign \$35  = o[527:480] + events_nudged_step;
+  assign \$36  = o[575:528] + events_update;
   assign \$37  = o[623:576] + saturations;
-  assign \$38  = o[671:624] + offset;
+  assign \$38  = o[671:624] + limited_offset;
   always @(posedge clk)
-    \$like  <= \$39 ;
+    mac_phase_1 <= \$39 ;
   always @(posedge clk)
-    columns <= \$40 ;
+    mac_phase_2 <= \$40 ;
   always @(posedge clk)
-    \$signal  <= \$41 ;
+    \$like  <= \$41 ;
   always @(posedge clk)
-    \$like$19  <= \$42 ;
+    columns <= \$42 ;
   always @(posedge clk)
-    mac_phase_late <= \$43 ;
+    macs <= \$43 ;
   always @(posedge clk)
     saturations <= \$44 ;
   always @(posedge clk)
     o <= \$45 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$39  = events_phase;
+    if (rst) begin
+      \$39  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$40  = mac_phase_1;
+    if (rst) begin
+      \$40  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     if (\$3 ) begin
-      \$39  = mac_rows;
+      \$41  = work_rows;
     end else begin
-      \$39  = 3'h0;
+      \$41  = 3'h0;
     end
     if (rst) begin
-      \$39  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$40  = \$4 ;
-    if (rst) begin
-      \$40  = 3'h0;
+      \$41  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$41  = \$5 [4:0];
+    \$42  = \$4 ;
     if (rst) begin
-      \$41  = 5'h00;
+      \$42  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$42  = phase;
+    \$43  = \$5 [4:0];
     if (rst) begin
-      \$42  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$43  = \$like$19 ;
-    if (rst) begin
-      \$43  = 2'h0;
+      \$43  = 5'h00;
     end
   end
   always @* begin
@@ -4462,7 +4411,7 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mask_index, clk, rst, i_ready, loaded, slot, label, learn, close, nonzero, index, pixel, mask, i_payload);
+module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, word_slot, word_index, clk, rst, i_ready, sample_loaded, sample_slot, sample_label, sample_learn, sample_close, sample_nonzero, mask_slots, index, word, i_payload);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
@@ -4505,8 +4454,9 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   wire \$8 ;
   wire [2:0] \$9 ;
   reg [3:0] \$like  = 4'h0;
+  reg [2:0] \$signal ;
   (* init = 6'h00 *)
-  wire [5:0] \$signal ;
+  wire [5:0] \$signal$25 ;
   reg [2:0] \$signal$31  = 3'h0;
   reg \$signal$42  = 1'h0;
   wire [6:0] \$signature__addr ;
@@ -4516,19 +4466,19 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   reg [5:0] \$signature__data  = 6'h00;
   wire [15:0] \$signature__data$32 ;
   wire [4:0] \$signature__data$37 ;
+  wire \$signature__data$37[0] ;
+  wire \$signature__data$37[1] ;
+  wire \$signature__data$37[2] ;
+  wire \$signature__data$37[3] ;
+  wire \$signature__data$37[4] ;
   wire \$signature__en ;
   wire \$signature__en$33 ;
   wire [4:0] \$signature__en$38 ;
   reg bank = 1'h0;
-  input [4:0] busy;
-  wire [4:0] busy;
   input clk;
   wire clk;
-  output close;
   reg close = 1'h0;
-  reg \close$43  = 1'h0;
   reg [6:0] found = 7'h00;
-  reg [2:0] free;
   input [21:0] i_payload;
   wire [21:0] i_payload;
   wire \i_payload.close ;
@@ -4541,39 +4491,48 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   wire i_valid;
   output [5:0] index;
   wire [5:0] index;
-  output [3:0] label;
-  reg [3:0] label = 4'h0;
-  output learn;
-  reg learn = 1'h0;
   input [5:0] list_index;
   wire [5:0] list_index;
-  wire [6:0] list_read__addr;
-  wire [5:0] list_read__data;
-  output loaded;
-  reg loaded = 1'h0;
-  output [4:0] mask;
-  wire [4:0] mask;
   input [5:0] mask_index;
   wire [5:0] mask_index;
-  wire [5:0] mask_read__addr;
-  wire [4:0] mask_read__data;
-  output [6:0] nonzero;
-  reg [6:0] nonzero = 7'h00;
-  output [15:0] pixel;
-  wire [15:0] pixel;
-  input [5:0] pixel_index;
-  wire [5:0] pixel_index;
-  wire [8:0] pixel_read__addr;
-  wire [15:0] pixel_read__data;
-  input [2:0] pixel_slot;
-  wire [2:0] pixel_slot;
+  output [4:0] mask_slots;
+  wire [4:0] mask_slots;
+  wire [6:0] read__addr;
+  wire [8:0] \read__addr$34 ;
+  wire [5:0] \read__addr$39 ;
+  wire [5:0] read__data;
+  wire [15:0] \read__data$35 ;
+  wire [4:0] \read__data$40 ;
+  wire \read__data$40[0] ;
+  wire \read__data$40[1] ;
+  wire \read__data$40[2] ;
+  wire \read__data$40[3] ;
+  wire \read__data$40[4] ;
   input rst;
   wire rst;
-  output [2:0] slot;
-  reg [2:0] slot = 3'h0;
+  input [4:0] sample_busy;
+  wire [4:0] sample_busy;
+  output sample_close;
+  reg sample_close = 1'h0;
+  output [3:0] sample_label;
+  reg [3:0] sample_label = 4'h0;
+  output sample_learn;
+  reg sample_learn = 1'h0;
+  output sample_loaded;
+  reg sample_loaded = 1'h0;
+  output [6:0] sample_nonzero;
+  reg [6:0] sample_nonzero = 7'h00;
+  output [2:0] sample_slot;
+  reg [2:0] sample_slot = 3'h0;
+  input sample_take;
+  wire sample_take;
   reg starting = 1'h1;
-  input take;
-  wire take;
+  output [15:0] word;
+  wire [15:0] word;
+  input [5:0] word_index;
+  wire [5:0] word_index;
+  input [2:0] word_slot;
+  wire [2:0] word_slot;
   reg [5:0] lists [127:0];
   initial begin : zeros_0
     integer row;
@@ -4611,37 +4570,37 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   always @(posedge clk) begin
     _1_ <= masks[mask_index];
   end
-  assign mask = _1_;
-  reg [15:0] pixels [319:0];
+  assign mask_slots = _1_;
+  reg [15:0] words [319:0];
   initial begin : zeros_2
     integer row;
     for (row = 0; row < 320; row = row + 1)
-      pixels[row] = 16'd0;
+      words[row] = 16'd0;
   end
   always @(posedge clk) begin
     if (\$signature__en$33 )
-      pixels[{ \$9 , \$signature__data  }] <= i_payload[15:0];
+      words[{ \$9 , \$signature__data  }] <= i_payload[15:0];
   end
   reg [15:0] _2_;
   always @(posedge clk) begin
-    _2_ <= pixels[{ pixel_slot, pixel_index }];
+    _2_ <= words[{ word_slot, word_index }];
   end
-  assign pixel = _2_;
+  assign word = _2_;
   always @(posedge clk)
-    learn <= \$38 ;
+    sample_learn <= \$38 ;
   always @(posedge clk)
-    close <= \$39 ;
-  assign \$1  = ~ busy[4];
-  assign \$2  = ~ busy[3];
-  assign \$3  = ~ busy[2];
-  assign \$4  = ~ busy[1];
-  assign \$5  = ~ busy[0];
-  assign i_ready = ~ loaded;
+    sample_close <= \$39 ;
+  assign \$1  = ~ sample_busy[4];
+  assign \$2  = ~ sample_busy[3];
+  assign \$3  = ~ sample_busy[2];
+  assign \$4  = ~ sample_busy[1];
+  assign \$5  = ~ sample_busy[0];
+  assign i_ready = ~ sample_loaded;
   assign \$6  = i_valid & i_ready;
   assign \$7  = | i_payload[15:0];
   assign \$signature__en  = \$6  & \$7 ;
   assign \$8  = ~ bank;
-  assign \$9  = starting ? free : \$signal$31 ;
+  assign \$9  = starting ? \$signal  : \$signal$31 ;
   assign \$signature__en$33  = i_valid & i_ready;
   assign \$10  = | i_payload[15:0];
   assign \$11  = | i_payload[15:0];
@@ -4649,11 +4608,11 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   assign \$13  = | i_payload[15:0];
   assign \$14  = | i_payload[15:0];
   assign \$15  = i_valid & i_ready;
-  assign \$16  = starting ? free : \$signal$31 ;
+  assign \$16  = starting ? \$signal  : \$signal$31 ;
   assign \$17  = 1'h1 << \$16 ;
   assign \$18  = \$15  ? \$17  : 8'h00;
   assign \$19  = i_valid & i_ready;
-  assign \$20  = starting ? free : \$signal$31 ;
+  assign \$20  = starting ? \$signal  : \$signal$31 ;
   assign \$21  = \$signature__data  + 1'h1;
   assign \$22  = | i_payload[15:0];
   assign \$23  = found + \$22 ;
@@ -4668,26 +4627,26 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   always @(posedge clk)
     found <= \$29 ;
   always @(posedge clk)
-    loaded <= \$30 ;
+    sample_loaded <= \$30 ;
   always @(posedge clk)
     \$like  <= \$31 ;
   always @(posedge clk)
     \$signal$42  <= \$32 ;
   always @(posedge clk)
-    \close$43  <= \$33 ;
+    close <= \$33 ;
   always @(posedge clk)
     bank <= \$34 ;
   always @(posedge clk)
-    slot <= \$35 ;
+    sample_slot <= \$35 ;
   always @(posedge clk)
-    nonzero <= \$36 ;
+    sample_nonzero <= \$36 ;
   always @(posedge clk)
-    label <= \$37 ;
+    sample_label <= \$37 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$39  = close;
-    if (take) begin
-      \$39  = \close$43 ;
+    \$39  = sample_close;
+    if (sample_take) begin
+      \$39  = close;
     end
     if (rst) begin
       \$39  = 1'h0;
@@ -4695,21 +4654,21 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    free = 3'h0;
+    \$signal  = 3'h0;
     if (\$1 ) begin
-      free = 3'h4;
+      \$signal  = 3'h4;
     end
     if (\$2 ) begin
-      free = 3'h3;
+      \$signal  = 3'h3;
     end
     if (\$3 ) begin
-      free = 3'h2;
+      \$signal  = 3'h2;
     end
     if (\$4 ) begin
-      free = 3'h1;
+      \$signal  = 3'h1;
     end
     if (\$5 ) begin
-      free = 3'h0;
+      \$signal  = 3'h0;
     end
   end
   always @* begin
@@ -4728,7 +4687,7 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
     if (\$19 ) begin
       \$27  = 1'h0;
     end
-    if (take) begin
+    if (sample_take) begin
       \$27  = 1'h1;
     end
     if (rst) begin
@@ -4754,7 +4713,7 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
     if (\$19 ) begin
       \$29  = \$23 [6:0];
     end
-    if (take) begin
+    if (sample_take) begin
       \$29  = 7'h00;
     end
     if (rst) begin
@@ -4763,13 +4722,13 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$30  = loaded;
+    \$30  = sample_loaded;
     if (\$19 ) begin
       if (\$24 ) begin
         \$30  = 1'h1;
       end
     end
-    if (take) begin
+    if (sample_take) begin
       \$30  = 1'h0;
     end
     if (rst) begin
@@ -4802,7 +4761,7 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$33  = \close$43 ;
+    \$33  = close;
     if (\$19 ) begin
       if (\$24 ) begin
         \$33  = i_payload[21];
@@ -4815,7 +4774,7 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$34  = bank;
-    if (take) begin
+    if (sample_take) begin
       \$34  = \$25 ;
     end
     if (rst) begin
@@ -4824,8 +4783,8 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$35  = slot;
-    if (take) begin
+    \$35  = sample_slot;
+    if (sample_take) begin
       \$35  = \$signal$31 ;
     end
     if (rst) begin
@@ -4834,8 +4793,8 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$36  = nonzero;
-    if (take) begin
+    \$36  = sample_nonzero;
+    if (sample_take) begin
       \$36  = found;
     end
     if (rst) begin
@@ -4844,8 +4803,8 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$37  = label;
-    if (take) begin
+    \$37  = sample_label;
+    if (sample_take) begin
       \$37  = \$like ;
     end
     if (rst) begin
@@ -4854,8 +4813,8 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$38  = learn;
-    if (take) begin
+    \$38  = sample_learn;
+    if (sample_take) begin
       \$38  = \$signal$42 ;
     end
     if (rst) begin
@@ -4863,917 +4822,621 @@ module tiny_sample(i_valid, busy, take, list_index, pixel_slot, pixel_index, mas
     end
   end
   assign \$signature__addr  = { bank, found[5:0] };
-  assign \$signal  = \$signature__data ;
-  assign list_read__addr = { \$8 , list_index };
-  assign list_read__data = index;
+  assign \$signal$25  = \$signature__data ;
+  assign read__addr = { \$8 , list_index };
+  assign read__data = index;
   assign \$signature__addr$29  = { \$9 , \$signature__data  };
   assign \$signature__data$32  = i_payload[15:0];
-  assign pixel_read__addr = { pixel_slot, pixel_index };
-  assign pixel_read__data = pixel;
+  assign \read__addr$34  = { word_slot, word_index };
+  assign \read__data$35  = word;
   assign \$signature__addr$36  = \$signature__data ;
   assign \$signature__data$37  = { \$14 , \$13 , \$12 , \$11 , \$10  };
   assign \$signature__en$38  = \$18 [4:0];
-  assign mask_read__addr = mask_index;
-  assign mask_read__data = mask;
+  assign \read__addr$39  = mask_index;
+  assign \read__data$40  = mask_slots;
   assign \i_payload.word  = i_payload[15:0];
   assign \i_payload.label  = i_payload[19:16];
   assign \i_payload.learn  = i_payload[20];
   assign \i_payload.close  = i_payload[21];
+  assign \$signature__data$37[0]  = \$10 ;
+  assign \$signature__data$37[1]  = \$11 ;
+  assign \$signature__data$37[2]  = \$12 ;
+  assign \$signature__data$37[3]  = \$13 ;
+  assign \$signature__data$37[4]  = \$14 ;
+  assign \read__data$40[0]  = mask_slots[0];
+  assign \read__data$40[1]  = mask_slots[1];
+  assign \read__data$40[2]  = mask_slots[2];
+  assign \read__data$40[3]  = mask_slots[3];
+  assign \read__data$40[4]  = mask_slots[4];
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, emit_ready, clk, rst, take, mask_index, clear, emit, beat, list_index, busy_slots, idle, phase, phase_busy
-, free_step, nudged_step, update, sample, turned, loaded);
+module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sample_nonzero, mask_slots, hold, changed, rate, emit_ready, clk, rst, sample_take, sample_busy, mask_index, clear, emit, beat, list_index, work_valid, work_ring
+, work_turned, work_rows, work_columns, idle, events_phase, events_busy, events_sample, events_free_step, events_nudged_step, events_update, sample_loaded);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
-  wire [7:0] \$1 ;
-  wire \$10 ;
-  wire \$100 ;
-  wire \$101 ;
-  wire \$102 ;
-  wire \$103 ;
-  wire \$104 ;
-  wire \$105 ;
-  wire \$106 ;
-  wire \$107 ;
-  wire \$108 ;
-  wire \$109 ;
-  wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  wire \$112 ;
-  wire \$113 ;
-  wire \$114 ;
-  wire \$115 ;
-  wire \$116 ;
-  wire \$117 ;
-  wire \$118 ;
-  wire \$119 ;
-  wire \$12 ;
-  wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
-  wire \$123 ;
-  wire \$124 ;
-  wire \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  wire \$128 ;
-  wire \$129 ;
+  wire \$1 ;
+  wire [1:0] \$10 ;
+  wire [2:0] \$11 ;
+  wire [3:0] \$12 ;
   wire \$13 ;
-  wire [1:0] \$130 ;
-  wire \$131 ;
-  wire \$132 ;
-  wire \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  wire \$136 ;
-  wire \$137 ;
-  wire \$138 ;
-  wire \$139 ;
   wire \$14 ;
-  wire \$140 ;
-  wire [4:0] \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  wire \$144 ;
-  wire [2:0] \$145 ;
-  wire \$146 ;
-  wire \$147 ;
-  wire \$148 ;
-  wire \$149 ;
   wire \$15 ;
-  wire \$150 ;
-  wire [2:0] \$151 ;
-  wire \$152 ;
-  wire \$153 ;
-  wire \$154 ;
-  wire [2:0] \$155 ;
-  wire [5:0] \$156 ;
-  wire \$157 ;
-  wire [4:0] \$158 ;
-  wire [7:0] \$159 ;
   wire \$16 ;
-  wire \$160 ;
-  wire \$161 ;
-  wire \$162 ;
-  wire \$163 ;
-  wire \$164 ;
-  wire \$165 ;
-  wire \$166 ;
-  wire \$167 ;
-  wire \$168 ;
-  wire \$169 ;
   wire \$17 ;
-  wire \$170 ;
-  wire \$171 ;
-  wire \$172 ;
-  wire \$173 ;
-  wire \$174 ;
-  wire \$175 ;
-  wire \$176 ;
-  wire \$177 ;
-  wire \$178 ;
-  wire \$179 ;
   wire \$18 ;
-  wire \$180 ;
-  wire \$181 ;
-  wire \$182 ;
-  wire \$183 ;
-  wire [2:0] \$184 ;
-  wire \$185 ;
-  wire \$186 ;
-  wire \$187 ;
-  wire \$188 ;
-  wire \$189 ;
-  wire [3:0] \$19 ;
-  wire \$190 ;
-  wire \$191 ;
-  wire \$192 ;
-  wire \$193 ;
-  wire \$194 ;
-  wire \$195 ;
-  wire \$196 ;
-  wire \$197 ;
-  wire \$198 ;
-  wire \$199 ;
+  wire \$19 ;
   wire [7:0] \$2 ;
   wire \$20 ;
-  wire \$200 ;
-  wire \$201 ;
-  wire \$202 ;
-  wire \$203 ;
-  wire \$204 ;
-  wire \$205 ;
-  wire \$206 ;
-  wire \$207 ;
-  wire \$208 ;
-  wire \$209 ;
   wire \$21 ;
-  wire [6:0] \$210 ;
-  wire \$211 ;
-  wire [3:0] \$212 ;
-  wire \$213 ;
-  wire \$214 ;
-  wire [5:0] \$215 ;
-  wire \$216 ;
-  wire \$217 ;
-  wire \$218 ;
-  wire \$219 ;
   wire \$22 ;
-  wire \$220 ;
-  wire \$221 ;
-  wire [7:0] \$222 ;
-  wire [2:0] \$223 ;
-  wire [8:0] \$224 ;
-  wire [2:0] \$225 ;
-  wire [7:0] \$226 ;
-  wire \$227 ;
-  wire [3:0] \$228 ;
-  wire \$229 ;
   wire \$23 ;
-  wire \$230 ;
-  wire [2:0] \$231 ;
-  wire \$232 ;
-  wire \$233 ;
-  wire [2:0] \$234 ;
-  wire [8:0] \$235 ;
-  wire \$236 ;
-  wire \$237 ;
-  wire \$238 ;
-  wire [2:0] \$239 ;
-  wire [3:0] \$24 ;
-  wire \$240 ;
-  wire \$241 ;
-  wire \$242 ;
-  wire \$243 ;
-  wire \$244 ;
-  wire \$245 ;
-  wire \$246 ;
-  wire \$247 ;
-  wire \$248 ;
-  wire [3:0] \$249 ;
-  wire [6:0] \$25 ;
-  wire \$250 ;
-  wire \$251 ;
-  wire [7:0] \$252 ;
-  wire \$253 ;
-  wire \$254 ;
-  wire \$255 ;
-  wire \$256 ;
-  wire \$257 ;
-  wire \$258 ;
-  wire \$259 ;
-  wire [7:0] \$26 ;
-  wire \$260 ;
-  wire [8:0] \$261 ;
-  wire \$262 ;
-  wire \$263 ;
-  wire \$264 ;
-  wire \$265 ;
-  wire \$266 ;
-  wire \$267 ;
-  wire \$268 ;
-  wire [8:0] \$269 ;
-  wire [7:0] \$27 ;
-  wire \$270 ;
-  wire \$271 ;
-  wire \$272 ;
-  wire \$273 ;
-  wire \$274 ;
-  wire \$275 ;
-  wire \$276 ;
-  wire \$277 ;
-  wire \$278 ;
-  wire \$279 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
   wire [7:0] \$28 ;
-  wire [7:0] \$280 ;
-  wire [4:0] \$281 ;
-  wire \$282 ;
-  wire \$283 ;
-  wire \$284 ;
-  reg [5:0] \$285 ;
-  reg [2:0] \$286 ;
-  reg \$287 ;
-  reg [7:0] \$288 ;
-  reg [2:0] \$289 ;
-  wire \$29 ;
-  reg [4:0] \$290 ;
-  reg [2:0] \$291 ;
-  reg [81:0] \$292 ;
-  reg [6:0] \$293 ;
-  reg [1:0] \$294 ;
-  reg [1:0] \$295 ;
-  reg [7:0] \$296 ;
-  reg \$297 ;
-  reg [6:0] \$298 ;
-  reg \$299 ;
+  wire [4:0] \$29 ;
   wire [7:0] \$3 ;
   wire \$30 ;
-  reg [4:0] \$300 ;
-  reg [4:0] \$301 ;
-  reg [6:0] \$302 ;
-  reg [4:0] \$303 ;
-  wire \$31 ;
-  wire \$32 ;
-  wire \$33 ;
-  wire [2:0] \$34 ;
-  wire [2:0] \$35 ;
+  wire [1:0] \$31 ;
+  wire [1:0] \$32 ;
+  wire [2:0] \$33 ;
+  wire [3:0] \$34 ;
+  wire \$35 ;
   wire \$36 ;
-  wire [6:0] \$37 ;
-  wire \$38 ;
-  wire \$39 ;
-  wire [1:0] \$4 ;
-  wire [2:0] \$40 ;
-  wire \$41 ;
-  wire [5:0] \$42 ;
-  wire \$43 ;
-  wire [5:0] \$44 ;
-  wire \$45 ;
-  wire \$46 ;
-  wire \$47 ;
-  wire \$48 ;
-  wire \$49 ;
-  wire [2:0] \$5 ;
-  wire \$50 ;
-  wire \$51 ;
-  wire \$52 ;
-  wire [7:0] \$53 ;
-  wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
-  wire \$57 ;
-  wire \$58 ;
-  wire \$59 ;
-  wire [3:0] \$6 ;
-  wire \$60 ;
-  wire [6:0] \$61 ;
-  wire \$62 ;
-  wire \$63 ;
-  wire \$64 ;
-  wire \$65 ;
-  wire [2:0] \$66 ;
-  wire \$67 ;
-  wire \$68 ;
-  wire [7:0] \$69 ;
-  wire [4:0] \$7 ;
-  wire \$70 ;
-  wire \$71 ;
-  wire [7:0] \$72 ;
-  wire \$73 ;
-  wire \$74 ;
-  wire \$75 ;
-  wire \$76 ;
-  wire [8:0] \$77 ;
-  wire \$78 ;
-  wire \$79 ;
+  reg \$37 ;
+  reg [2:0] \$38 ;
+  reg [4:0] \$39 ;
+  wire [7:0] \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
   wire \$8 ;
-  wire \$80 ;
-  wire [6:0] \$81 ;
-  wire [9:0] \$82 ;
-  wire [9:0] \$83 ;
-  wire \$84 ;
-  wire \$85 ;
-  wire \$86 ;
-  wire \$87 ;
-  wire \$88 ;
-  wire \$89 ;
-  wire \$9 ;
-  wire \$90 ;
-  wire \$91 ;
-  wire \$92 ;
-  wire \$93 ;
-  wire \$94 ;
-  wire \$95 ;
-  wire \$96 ;
-  wire \$97 ;
-  wire \$98 ;
-  wire \$99 ;
-  (* init = 5'h00 *)
-  wire [4:0] \$signal ;
-  reg [4:0] \$signal$29  = 5'h00;
-  reg [2:0] \$signal$32  = 3'h0;
-  reg [81:0] \$signal$34  = 82'h000000000000000000000;
-  wire [6:0] \$signal$34.column ;
-  wire [6:0] \$signal$34.count ;
-  wire [1:0] \$signal$34.drain ;
-  wire [2:0] \$signal$34.drain_count ;
-  wire [1:0] \$signal$34.drive ;
-  wire \$signal$34.end ;
-  wire [1:0] \$signal$34.feed ;
-  wire \$signal$34.first ;
-  wire [1:0] \$signal$34.groups ;
-  wire [2:0] \$signal$34.last_columns ;
-  wire [2:0] \$signal$34.last_rows ;
-  wire [3:0] \$signal$34.neuron ;
-  wire \$signal$34.op ;
-  wire \$signal$34.plane ;
-  wire [2:0] \$signal$34.rows ;
-  wire \$signal$34.save ;
-  wire [2:0] \$signal$34.shift ;
-  wire [2:0] \$signal$34.sigma ;
-  wire [1:0] \$signal$34.start ;
-  wire \$signal$34.store ;
-  wire [6:0] \$signal$34.stride ;
-  wire \$signal$34.sync ;
-  wire [2:0] \$signal$34.target ;
-  wire \$signal$34.target_plane ;
-  wire [2:0] \$signal$34.vector ;
-  wire [5:0] \$signal$34.wait ;
-  wire \$signal$34.wants_error ;
-  wire [7:0] \$signal$34.weight ;
-  reg [4:0] \$signal$35  = 5'h00;
-  reg [6:0] \$signal$37  = 7'h00;
-  wire [2:0] \$signal$39 ;
-  reg [1:0] \$signal$40  = 2'h0;
-  wire [2:0] \$signal$42 ;
-  wire [2:0] \$signal$45 ;
-  reg \$signal$49 ;
-  wire \$signal$50 ;
-  reg \$signal$51 ;
-  reg [7:0] \$signal$52  = 8'h00;
-  reg [4:0] \$signal$53  = 5'h00;
-  reg [5:0] \$signal$59  = 6'h00;
-  reg [2:0] \$signal$60  = 3'h0;
-  reg [7:0] \$signal$62  = 8'h00;
+  wire [1:0] \$9 ;
+  reg [4:0] active = 5'h00;
   reg advance;
-  wire batch_full;
-  output [90:0] beat;
-  wire [90:0] beat;
-  wire \beat.clear ;
-  wire [6:0] \beat.column ;
-  wire [2:0] \beat.columns ;
-  wire \beat.copy ;
-  wire [1:0] \beat.drain ;
-  wire [2:0] \beat.drain_count ;
+  (* init = 5'h00 *)
+  wire [4:0] batch;
+  output [84:0] beat;
+  wire [84:0] beat;
+  wire [1:0] \beat.add ;
+  wire \beat.add.clear ;
+  wire \beat.add.load ;
+  wire [2:0] \beat.align ;
+  wire [2:0] \beat.align.shift ;
+  wire [8:0] \beat.dither ;
+  wire [6:0] \beat.dither.column ;
+  wire [1:0] \beat.dither.group ;
   wire [1:0] \beat.drive ;
-  wire \beat.first ;
-  wire \beat.from_list ;
-  wire [1:0] \beat.group ;
-  wire [5:0] \beat.index ;
-  wire \beat.keep ;
-  wire \beat.last ;
-  wire \beat.load ;
-  wire \beat.move_to_offsets ;
-  wire [3:0] \beat.neuron ;
-  wire \beat.null ;
-  wire [5:0] \beat.offset ;
-  wire \beat.own_is_offset ;
+  wire \beat.learn ;
+  wire \beat.learn.last ;
+  wire [23:0] \beat.memory ;
+  wire \beat.memory.from_list ;
+  wire [5:0] \beat.memory.index ;
+  wire [5:0] \beat.memory.offset ;
+  wire [1:0] \beat.memory.rotate ;
+  wire [2:0] \beat.memory.slot ;
+  wire [5:0] \beat.memory.state ;
+  wire [3:0] \beat.move ;
+  wire \beat.move.copy ;
+  wire \beat.move.keep ;
+  wire \beat.move.subtract ;
+  wire \beat.move.to_offsets ;
+  wire [5:0] \beat.operands ;
+  wire \beat.operands.null ;
+  wire \beat.operands.own_is_offset ;
+  wire [1:0] \beat.operands.select ;
+  wire \beat.operands.shared_is_input ;
+  wire \beat.operands.shared_is_offset ;
   wire \beat.ring ;
-  wire [1:0] \beat.rotate ;
-  wire [2:0] \beat.rows ;
-  wire \beat.save ;
-  wire [1:0] \beat.select ;
-  wire \beat.shared_is_input ;
-  wire \beat.shared_is_offset ;
-  wire [2:0] \beat.shift ;
-  wire [4:0] \beat.sigma ;
-  wire [2:0] \beat.slot ;
-  wire [5:0] \beat.state ;
-  wire \beat.subtract ;
   wire [5:0] \beat.target ;
+  wire [10:0] \beat.tile ;
+  wire [1:0] \beat.tile.drain ;
+  wire [2:0] \beat.tile.drain_count ;
+  wire \beat.tile.first ;
+  wire [3:0] \beat.tile.neuron ;
+  wire \beat.tile.wants_error ;
+  wire [5:0] \beat.total ;
+  wire \beat.total.save ;
+  wire [4:0] \beat.total.sigma ;
   wire \beat.update ;
   wire \beat.valid ;
-  wire \beat.wants_error ;
   wire [7:0] \beat.weight ;
-  output [4:0] busy_slots;
-  wire [4:0] busy_slots;
+  reg \begin ;
   input changed;
   wire changed;
+  wire \changed$53 ;
   output clear;
   reg clear;
+  reg \clear$44 ;
+  wire \clear$46 ;
   input clk;
   wire clk;
-  input close;
-  wire close;
-  reg [6:0] column = 7'h00;
   reg [2:0] control_state = 3'h0;
-  reg [6:0] count;
-  reg element = 1'h0;
+  wire done;
+  wire [22:0] element;
+  wire [6:0] \element.column ;
+  wire [1:0] \element.group ;
+  wire \element.is_first ;
+  wire \element.is_last ;
+  wire [7:0] \element.row_offset ;
+  wire [2:0] \element.slot ;
+  wire \element.valid ;
   output emit;
   reg emit;
   input emit_ready;
   wire emit_ready;
-  wire [4:0] found_mask;
-  output free_step;
-  reg free_step;
-  reg half = 1'h0;
+  output events_busy;
+  reg events_busy;
+  output events_free_step;
+  reg events_free_step;
+  output events_nudged_step;
+  reg events_nudged_step;
+  output [1:0] events_phase;
+  wire [1:0] events_phase;
+  output events_sample;
+  reg events_sample;
+  output events_update;
+  reg events_update;
+  wire [84:0] fetched;
+  wire [6:0] \fetched.column ;
+  wire [6:0] \fetched.count ;
+  wire [1:0] \fetched.drain ;
+  wire [2:0] \fetched.drain_count ;
+  wire [1:0] \fetched.drive ;
+  wire \fetched.end ;
+  wire [1:0] \fetched.feed ;
+  wire \fetched.first ;
+  wire [1:0] \fetched.groups ;
+  wire [2:0] \fetched.last_columns ;
+  wire [2:0] \fetched.last_rows ;
+  wire [3:0] \fetched.neuron ;
+  wire [1:0] \fetched.op ;
+  wire [1:0] \fetched.plane ;
+  wire [2:0] \fetched.rows ;
+  wire \fetched.save ;
+  wire [2:0] \fetched.shift ;
+  wire [2:0] \fetched.sigma ;
+  wire [1:0] \fetched.start ;
+  wire \fetched.store ;
+  wire [6:0] \fetched.stride ;
+  wire \fetched.sync ;
+  wire [2:0] \fetched.target ;
+  wire [1:0] \fetched.target_plane ;
+  wire [2:0] \fetched.vector ;
+  wire [5:0] \fetched.wait ;
+  wire \fetched.wants_error ;
+  wire [7:0] \fetched.weight ;
+  reg finish;
+  wire goes_on;
+  wire has_input;
   input hold;
   wire hold;
   output idle;
   reg idle;
-  input learn;
-  wire learn;
+  wire [84:0] instruction;
+  wire [84:0] \instruction$40 ;
+  wire [6:0] \instruction$40.column ;
+  wire [6:0] \instruction$40.count ;
+  wire [1:0] \instruction$40.drain ;
+  wire [2:0] \instruction$40.drain_count ;
+  wire [1:0] \instruction$40.drive ;
+  wire \instruction$40.end ;
+  wire [1:0] \instruction$40.feed ;
+  wire \instruction$40.first ;
+  wire [1:0] \instruction$40.groups ;
+  wire [2:0] \instruction$40.last_columns ;
+  wire [2:0] \instruction$40.last_rows ;
+  wire [3:0] \instruction$40.neuron ;
+  wire [1:0] \instruction$40.op ;
+  wire [1:0] \instruction$40.plane ;
+  wire [2:0] \instruction$40.rows ;
+  wire \instruction$40.save ;
+  wire [2:0] \instruction$40.shift ;
+  wire [2:0] \instruction$40.sigma ;
+  wire [1:0] \instruction$40.start ;
+  wire \instruction$40.store ;
+  wire [6:0] \instruction$40.stride ;
+  wire \instruction$40.sync ;
+  wire [2:0] \instruction$40.target ;
+  wire [1:0] \instruction$40.target_plane ;
+  wire [2:0] \instruction$40.vector ;
+  wire [5:0] \instruction$40.wait ;
+  wire \instruction$40.wants_error ;
+  wire [7:0] \instruction$40.weight ;
+  wire [84:0] \instruction$41 ;
+  wire [6:0] \instruction$41.column ;
+  wire [6:0] \instruction$41.count ;
+  wire [1:0] \instruction$41.drain ;
+  wire [2:0] \instruction$41.drain_count ;
+  wire [1:0] \instruction$41.drive ;
+  wire \instruction$41.end ;
+  wire [1:0] \instruction$41.feed ;
+  wire \instruction$41.first ;
+  wire [1:0] \instruction$41.groups ;
+  wire [2:0] \instruction$41.last_columns ;
+  wire [2:0] \instruction$41.last_rows ;
+  wire [3:0] \instruction$41.neuron ;
+  wire [1:0] \instruction$41.op ;
+  wire [1:0] \instruction$41.plane ;
+  wire [2:0] \instruction$41.rows ;
+  wire \instruction$41.save ;
+  wire [2:0] \instruction$41.shift ;
+  wire [2:0] \instruction$41.sigma ;
+  wire [1:0] \instruction$41.start ;
+  wire \instruction$41.store ;
+  wire [6:0] \instruction$41.stride ;
+  wire \instruction$41.sync ;
+  wire [2:0] \instruction$41.target ;
+  wire [1:0] \instruction$41.target_plane ;
+  wire [2:0] \instruction$41.vector ;
+  wire [5:0] \instruction$41.wait ;
+  wire \instruction$41.wants_error ;
+  wire [7:0] \instruction$41.weight ;
+  wire [84:0] \instruction$42 ;
+  wire [6:0] \instruction$42.column ;
+  wire [6:0] \instruction$42.count ;
+  wire [1:0] \instruction$42.drain ;
+  wire [2:0] \instruction$42.drain_count ;
+  wire [1:0] \instruction$42.drive ;
+  wire \instruction$42.end ;
+  wire [1:0] \instruction$42.feed ;
+  wire \instruction$42.first ;
+  wire [1:0] \instruction$42.groups ;
+  wire [2:0] \instruction$42.last_columns ;
+  wire [2:0] \instruction$42.last_rows ;
+  wire [3:0] \instruction$42.neuron ;
+  wire [1:0] \instruction$42.op ;
+  wire [1:0] \instruction$42.plane ;
+  wire [2:0] \instruction$42.rows ;
+  wire \instruction$42.save ;
+  wire [2:0] \instruction$42.shift ;
+  wire [2:0] \instruction$42.sigma ;
+  wire [1:0] \instruction$42.start ;
+  wire \instruction$42.store ;
+  wire [6:0] \instruction$42.stride ;
+  wire \instruction$42.sync ;
+  wire [2:0] \instruction$42.target ;
+  wire [1:0] \instruction$42.target_plane ;
+  wire [2:0] \instruction$42.vector ;
+  wire [5:0] \instruction$42.wait ;
+  wire \instruction$42.wants_error ;
+  wire [7:0] \instruction$42.weight ;
+  wire [84:0] \instruction$43 ;
+  wire [6:0] \instruction$43.column ;
+  wire [6:0] \instruction$43.count ;
+  wire [1:0] \instruction$43.drain ;
+  wire [2:0] \instruction$43.drain_count ;
+  wire [1:0] \instruction$43.drive ;
+  wire \instruction$43.end ;
+  wire [1:0] \instruction$43.feed ;
+  wire \instruction$43.first ;
+  wire [1:0] \instruction$43.groups ;
+  wire [2:0] \instruction$43.last_columns ;
+  wire [2:0] \instruction$43.last_rows ;
+  wire [3:0] \instruction$43.neuron ;
+  wire [1:0] \instruction$43.op ;
+  wire [1:0] \instruction$43.plane ;
+  wire [2:0] \instruction$43.rows ;
+  wire \instruction$43.save ;
+  wire [2:0] \instruction$43.shift ;
+  wire [2:0] \instruction$43.sigma ;
+  wire [1:0] \instruction$43.start ;
+  wire \instruction$43.store ;
+  wire [6:0] \instruction$43.stride ;
+  wire \instruction$43.sync ;
+  wire [2:0] \instruction$43.target ;
+  wire [1:0] \instruction$43.target_plane ;
+  wire [2:0] \instruction$43.vector ;
+  wire [5:0] \instruction$43.wait ;
+  wire \instruction$43.wants_error ;
+  wire [7:0] \instruction$43.weight ;
+  wire [6:0] \instruction.column ;
+  wire [6:0] \instruction.count ;
+  wire [1:0] \instruction.drain ;
+  wire [2:0] \instruction.drain_count ;
+  wire [1:0] \instruction.drive ;
+  wire \instruction.end ;
+  wire [1:0] \instruction.feed ;
+  wire \instruction.first ;
+  wire [1:0] \instruction.groups ;
+  wire [2:0] \instruction.last_columns ;
+  wire [2:0] \instruction.last_rows ;
+  wire [3:0] \instruction.neuron ;
+  wire [1:0] \instruction.op ;
+  wire [1:0] \instruction.plane ;
+  wire [2:0] \instruction.rows ;
+  wire \instruction.save ;
+  wire [2:0] \instruction.shift ;
+  wire [2:0] \instruction.sigma ;
+  wire [1:0] \instruction.start ;
+  wire \instruction.store ;
+  wire [6:0] \instruction.stride ;
+  wire \instruction.sync ;
+  wire [2:0] \instruction.target ;
+  wire [1:0] \instruction.target_plane ;
+  wire [2:0] \instruction.vector ;
+  wire [5:0] \instruction.wait ;
+  wire \instruction.wants_error ;
+  wire [7:0] \instruction.weight ;
+  wire is_first;
+  wire is_free;
+  wire is_last;
+  wire is_nudged;
+  wire is_readout;
+  wire is_update;
+  reg issue;
+  wire jump;
+  reg learn_batch;
+  wire learns;
   output [5:0] list_index;
   wire [5:0] list_index;
-  input loaded;
-  wire loaded;
-  input [4:0] mask;
-  wire [4:0] mask;
+  wire load;
   output [5:0] mask_index;
-  reg [5:0] mask_index;
-  input [6:0] nonzero;
+  wire [5:0] mask_index;
+  wire [5:0] \mask_index$32 ;
+  input [4:0] mask_slots;
+  wire [4:0] mask_slots;
+  wire [4:0] \mask_slots$33 ;
+  wire may_issue;
   wire [6:0] nonzero;
-  output nudged_step;
-  reg nudged_step;
-  output [1:0] phase;
-  reg [1:0] phase;
-  output phase_busy;
-  reg phase_busy;
-  reg [4:0] port__addr = 5'h00;
-  wire [81:0] port__data;
-  wire [6:0] \port__data.column ;
-  wire [6:0] \port__data.count ;
-  wire [1:0] \port__data.drain ;
-  wire [2:0] \port__data.drain_count ;
-  wire [1:0] \port__data.drive ;
-  wire \port__data.end ;
-  wire [1:0] \port__data.feed ;
-  wire \port__data.first ;
-  wire [1:0] \port__data.groups ;
-  wire [2:0] \port__data.last_columns ;
-  wire [2:0] \port__data.last_rows ;
-  wire [3:0] \port__data.neuron ;
-  wire \port__data.op ;
-  wire \port__data.plane ;
-  wire [2:0] \port__data.rows ;
-  wire \port__data.save ;
-  wire [2:0] \port__data.shift ;
-  wire [2:0] \port__data.sigma ;
-  wire [1:0] \port__data.start ;
-  wire \port__data.store ;
-  wire [6:0] \port__data.stride ;
-  wire \port__data.sync ;
-  wire [2:0] \port__data.target ;
-  wire \port__data.target_plane ;
-  wire [2:0] \port__data.vector ;
-  wire [5:0] \port__data.wait ;
-  wire \port__data.wants_error ;
-  wire [7:0] \port__data.weight ;
+  wire [22:0] o;
+  wire [22:0] \o$63 ;
+  wire [6:0] \o$63.column ;
+  wire [1:0] \o$63.group ;
+  wire \o$63.is_first ;
+  wire \o$63.is_last ;
+  wire [7:0] \o$63.row_offset ;
+  wire [2:0] \o$63.slot ;
+  wire \o$63.valid ;
+  wire [84:0] \o$67 ;
+  wire [1:0] \o$67.add ;
+  wire \o$67.add.clear ;
+  wire \o$67.add.load ;
+  wire [2:0] \o$67.align ;
+  wire [2:0] \o$67.align.shift ;
+  wire [8:0] \o$67.dither ;
+  wire [6:0] \o$67.dither.column ;
+  wire [1:0] \o$67.dither.group ;
+  wire [1:0] \o$67.drive ;
+  wire \o$67.learn ;
+  wire \o$67.learn.last ;
+  wire [23:0] \o$67.memory ;
+  wire \o$67.memory.from_list ;
+  wire [5:0] \o$67.memory.index ;
+  wire [5:0] \o$67.memory.offset ;
+  wire [1:0] \o$67.memory.rotate ;
+  wire [2:0] \o$67.memory.slot ;
+  wire [5:0] \o$67.memory.state ;
+  wire [3:0] \o$67.move ;
+  wire \o$67.move.copy ;
+  wire \o$67.move.keep ;
+  wire \o$67.move.subtract ;
+  wire \o$67.move.to_offsets ;
+  wire [5:0] \o$67.operands ;
+  wire \o$67.operands.null ;
+  wire \o$67.operands.own_is_offset ;
+  wire [1:0] \o$67.operands.select ;
+  wire \o$67.operands.shared_is_input ;
+  wire \o$67.operands.shared_is_offset ;
+  wire \o$67.ring ;
+  wire [5:0] \o$67.target ;
+  wire [10:0] \o$67.tile ;
+  wire [1:0] \o$67.tile.drain ;
+  wire [2:0] \o$67.tile.drain_count ;
+  wire \o$67.tile.first ;
+  wire [3:0] \o$67.tile.neuron ;
+  wire \o$67.tile.wants_error ;
+  wire [5:0] \o$67.total ;
+  wire \o$67.total.save ;
+  wire [4:0] \o$67.total.sigma ;
+  wire \o$67.update ;
+  wire \o$67.valid ;
+  wire [7:0] \o$67.weight ;
+  wire [1:0] \o.group ;
+  wire \o.half ;
+  wire [6:0] \o.index ;
+  wire \o.is_first ;
+  wire \o.is_last ;
+  wire [1:0] \o.rotate ;
+  wire [7:0] \o.row_offset ;
+  wire \o.turned ;
+  wire [1:0] phase;
+  wire [22:0] position;
+  wire [1:0] \position.group ;
+  wire \position.half ;
+  wire [6:0] \position.index ;
+  wire \position.is_first ;
+  wire \position.is_last ;
+  wire [1:0] \position.rotate ;
+  wire [7:0] \position.row_offset ;
+  wire \position.turned ;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  wire [2:0] \program ;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  wire [2:0] \program$52 ;
   input [3:0] rate;
   wire [3:0] rate;
-  wire [4:0] remaining_after;
-  reg [1:0] rotate = 2'h0;
+  wire [3:0] \rate$66 ;
   input rst;
   wire rst;
-  output sample;
-  reg sample;
-  reg [2:0] \sample$33 ;
-  reg [6:0] scan = 7'h00;
-  input [2:0] slot;
+  reg run;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  wire [2:0] running;
+  output [4:0] sample_busy;
+  wire [4:0] sample_busy;
+  input sample_close;
+  wire sample_close;
+  input [3:0] sample_label;
+  wire [3:0] sample_label;
+  input sample_learn;
+  wire sample_learn;
+  input sample_loaded;
+  wire sample_loaded;
+  input [6:0] sample_nonzero;
+  wire [6:0] sample_nonzero;
+  input [2:0] sample_slot;
+  wire [2:0] sample_slot;
+  output sample_take;
+  reg sample_take;
+  wire settled;
   wire [2:0] slot;
-  output take;
-  reg take;
-  output turned;
-  wire turned;
-  output update;
-  reg update;
-  wire [2:0] where;
-  wire [2:0] \where$43 ;
-  wire [2:0] \where$46 ;
-  wire [6:0] word;
+  reg step;
+  output [2:0] work_columns;
+  wire [2:0] work_columns;
+  wire [2:0] \work_columns$34 ;
+  output work_ring;
+  wire work_ring;
+  wire \work_ring$35 ;
+  output [2:0] work_rows;
+  wire [2:0] work_rows;
+  wire [2:0] \work_rows$36 ;
+  output work_turned;
+  wire work_turned;
+  wire \work_turned$37 ;
+  output work_valid;
+  wire work_valid;
+  wire \work_valid$38 ;
   reg working = 1'h0;
-  reg [81:0] schedule [31:0];
-  initial begin
-    schedule[0] = 82'h081008940046302000004;
-    schedule[1] = 82'h071424b40045302020004;
-    schedule[2] = 82'h085648c40046218440000;
-    schedule[3] = 82'h271a62e40044a18444000;
-    schedule[4] = 82'h080008880010c04440042;
-    schedule[5] = 82'h070424a80008c04442042;
-    schedule[6] = 82'h084648c40046218440000;
-    schedule[7] = 82'h270a62e40044a18444000;
-    schedule[8] = 82'h000089840046214448040;
-    schedule[9] = 82'h0004a984004621444c040;
-    schedule[10] = 82'h2388c5840045214450040;
-    schedule[11] = 82'h002089840046214448040;
-    schedule[12] = 82'h0024a984004621444c040;
-    schedule[13] = 82'h3128c5840045214450040;
-    schedule[14] = 82'h08164954009160444808a;
-    schedule[15] = 82'h069a6374008560444a08a;
-    schedule[16] = 82'h085009040070c0444004a;
-    schedule[17] = 82'h279425240068c0444204a;
-    schedule[18] = 82'h080649480026218440008;
-    schedule[19] = 82'h068a63680024a18444008;
-    schedule[20] = 82'h084009040070c0444004a;
-    schedule[21] = 82'h278425240068c0444204a;
-    schedule[22] = 82'h040002000605502000005;
-    schedule[23] = 82'h040002020604c18440201;
-    schedule[24] = 82'h240002023005614448441;
-    schedule[25] = 82'h000000000000000000000;
-    schedule[26] = 82'h000000000000000000000;
-    schedule[27] = 82'h000000000000000000000;
-    schedule[28] = 82'h000000000000000000000;
-    schedule[29] = 82'h000000000000000000000;
-    schedule[30] = 82'h000000000000000000000;
-    schedule[31] = 82'h000000000000000000000;
-  end
-  reg [81:0] _0_;
-  always @(posedge clk) begin
-    _0_ <= schedule[port__addr];
-  end
-  assign port__data = _0_;
-  assign \$1  = 1'h1 << slot;
-  assign \$2  = working ? \$1  : 8'h00;
-  assign \$3  = { 3'h0, \$signal$29  } | \$2 ;
-  assign \$4  = \$signal$29 [0] + \$signal$29 [1];
-  assign \$5  = \$4  + \$signal$29 [2];
-  assign \$6  = \$5  + \$signal$29 [3];
-  assign \$7  = \$6  + \$signal$29 [4];
-  assign batch_full = \$7  == 3'h4;
-  assign \$9  = \$8  & \$signal$35 [4];
-  assign \$11  = \$10  & \$signal$35 [3];
-  assign \$13  = \$12  & \$signal$35 [2];
-  assign \$15  = \$14  & \$signal$35 [1];
-  assign \$17  = \$16  & \$signal$35 [0];
-  assign word = \$18  ? column : \$signal$37 ;
-  assign \$19  = \$signal$34 [10:8] + \$signal$40 ;
-  assign \$21  = ! \$signal$34 [0];
-  assign \$23  = \$signal$34 [2:1] == 1'h1;
-  assign \$24  = \$signal$34 [7:5] + \$signal$40 ;
-  assign \$26  = \$signal$34 [7:5] + \$25 ;
-  assign \$27  = \$23  ? { 4'h0, \$24  } : \$26 ;
-  assign \$30  = ~ half;
-  assign \$34  = \$33  ? 3'h5 : \sample$33 ;
-  assign \$36  = ! \$signal$34 [0];
-  assign \$37  = \$signal$34 [0] ? \$signal$37  : { 4'h0, \$signal$34 [67:65] };
-  assign \$40  = \$39  ? 3'h5 : slot;
-  assign \$41  = ! \$signal$34 [3];
-  assign \$42  = \$signal$34 [3] ? { \sample$33 , \$19 [2:0] } : { \where$43 , \$28 [2:0] };
-  assign \$43  = ! \$signal$34 [3];
-  assign \$44  = \$signal$34 [3] ? { \where$43 , \$28 [2:0] } : { \sample$33 , \$19 [2:0] };
-  assign \$45  = ! \$signal$34 [3];
-  assign \$47  = \$signal$34 [2:1] == 2'h2;
-  assign \$49  = ! \$signal$34 [3];
-  assign \$50  = ! \$signal$34 [3];
-  assign \$52  = \$48  ? \$49  : \$51 ;
-  assign \$53  = \$signal$34 [53:47] + column;
-  assign \$54  = ! \$signal$34 [0];
-  assign \$55  = \$signal$34 [2:1] == 2'h2;
-  assign \$56  = \$54  & \$55 ;
-  assign \$57  = ! \$signal$34 [0];
-  assign \$58  = \$signal$34 [2:1] == 2'h3;
-  assign \$59  = \$57  & \$58 ;
-  assign \$60  = ! nonzero;
-  assign \$61  = \$60  ? 7'h01 : nonzero;
-  assign turned = rotate == 2'h3;
-  assign \$62  = ! \$signal$34 [0];
-  assign \$63  = \$signal$34 [2:1] == 1'h1;
-  assign \$64  = \$62  & \$63 ;
-  assign \$66  = \$signal$34 [34:33] - 1'h1;
-  assign \$67  = \$signal$40  == \$66 ;
-  assign \$68  = \$67  & turned;
-  assign \$69  = count - 1'h1;
-  assign \$70  = \$signal$37  == \$69 ;
-  assign \$71  = \$70  & half;
-  assign \$72  = count - 1'h1;
-  assign \$73  = \$signal$37  == \$72 ;
-  assign \$74  = ! \$signal$34 [0];
-  assign \$77  = \$signal$34 [18:11] + \$signal$52 ;
-  assign \$79  = ! \$signal$34 [2:1];
-  assign \$80  = \$78  | \$79 ;
-  assign \$81  = \$80  ? word : 7'h00;
-  assign \$82  = \$77  + \$81 ;
-  assign \$83  = \$signal$50  ? \$82  : 10'h000;
-  assign \$85  = ! \$signal$34 [0];
-  assign \$86  = \$signal$34 [2:1] == 1'h1;
-  assign \$87  = \$85  & \$86 ;
-  assign \$88  = ! \$signal$34 [0];
-  assign \$89  = \$signal$34 [2:1] == 2'h2;
-  assign \$90  = \$88  & \$89 ;
-  assign \$91  = \$90  & \$signal$50 ;
-  assign \$92  = ! \$signal$34 [0];
-  assign \$93  = \$signal$34 [2:1] == 2'h3;
-  assign \$94  = ! \$signal$34 [0];
-  assign \$95  = \$signal$34 [2:1] == 2'h2;
-  assign \$96  = \$94  & \$95 ;
-  assign \$97  = ! nonzero;
-  assign \$98  = \$96  & \$97 ;
-  assign \$99  = \$93  | \$98 ;
-  assign \$100  = \$92  & \$99 ;
-  assign \$102  = \$signal$35  == \$signal$53 ;
-  assign \$103  = \$101  & \$102 ;
-  assign \$104  = ! \$signal$34 [0];
-  assign \$105  = \$signal$34 [55:54] == 1'h1;
-  assign \$106  = \$104  & \$105 ;
-  assign \$107  = ! \$signal$37 ;
-  assign \$108  = \$106  & \$107 ;
-  assign \$109  = ! rotate;
-  assign \$110  = \$108  & \$109 ;
-  assign \$111  = ! \$signal$40 ;
-  assign \$112  = \$110  & \$111 ;
-  assign \$113  = \$103  | \$112 ;
-  assign \$114  = ! \$signal$34 [0];
-  assign \$115  = \$signal$34 [55:54] == 2'h2;
-  assign \$116  = \$114  & \$115 ;
-  assign \$117  = ! \$signal$37 ;
-  assign \$118  = \$116  & \$117 ;
-  assign \$119  = ! rotate;
-  assign \$120  = \$118  & \$119 ;
-  assign \$121  = ! \$signal$40 ;
-  assign \$122  = \$120  & \$121 ;
-  assign \$123  = ! \$signal$34 [0];
-  assign \$124  = \$signal$51  & \$123 ;
-  assign \$125  = \$124  & \$signal$49 ;
-  assign \$126  = \$125  & \$signal$34 [56];
-  assign \$127  = ! \$signal$34 [0];
-  assign \$128  = \$signal$51  & \$127 ;
-  assign \$129  = \$128  & \$signal$49 ;
-  assign \$130  = \$129  ? \$signal$34 [60:59] : 2'h0;
-  assign \$135  = ~ half;
-  assign \$141  = \$signal$34 [46:44] + rate;
-  assign \$142  = ! \$signal$34 [0];
-  assign \$143  = \$signal$34 [2:1] == 1'h1;
-  assign \$144  = \$142  & \$143 ;
-  assign \$145  = \$144  ? \$signal$34 [40:38] : 3'h4;
-  assign \$146  = ! \$signal$34 [0];
-  assign \$147  = \$signal$34 [2:1] == 1'h1;
-  assign \$148  = \$146  & \$147 ;
-  assign \$150  = \$148  | \$149 ;
-  assign \$151  = \$signal$34 [34:33] - 1'h1;
-  assign \$152  = \$signal$40  == \$151 ;
-  assign \$153  = ~ \$152 ;
-  assign \$154  = \$150  & \$153 ;
-  assign \$155  = \$154  ? 3'h4 : \$signal$34 [37:35];
-  assign \$156  = \$signal$35  - 1'h1;
-  assign remaining_after = \$signal$35  & \$156 [4:0];
-  assign \$157  = \$signal$34 [2:1] == 2'h2;
-  assign \$158  = \$157  ? mask : 5'h1f;
-  assign found_mask = \$signal$29  & \$158 ;
-  assign \$159  = scan + advance;
-  assign \$161  = ! remaining_after;
-  assign \$162  = \$160  & \$161 ;
-  assign \$163  = ~ hold;
-  assign \$164  = loaded & \$163 ;
-  assign \$165  = ~ \$signal$34 [74];
-  assign \$166  = ! \$signal$59 ;
-  assign \$167  = \$165  | \$166 ;
-  assign \$168  = | \$signal$37 ;
-  assign \$169  = \$167  | \$168 ;
-  assign \$170  = | rotate;
-  assign \$171  = \$169  | \$170 ;
-  assign \$172  = | \$signal$40 ;
-  assign \$173  = \$171  | \$172 ;
-  assign \$174  = \$173  | half;
-  assign \$175  = ~ \$signal$49 ;
-  assign \$176  = ! \$signal$34 [60:59];
-  assign \$177  = \$175  | \$176 ;
-  assign \$178  = ! \$signal$60 ;
-  assign \$179  = \$177  | \$178 ;
-  assign \$180  = \$174  & \$179 ;
-  assign \$181  = ~ element;
-  assign \$182  = ! remaining_after;
-  assign \$183  = element & \$182 ;
-  assign \$184  = \$signal$34 [34:33] - 1'h1;
-  assign \$185  = \$signal$40  == \$184 ;
-  assign \$186  = \$183  & \$185 ;
-  assign \$187  = \$181  | \$186 ;
-  assign \$188  = ! found_mask;
-  assign \$189  = scan == \$signal$34 [32:26];
-  assign \$190  = ~ \$189 ;
-  assign \$191  = \$188  & \$190 ;
-  assign \$192  = scan == \$signal$34 [32:26];
-  assign \$193  = ! \$signal$59 ;
-  assign \$194  = ! \$signal$32 ;
-  assign \$195  = \$signal$32  == 1'h1;
-  assign \$196  = \$194  | \$195 ;
-  assign \$197  = \$signal$32  == 3'h4;
-  assign \$198  = \$signal$32  == 3'h5;
-  assign \$199  = \$197  | \$198 ;
-  assign \$200  = \$signal$32  == 3'h7;
-  assign \$201  = ! control_state;
-  assign \$202  = control_state == 1'h1;
-  assign \$203  = control_state == 2'h2;
-  assign \$204  = control_state == 2'h3;
-  assign \$205  = control_state == 3'h4;
-  assign \$206  = control_state == 3'h5;
-  assign \$207  = control_state == 3'h6;
-  assign \$208  = control_state == 3'h7;
-  assign \$209  = | \$signal$59 ;
-  assign \$210  = \$signal$59  - 1'h1;
-  assign \$211  = | \$signal$60 ;
-  assign \$212  = \$signal$60  - 1'h1;
-  assign \$213  = ~ hold;
-  assign \$214  = loaded & \$213 ;
-  assign \$215  = port__addr + 1'h1;
-  assign \$218  = ! \$signal$34 [0];
-  assign \$219  = \$signal$34 [2:1] == 1'h1;
-  assign \$220  = \$218  & \$219 ;
-  assign \$221  = ~ half;
-  assign \$222  = \$signal$37  + half;
-  assign \$223  = \$signal$40  + 1'h1;
-  assign \$224  = \$signal$52  + \$signal$34 [25:19];
-  assign \$225  = rotate + 1'h1;
-  assign \$226  = \$signal$37  + 1'h1;
-  assign \$227  = | \$signal$34 [60:59];
-  assign \$228  = \$signal$34 [63:61] - 1'h1;
-  assign \$229  = \$signal$34 [80:75] >= \$signal$59 ;
-  assign \$230  = | remaining_after;
-  assign \$231  = \$signal$34 [34:33] - 1'h1;
-  assign \$232  = \$signal$40  == \$231 ;
-  assign \$233  = ~ \$232 ;
-  assign \$234  = \$signal$40  + 1'h1;
-  assign \$235  = \$signal$52  + \$signal$34 [25:19];
-  assign \$236  = ~ element;
-  assign \$237  = ! remaining_after;
-  assign \$238  = element & \$237 ;
-  assign \$239  = \$signal$34 [34:33] - 1'h1;
-  assign \$240  = \$signal$40  == \$239 ;
-  assign \$241  = \$238  & \$240 ;
-  assign \$242  = \$236  | \$241 ;
-  assign \$243  = ! found_mask;
-  assign \$244  = scan == \$signal$34 [32:26];
-  assign \$245  = ~ \$244 ;
-  assign \$246  = \$243  & \$245 ;
-  assign \$247  = scan == \$signal$34 [32:26];
-  assign \$248  = | \$signal$34 [60:59];
-  assign \$249  = \$signal$34 [63:61] - 1'h1;
-  assign \$250  = \$signal$34 [80:75] >= \$signal$59 ;
-  assign \$251  = | found_mask;
-  assign \$252  = scan + advance;
-  assign \$253  = ! \$signal$59 ;
-  assign \$254  = ! \$signal$32 ;
-  assign \$255  = \$signal$32  == 1'h1;
-  assign \$256  = \$254  | \$255 ;
-  assign \$257  = \$signal$62  == 4'ha;
-  assign \$258  = ~ changed;
-  assign \$259  = \$257  | \$258 ;
-  assign \$260  = ~ \$259 ;
-  assign \$261  = \$signal$62  + 1'h1;
-  assign \$262  = \$signal$32  == 3'h4;
-  assign \$263  = \$signal$32  == 3'h5;
-  assign \$264  = \$262  | \$263 ;
-  assign \$265  = \$signal$62  == 4'h8;
-  assign \$266  = ~ changed;
-  assign \$267  = \$265  | \$266 ;
-  assign \$268  = ~ \$267 ;
-  assign \$269  = \$signal$62  + 1'h1;
-  assign \$270  = \$signal$32  == 2'h2;
-  assign \$271  = \$signal$32  == 2'h3;
-  assign \$272  = \$270  | \$271 ;
-  assign \$273  = \$signal$32  == 3'h4;
-  assign \$274  = \$signal$32  == 3'h5;
-  assign \$275  = \$273  | \$274 ;
-  assign \$276  = \$signal$62  == 4'h8;
-  assign \$277  = ~ changed;
-  assign \$278  = \$276  | \$277 ;
-  assign \$279  = \$275  & \$278 ;
-  assign \$280  = 1'h1 << slot;
-  assign \$281  = \$signal$29  | \$280 [4:0];
-  assign \$282  = \$signal$32  == 3'h7;
-  assign \$283  = \$signal$32  == 2'h2;
-  assign \$284  = batch_full | close;
   always @(posedge clk)
-    \$signal$59  <= \$285 ;
+    active <= \$39 ;
+  assign \$1  = \begin  | learn_batch;
+  assign jump = \$1  | advance;
+  assign has_input = | sample_nonzero;
+  assign \$2  = 1'h1 << sample_slot;
+  assign \$3  = working ? \$2  : 8'h00;
+  assign \$4  = { 3'h0, active } | \$3 ;
+  assign \$5  = ~ hold;
+  assign \$6  = sample_loaded & \$5 ;
+  assign \$7  = may_issue & o[21];
+  assign \$8  = running == 2'h2;
+  assign \$9  = active[0] + active[1];
+  assign \$10  = active[2] + active[3];
+  assign \$11  = \$9  + \$10 ;
+  assign \$12  = \$11  + active[4];
+  assign \$13  = \$12  == 3'h4;
+  assign \$14  = \$13  | sample_close;
+  assign \$15  = ! control_state;
+  assign \$16  = control_state == 1'h1;
+  assign \$17  = control_state == 2'h2;
+  assign \$18  = control_state == 2'h3;
+  assign \$19  = control_state == 3'h4;
+  assign \$20  = control_state == 3'h5;
+  assign \$21  = control_state == 3'h6;
+  assign \$22  = control_state == 3'h7;
+  assign \$23  = ~ hold;
+  assign \$24  = sample_loaded & \$23 ;
+  assign \$25  = fetched[1:0] == 1'h1;
+  assign \$26  = finish & instruction[84];
+  assign \$27  = finish & instruction[84];
+  assign \$28  = 1'h1 << sample_slot;
+  assign \$29  = active | \$28 [4:0];
+  assign \$30  = running == 2'h2;
+  assign \$31  = active[0] + active[1];
+  assign \$32  = active[2] + active[3];
+  assign \$33  = \$31  + \$32 ;
+  assign \$34  = \$33  + active[4];
+  assign \$35  = \$34  == 3'h4;
+  assign \$36  = \$35  | sample_close;
   always @(posedge clk)
-    \$signal$60  <= \$286 ;
+    working <= \$37 ;
   always @(posedge clk)
-    working <= \$287 ;
-  always @(posedge clk)
-    \$signal$62  <= \$288 ;
-  always @(posedge clk)
-    \$signal$32  <= \$289 ;
-  always @(posedge clk)
-    port__addr <= \$290 ;
-  always @(posedge clk)
-    control_state <= \$291 ;
-  always @(posedge clk)
-    \$signal$34  <= \$292 ;
-  always @(posedge clk)
-    \$signal$37  <= \$293 ;
-  always @(posedge clk)
-    rotate <= \$294 ;
-  always @(posedge clk)
-    \$signal$40  <= \$295 ;
-  always @(posedge clk)
-    \$signal$52  <= \$296 ;
-  always @(posedge clk)
-    half <= \$297 ;
-  always @(posedge clk)
-    scan <= \$298 ;
-  always @(posedge clk)
-    element <= \$299 ;
-  always @(posedge clk)
-    \$signal$35  <= \$300 ;
-  always @(posedge clk)
-    \$signal$53  <= \$301 ;
-  always @(posedge clk)
-    column <= \$302 ;
-  always @(posedge clk)
-    \$signal$29  <= \$303 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (\$signal$32 )
-      3'h0:
-          phase = 2'h0;
-      3'h1:
-          phase = 2'h0;
-      3'h2:
-          phase = 2'h1;
-      3'h3:
-          phase = 2'h1;
-      3'h4:
-          phase = 2'h2;
-      3'h5:
-          phase = 2'h2;
-      3'h6:
-          phase = 2'h2;
-      3'h7:
-          phase = 2'h3;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \sample$33  = slot;
-    if (\$9 ) begin
-      \sample$33  = 3'h4;
-    end
-    if (\$11 ) begin
-      \sample$33  = 3'h3;
-    end
-    if (\$13 ) begin
-      \sample$33  = 3'h2;
-    end
-    if (\$15 ) begin
-      \sample$33  = 3'h1;
-    end
-    if (\$17 ) begin
-      \sample$33  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    count = \$signal$34 [32:26];
-    if (\$56 ) begin
-      count = \$61 ;
-    end else if (\$59 ) begin
-      count = 7'h01;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    if (\$64 ) begin
-      \$signal$49  = \$68 ;
-    end else if (\$65 ) begin
-      \$signal$49  = \$71 ;
-    end else begin
-      \$signal$49  = \$73 ;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    mask_index = \$159 [5:0];
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          mask_index = 6'h00;
-    endcase
-  end
+    control_state <= \$38 ;
+  \tiny_sequencer.beats  beats (
+    .element(element),
+    .has_input(has_input),
+    .instruction(instruction),
+    .issue(issue),
+    .o(beat),
+    .position(o),
+    .rate(rate),
+    .slot(sample_slot),
+    .work_columns(work_columns),
+    .work_ring(work_ring),
+    .work_rows(work_rows),
+    .work_valid(work_valid)
+  );
+  \tiny_sequencer.choice  choice (
+    .advance(advance),
+    .\begin (\begin ),
+    .changed(changed),
+    .clk(clk),
+    .goes_on(goes_on),
+    .is_free(is_free),
+    .is_nudged(is_nudged),
+    .is_readout(is_readout),
+    .is_update(is_update),
+    .learn_batch(learn_batch),
+    .learns(sample_learn),
+    .phase(events_phase),
+    .\program (\program ),
+    .rst(rst),
+    .running(running)
+  );
+  \tiny_sequencer.fetch  fetch (
+    .clk(clk),
+    .fetched(fetched),
+    .instruction(instruction),
+    .jump(jump),
+    .load(\clear$44 ),
+    .\program (\program ),
+    .rst(rst)
+  );
+  \tiny_sequencer.issue$89  \issue$89  (
+    .clk(clk),
+    .finish(finish),
+    .instruction(instruction),
+    .may_issue(may_issue),
+    .\port$437$20 (o[21:20]),
+    .rst(rst),
+    .settled(settled)
+  );
+  \tiny_sequencer.scan  scan (
+    .active(active),
+    .clear(\clear$44 ),
+    .clk(clk),
+    .done(done),
+    .instruction(instruction),
+    .mask_index(mask_index),
+    .mask_slots(mask_slots),
+    .o(element),
+    .rst(rst),
+    .run(run)
+  );
+  \tiny_sequencer.walk  walk (
+    .clear(\clear$44 ),
+    .clk(clk),
+    .instruction(instruction),
+    .nonzero(sample_nonzero),
+    .o(o),
+    .rst(rst),
+    .step(step)
+  );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     idle = 1'h0;
@@ -5784,30 +5447,40 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    take = 1'h0;
+    sample_take = 1'h0;
     casez (control_state)
       3'h0:
-          if (\$164 ) begin
-            take = 1'h1;
+          if (\$6 ) begin
+            sample_take = 1'h1;
           end
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    phase_busy = 1'h0;
+    \begin  = 1'h0;
+    casez (control_state)
+      3'h0:
+          if (\$6 ) begin
+            \begin  = 1'h1;
+          end
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    events_busy = 1'h0;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
-          phase_busy = 1'h1;
+          events_busy = 1'h1;
       3'h2:
-          phase_busy = 1'h1;
+          events_busy = 1'h1;
       3'h4:
-          phase_busy = 1'h1;
+          events_busy = 1'h1;
       3'h3:
-          phase_busy = 1'h1;
+          events_busy = 1'h1;
       3'h5:
-          phase_busy = 1'h1;
+          events_busy = 1'h1;
     endcase
   end
   always @* begin
@@ -5822,7 +5495,19 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$signal$51  = 1'h0;
+    \clear$44  = 1'h0;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          \clear$44  = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    step = 1'h0;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -5831,9 +5516,115 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h2:
           /* empty */;
       3'h4:
-          \$signal$51  = \$180 ;
+          step = may_issue;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    issue = 1'h0;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          issue = may_issue;
       3'h3:
-          \$signal$51  = element;
+          issue = element[0];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    finish = 1'h0;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          finish = \$7 ;
+      3'h3:
+          finish = done;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    run = 1'h0;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h3:
+          run = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    events_free_step = 1'h0;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          if (settled) begin
+            events_free_step = is_free;
+          end
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    events_nudged_step = 1'h0;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          if (settled) begin
+            events_nudged_step = is_nudged;
+          end
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    events_update = 1'h0;
+    casez (control_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h5:
+          if (settled) begin
+            events_update = is_update;
+          end
     endcase
   end
   always @* begin
@@ -5849,79 +5640,19 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h4:
           /* empty */;
       3'h3:
-          if (\$187 ) begin
-            (* full_case = 32'd1 *)
-            if (\$192 ) begin
-            end else begin
+          /* empty */;
+      3'h5:
+          if (settled) begin
+            if (goes_on) begin
               advance = 1'h1;
             end
-          end else if (\$191 ) begin
-            advance = 1'h1;
           end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    free_step = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$193 ) begin
-            if (\$196 ) begin
-              free_step = 1'h1;
-            end
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    nudged_step = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$193 ) begin
-            if (\$199 ) begin
-              nudged_step = 1'h1;
-            end
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    update = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$193 ) begin
-            if (\$200 ) begin
-              update = 1'h1;
+      3'h6:
+          if (emit_ready) begin
+            (* full_case = 32'd1 *)
+            if (\$8 ) begin
+            end else begin
+              advance = 1'h1;
             end
           end
     endcase
@@ -5948,7 +5679,7 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    sample = 1'h0;
+    events_sample = 1'h0;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -5964,162 +5695,17 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
           /* empty */;
       3'h6:
           if (emit_ready) begin
-            sample = 1'h1;
+            events_sample = 1'h1;
           end
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$285  = \$signal$59 ;
-    if (\$209 ) begin
-      \$285  = \$210 [5:0];
-    end
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$signal$49 ) begin
-              if (\$229 ) begin
-                \$285  = \$signal$34 [80:75];
-              end
-            end
-          end
-      3'h3:
-          if (\$242 ) begin
-            if (\$247 ) begin
-              if (\$250 ) begin
-                \$285  = \$signal$34 [80:75];
-              end
-            end
-          end
-    endcase
-    if (rst) begin
-      \$285  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$286  = \$signal$60 ;
-    if (\$211 ) begin
-      \$286  = \$212 [2:0];
-    end
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$signal$49 ) begin
-              if (\$227 ) begin
-                \$286  = \$228 [2:0];
-              end
-            end
-          end
-      3'h3:
-          if (\$242 ) begin
-            if (\$247 ) begin
-              if (\$248 ) begin
-                \$286  = \$249 [2:0];
-              end
-            end
-          end
-    endcase
-    if (rst) begin
-      \$286  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$287  = working;
-    casez (control_state)
-      3'h0:
-          if (\$214 ) begin
-            \$287  = 1'h1;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$253 ) begin
-            if (\$279 ) begin
-              \$287  = 1'h0;
-            end
-          end
-      3'h6:
-          if (emit_ready) begin
-            if (\$283 ) begin
-              \$287  = 1'h0;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$287  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$288  = \$signal$62 ;
-    casez (control_state)
-      3'h0:
-          if (\$214 ) begin
-            \$288  = 8'h01;
-          end
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h5:
-          if (\$253 ) begin
-            if (\$256 ) begin
-              if (\$260 ) begin
-                \$288  = \$261 [7:0];
-              end
-            end
-            if (\$264 ) begin
-              if (\$268 ) begin
-                \$288  = \$269 [7:0];
-              end
-            end
-          end
-      3'h6:
-          if (emit_ready) begin
-            (* full_case = 32'd1 *)
-            if (\$283 ) begin
-            end else begin
-              \$288  = 8'h01;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$288  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$289  = \$signal$32 ;
+    learn_batch = 1'h0;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
-          if (\$214 ) begin
-            \$289  = 3'h0;
-          end
+          /* empty */;
       3'h1:
           /* empty */;
       3'h2:
@@ -6129,480 +5715,119 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
           /* empty */;
       3'h5:
-          if (\$253 ) begin
-            if (\$256 ) begin
-              (* full_case = 32'd1 *)
-              if (\$260 ) begin
-                \$289  = 3'h1;
-              end else if (learn) begin
-                \$289  = 3'h3;
-              end else begin
-                \$289  = 3'h2;
-              end
-            end
-            if (\$264 ) begin
-              if (\$268 ) begin
-                \$289  = 3'h5;
-              end
-            end
-          end
+          /* empty */;
       3'h6:
-          if (emit_ready) begin
-            (* full_case = 32'd1 *)
-            if (\$283 ) begin
-            end else begin
-              \$289  = 3'h4;
-            end
-          end
+          /* empty */;
       3'h7:
-          if (\$284 ) begin
-            \$289  = 3'h7;
+          if (\$14 ) begin
+            learn_batch = 1'h1;
           end
     endcase
-    if (rst) begin
-      \$289  = 3'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$290  = port__addr;
-    (* full_case = 32'd1 *)
+    \$37  = working;
     casez (control_state)
       3'h0:
-          if (\$214 ) begin
-            \$290  = 5'h00;
+          if (\$24 ) begin
+            \$37  = 1'h1;
           end
       3'h1:
           /* empty */;
       3'h2:
-          \$290  = \$215 [4:0];
+          /* empty */;
       3'h4:
           /* empty */;
       3'h3:
           /* empty */;
       3'h5:
-          if (\$253 ) begin
-            if (\$256 ) begin
-              (* full_case = 32'd1 *)
-              if (\$260 ) begin
-                \$290  = 5'h04;
-              end else if (learn) begin
-                \$290  = 5'h0b;
-              end else begin
-                \$290  = 5'h08;
-              end
-            end
-            if (\$264 ) begin
-              if (\$268 ) begin
-                \$290  = 5'h12;
-              end
+          if (settled) begin
+            (* full_case = 32'd1 *)
+            if (goes_on) begin
+            end else if (is_readout) begin
+            end else if (is_update) begin
+            end else begin
+              \$37  = 1'h0;
             end
           end
       3'h6:
           if (emit_ready) begin
-            (* full_case = 32'd1 *)
-            if (\$283 ) begin
-            end else begin
-              \$290  = 5'h0e;
+            if (\$30 ) begin
+              \$37  = 1'h0;
             end
-          end
-      3'h7:
-          if (\$284 ) begin
-            \$290  = 5'h16;
           end
     endcase
     if (rst) begin
-      \$290  = 5'h00;
+      \$37  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$291  = control_state;
+    \$38  = control_state;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
-          if (\$214 ) begin
-            \$291  = 3'h1;
+          if (\$24 ) begin
+            \$38  = 3'h1;
           end
       3'h1:
-          \$291  = 3'h2;
+          \$38  = 3'h2;
       3'h2:
           (* full_case = 32'd1 *)
-          if (\$216 ) begin
-            \$291  = 3'h3;
+          if (\$25 ) begin
+            \$38  = 3'h3;
           end else begin
-            \$291  = 3'h4;
+            \$38  = 3'h4;
           end
       3'h4:
-          if (\$signal$51 ) begin
-            if (\$signal$49 ) begin
-              (* full_case = 32'd1 *)
-              if (\$signal$34 [81]) begin
-                \$291  = 3'h5;
-              end else begin
-                \$291  = 3'h2;
-              end
-            end
+          if (\$26 ) begin
+            \$38  = 3'h5;
+          end else if (finish) begin
+            \$38  = 3'h2;
           end
       3'h3:
-          if (\$242 ) begin
-            if (\$247 ) begin
-              (* full_case = 32'd1 *)
-              if (\$signal$34 [81]) begin
-                \$291  = 3'h5;
-              end else begin
-                \$291  = 3'h2;
-              end
-            end
+          if (\$27 ) begin
+            \$38  = 3'h5;
+          end else if (finish) begin
+            \$38  = 3'h2;
           end
       3'h5:
-          if (\$253 ) begin
-            if (\$256 ) begin
-              (* full_case = 32'd1 *)
-              if (\$260 ) begin
-                \$291  = 3'h1;
-              end else if (learn) begin
-                \$291  = 3'h1;
-              end else begin
-                \$291  = 3'h1;
-              end
-            end
-            if (\$264 ) begin
-              if (\$268 ) begin
-                \$291  = 3'h1;
-              end
-            end
-            if (\$272 ) begin
-              \$291  = 3'h6;
-            end
-            if (\$279 ) begin
-              \$291  = 3'h7;
-            end
-            if (\$282 ) begin
-              \$291  = 3'h0;
+          if (settled) begin
+            (* full_case = 32'd1 *)
+            if (goes_on) begin
+              \$38  = 3'h1;
+            end else if (is_readout) begin
+              \$38  = 3'h6;
+            end else if (is_update) begin
+              \$38  = 3'h0;
+            end else begin
+              \$38  = 3'h7;
             end
           end
       3'h6:
           if (emit_ready) begin
             (* full_case = 32'd1 *)
-            if (\$283 ) begin
-              \$291  = 3'h0;
+            if (\$30 ) begin
+              \$38  = 3'h0;
             end else begin
-              \$291  = 3'h1;
+              \$38  = 3'h1;
             end
           end
       3'h7:
           (* full_case = 32'd1 *)
-          if (\$284 ) begin
-            \$291  = 3'h1;
+          if (\$36 ) begin
+            \$38  = 3'h1;
           end else begin
-            \$291  = 3'h0;
+            \$38  = 3'h0;
           end
     endcase
     if (rst) begin
-      \$291  = 3'h0;
+      \$38  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$292  = \$signal$34 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$292  = port__data;
-    endcase
-    if (rst) begin
-      \$292  = 82'h000000000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$293  = \$signal$37 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$293  = 7'h00;
-      3'h4:
-          if (\$signal$51 ) begin
-            (* full_case = 32'd1 *)
-            if (\$217 ) begin
-              \$293  = \$222 [6:0];
-            end else if (\$220 ) begin
-            end else begin
-              \$293  = \$226 [6:0];
-            end
-          end
-    endcase
-    if (rst) begin
-      \$293  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$294  = rotate;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$294  = 2'h0;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$217 ) begin
-            end else if (\$220 ) begin
-              (* full_case = 32'd1 *)
-              if (turned) begin
-                \$294  = 2'h0;
-              end else begin
-                \$294  = \$225 [1:0];
-              end
-            end
-          end
-    endcase
-    if (rst) begin
-      \$294  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$295  = \$signal$40 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$295  = 2'h0;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$217 ) begin
-            end else if (\$220 ) begin
-              if (turned) begin
-                \$295  = \$223 [1:0];
-              end
-            end
-          end
-      3'h3:
-        begin
-          if (element) begin
-            if (\$230 ) begin
-            end else if (\$233 ) begin
-              \$295  = \$234 [1:0];
-            end
-          end
-          if (\$242 ) begin
-            (* full_case = 32'd1 *)
-            if (\$247 ) begin
-            end else begin
-              \$295  = 2'h0;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$295  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$296  = \$signal$52 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$296  = 8'h00;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$217 ) begin
-            end else if (\$220 ) begin
-              if (turned) begin
-                \$296  = \$224 [7:0];
-              end
-            end
-          end
-      3'h3:
-        begin
-          if (element) begin
-            if (\$230 ) begin
-            end else if (\$233 ) begin
-              \$296  = \$235 [7:0];
-            end
-          end
-          if (\$242 ) begin
-            (* full_case = 32'd1 *)
-            if (\$247 ) begin
-            end else begin
-              \$296  = 8'h00;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$296  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$297  = half;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$297  = 1'h0;
-      3'h4:
-          if (\$signal$51 ) begin
-            if (\$217 ) begin
-              \$297  = \$221 ;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$297  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$298  = scan;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$298  = 7'h00;
-      3'h4:
-          /* empty */;
-      3'h3:
-          \$298  = \$252 [6:0];
-    endcase
-    if (rst) begin
-      \$298  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$299  = element;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          \$299  = 1'h0;
-      3'h4:
-          /* empty */;
-      3'h3:
-          if (\$242 ) begin
-            (* full_case = 32'd1 *)
-            if (\$247 ) begin
-              \$299  = 1'h0;
-            end else begin
-              \$299  = \$251 ;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$299  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$300  = \$signal$35 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-        begin
-          if (element) begin
-            if (\$230 ) begin
-              \$300  = remaining_after;
-            end else if (\$233 ) begin
-              \$300  = \$signal$53 ;
-            end
-          end
-          if (\$242 ) begin
-            (* full_case = 32'd1 *)
-            if (\$247 ) begin
-            end else begin
-              \$300  = found_mask;
-            end
-          end
-        end
-    endcase
-    if (rst) begin
-      \$300  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$301  = \$signal$53 ;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          if (\$242 ) begin
-            (* full_case = 32'd1 *)
-            if (\$247 ) begin
-            end else begin
-              \$301  = found_mask;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$301  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$302  = column;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h3:
-          if (\$242 ) begin
-            (* full_case = 32'd1 *)
-            if (\$247 ) begin
-            end else begin
-              \$302  = scan;
-            end
-          end
-    endcase
-    if (rst) begin
-      \$302  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$303  = \$signal$29 ;
+    \$39  = active;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -6615,196 +5840,2117 @@ module tiny_sequencer(hold, slot, learn, close, nonzero, mask, changed, rate, em
       3'h3:
           /* empty */;
       3'h5:
-          if (\$253 ) begin
-            if (\$279 ) begin
-              \$303  = \$281 ;
-            end
-            if (\$282 ) begin
-              \$303  = 5'h00;
+          if (settled) begin
+            (* full_case = 32'd1 *)
+            if (goes_on) begin
+            end else if (is_readout) begin
+            end else if (is_update) begin
+              \$39  = 5'h00;
+            end else begin
+              \$39  = \$29 ;
             end
           end
     endcase
     if (rst) begin
-      \$303  = 5'h00;
+      \$39  = 5'h00;
     end
   end
-  assign \$signal  = port__addr;
-  assign \$signal$39  = \$19 [2:0];
-  assign where = \sample$33 ;
-  assign \$signal$42  = \$28 [2:0];
-  assign \$signal$45  = \$37 [2:0];
-  assign list_index = \$signal$37 [5:0];
-  assign busy_slots = \$3 [4:0];
+  assign \mask_index$32  = mask_index;
+  assign \mask_slots$33  = mask_slots;
+  assign \work_columns$34  = work_columns;
+  assign \work_ring$35  = work_ring;
+  assign \work_rows$36  = work_rows;
+  assign \work_turned$37  = o[22];
+  assign \work_valid$38  = work_valid;
+  assign \instruction$40  = instruction;
+  assign \instruction$41  = instruction;
+  assign \instruction$42  = instruction;
+  assign \instruction$43  = instruction;
+  assign load = \clear$44 ;
+  assign \clear$46  = \clear$44 ;
+  assign \program$52  = \program ;
+  assign \changed$53  = changed;
+  assign learns = sample_learn;
+  assign nonzero = sample_nonzero;
+  assign batch = active;
+  assign is_first = o[20];
+  assign is_last = o[21];
+  assign position = o;
+  assign \o$63  = element;
+  assign slot = sample_slot;
+  assign \rate$66  = rate;
+  assign \o$67  = beat;
+  assign phase = events_phase;
+  assign sample_busy = \$4 [4:0];
+  assign list_index = o[5:0];
+  assign work_turned = o[22];
   assign \beat.valid  = beat[0];
   assign \beat.update  = beat[1];
   assign \beat.ring  = beat[2];
-  assign \beat.from_list  = beat[3];
-  assign \beat.null  = beat[4];
-  assign \beat.weight  = beat[12:5];
-  assign \beat.rotate  = beat[14:13];
-  assign \beat.state  = beat[20:15];
-  assign \beat.offset  = beat[26:21];
-  assign \beat.select  = beat[28:27];
-  assign \beat.shared_is_offset  = beat[29];
-  assign \beat.shared_is_input  = beat[30];
-  assign \beat.own_is_offset  = beat[31];
-  assign \beat.slot  = beat[34:32];
-  assign \beat.index  = beat[40:35];
-  assign \beat.rows  = beat[43:41];
-  assign \beat.columns  = beat[46:44];
-  assign \beat.shift  = beat[49:47];
-  assign \beat.clear  = beat[50];
-  assign \beat.load  = beat[51];
-  assign \beat.save  = beat[52];
-  assign \beat.drive  = beat[54:53];
-  assign \beat.last  = beat[55];
-  assign \beat.sigma  = beat[60:56];
-  assign \beat.column  = beat[67:61];
-  assign \beat.group  = beat[69:68];
-  assign \beat.drain  = beat[71:70];
-  assign \beat.drain_count  = beat[74:72];
-  assign \beat.target  = beat[80:75];
-  assign \beat.neuron  = beat[84:81];
-  assign \beat.first  = beat[85];
-  assign \beat.wants_error  = beat[86];
-  assign \beat.copy  = beat[87];
-  assign \beat.keep  = beat[88];
-  assign \beat.subtract  = beat[89];
-  assign \beat.move_to_offsets  = beat[90];
-  assign \$signal$34.op  = \$signal$34 [0];
-  assign \$signal$34.feed  = \$signal$34 [2:1];
-  assign \$signal$34.store  = \$signal$34 [3];
-  assign \$signal$34.plane  = \$signal$34 [4];
-  assign \$signal$34.vector  = \$signal$34 [7:5];
-  assign \$signal$34.rows  = \$signal$34 [10:8];
-  assign \$signal$34.weight  = \$signal$34 [18:11];
-  assign \$signal$34.stride  = \$signal$34 [25:19];
-  assign \$signal$34.count  = \$signal$34 [32:26];
-  assign \$signal$34.groups  = \$signal$34 [34:33];
-  assign \$signal$34.last_rows  = \$signal$34 [37:35];
-  assign \$signal$34.last_columns  = \$signal$34 [40:38];
-  assign \$signal$34.shift  = \$signal$34 [43:41];
-  assign \$signal$34.sigma  = \$signal$34 [46:44];
-  assign \$signal$34.column  = \$signal$34 [53:47];
-  assign \$signal$34.start  = \$signal$34 [55:54];
-  assign \$signal$34.save  = \$signal$34 [56];
-  assign \$signal$34.drive  = \$signal$34 [58:57];
-  assign \$signal$34.drain  = \$signal$34 [60:59];
-  assign \$signal$34.drain_count  = \$signal$34 [63:61];
-  assign \$signal$34.target_plane  = \$signal$34 [64];
-  assign \$signal$34.target  = \$signal$34 [67:65];
-  assign \$signal$34.neuron  = \$signal$34 [71:68];
-  assign \$signal$34.first  = \$signal$34 [72];
-  assign \$signal$34.wants_error  = \$signal$34 [73];
-  assign \$signal$34.sync  = \$signal$34 [74];
-  assign \$signal$34.wait  = \$signal$34 [80:75];
-  assign \$signal$34.end  = \$signal$34 [81];
-  assign \port__data.op  = port__data[0];
-  assign \port__data.feed  = port__data[2:1];
-  assign \port__data.store  = port__data[3];
-  assign \port__data.plane  = port__data[4];
-  assign \port__data.vector  = port__data[7:5];
-  assign \port__data.rows  = port__data[10:8];
-  assign \port__data.weight  = port__data[18:11];
-  assign \port__data.stride  = port__data[25:19];
-  assign \port__data.count  = port__data[32:26];
-  assign \port__data.groups  = port__data[34:33];
-  assign \port__data.last_rows  = port__data[37:35];
-  assign \port__data.last_columns  = port__data[40:38];
-  assign \port__data.shift  = port__data[43:41];
-  assign \port__data.sigma  = port__data[46:44];
-  assign \port__data.column  = port__data[53:47];
-  assign \port__data.start  = port__data[55:54];
-  assign \port__data.save  = port__data[56];
-  assign \port__data.drive  = port__data[58:57];
-  assign \port__data.drain  = port__data[60:59];
-  assign \port__data.drain_count  = port__data[63:61];
-  assign \port__data.target_plane  = port__data[64];
-  assign \port__data.target  = port__data[67:65];
-  assign \port__data.neuron  = port__data[71:68];
-  assign \port__data.first  = port__data[72];
-  assign \port__data.wants_error  = port__data[73];
-  assign \port__data.sync  = port__data[74];
-  assign \port__data.wait  = port__data[80:75];
-  assign \port__data.end  = port__data[81];
-  assign beat[55] = \$162 ;
-  assign beat[43:41] = \$155 ;
-  assign beat[46:44] = \$145 ;
-  assign beat[60:56] = \$141 ;
-  assign beat[49:47] = \$signal$34 [43:41];
-  assign beat[86] = \$signal$34 [73];
-  assign beat[85] = \$signal$34 [72];
-  assign beat[84:81] = \$signal$34 [71:68];
-  assign beat[74:72] = \$signal$34 [63:61];
-  assign beat[54:53] = \$signal$34 [58:57];
-  assign beat[90] = \$140 ;
-  assign beat[89] = \$139 ;
-  assign beat[88] = \$136 ;
-  assign beat[87] = \$132 ;
-  assign beat[71:70] = \$130 ;
-  assign beat[52] = \$126 ;
-  assign beat[51] = \$122 ;
-  assign beat[50] = \$113 ;
-  assign beat[4] = \$100 ;
-  assign beat[3] = \$91 ;
-  assign beat[2] = \$87 ;
-  assign beat[1] = \$84 ;
-  assign beat[12:5] = \$83 [7:0];
-  assign beat[0] = \$signal$50 ;
-  assign beat[80:75] = { \where$46 , \$37 [2:0] };
-  assign beat[69:68] = \$signal$40 ;
-  assign beat[67:61] = \$53 [6:0];
-  assign beat[40:35] = column[5:0];
-  assign beat[34:32] = \sample$33 ;
-  assign beat[31] = \$52 ;
-  assign beat[30] = \$47 ;
-  assign beat[29] = \$46 ;
-  assign beat[28:27] = word[1:0];
-  assign beat[26:21] = \$44 ;
-  assign beat[20:15] = \$42 ;
-  assign beat[14:13] = rotate;
-  assign \$8  = \$signal$34 [0];
-  assign \$10  = \$signal$34 [0];
-  assign \$12  = \$signal$34 [0];
-  assign \$14  = \$signal$34 [0];
-  assign \$16  = \$signal$34 [0];
-  assign \$18  = \$signal$34 [0];
-  assign \$20  = \$signal$34 [0];
-  assign \$25  = { 2'h0, word[6:2] };
-  assign \$29  = 1'h0;
-  assign \$31  = 1'h0;
-  assign \$32  = 1'h0;
-  assign \$33  = \$signal$34 [4];
-  assign \$35  = \$34 ;
-  assign \where$43  = \$35 ;
-  assign \$38  = 1'h0;
-  assign \$39  = \$signal$34 [64];
-  assign \where$46  = \$40 ;
-  assign \$48  = \$signal$34 [0];
-  assign \$65  = 1'h0;
-  assign \$75  = \$signal$34 [0];
-  assign \$78  = \$signal$34 [0];
-  assign \$84  = \$signal$34 [0];
-  assign \$101  = \$signal$34 [0];
-  assign \$131  = 1'h0;
-  assign \$132  = 1'h0;
-  assign \$133  = 1'h0;
-  assign \$134  = 1'h0;
-  assign \$136  = 1'h0;
-  assign \$137  = 1'h0;
-  assign \$138  = 1'h0;
-  assign \$139  = 1'h0;
-  assign \$140  = \$signal$34 [3];
-  assign \$149  = \$signal$34 [0];
-  assign \$160  = \$signal$34 [0];
-  assign \$216  = port__data[0];
-  assign \$217  = 1'h0;
-  assign \$22  = 1'h1;
-  assign \$28  = \$27 ;
-  assign \$46  = \$signal$34 [3];
-  assign \$51  = \$signal$34 [3];
-  assign \$76  = 1'h1;
-  assign \$signal$50  = \$signal$51 ;
+  assign \beat.weight  = beat[10:3];
+  assign \beat.drive  = beat[12:11];
+  assign \beat.target  = beat[18:13];
+  assign \beat.memory  = beat[42:19];
+  assign \beat.memory.rotate  = beat[20:19];
+  assign \beat.memory.from_list  = beat[21];
+  assign \beat.memory.state  = beat[27:22];
+  assign \beat.memory.offset  = beat[33:28];
+  assign \beat.memory.slot  = beat[36:34];
+  assign \beat.memory.index  = beat[42:37];
+  assign \beat.operands  = beat[48:43];
+  assign \beat.operands.null  = beat[43];
+  assign \beat.operands.select  = beat[45:44];
+  assign \beat.operands.shared_is_offset  = beat[46];
+  assign \beat.operands.shared_is_input  = beat[47];
+  assign \beat.operands.own_is_offset  = beat[48];
+  assign \beat.move  = beat[52:49];
+  assign \beat.move.copy  = beat[49];
+  assign \beat.move.keep  = beat[50];
+  assign \beat.move.subtract  = beat[51];
+  assign \beat.move.to_offsets  = beat[52];
+  assign \beat.align  = beat[55:53];
+  assign \beat.align.shift  = beat[55:53];
+  assign \beat.add  = beat[57:56];
+  assign \beat.add.clear  = beat[56];
+  assign \beat.add.load  = beat[57];
+  assign \beat.total  = beat[63:58];
+  assign \beat.total.save  = beat[58];
+  assign \beat.total.sigma  = beat[63:59];
+  assign \beat.dither  = beat[72:64];
+  assign \beat.dither.column  = beat[70:64];
+  assign \beat.dither.group  = beat[72:71];
+  assign \beat.learn  = beat[73];
+  assign \beat.learn.last  = beat[73];
+  assign \beat.tile  = beat[84:74];
+  assign \beat.tile.drain  = beat[75:74];
+  assign \beat.tile.drain_count  = beat[78:76];
+  assign \beat.tile.neuron  = beat[82:79];
+  assign \beat.tile.first  = beat[83];
+  assign \beat.tile.wants_error  = beat[84];
+  assign \instruction.op  = instruction[1:0];
+  assign \instruction.feed  = instruction[3:2];
+  assign \instruction.store  = instruction[4];
+  assign \instruction.plane  = instruction[6:5];
+  assign \instruction.vector  = instruction[9:7];
+  assign \instruction.rows  = instruction[12:10];
+  assign \instruction.weight  = instruction[20:13];
+  assign \instruction.stride  = instruction[27:21];
+  assign \instruction.count  = instruction[34:28];
+  assign \instruction.groups  = instruction[36:35];
+  assign \instruction.last_rows  = instruction[39:37];
+  assign \instruction.last_columns  = instruction[42:40];
+  assign \instruction.shift  = instruction[45:43];
+  assign \instruction.sigma  = instruction[48:46];
+  assign \instruction.column  = instruction[55:49];
+  assign \instruction.start  = instruction[57:56];
+  assign \instruction.save  = instruction[58];
+  assign \instruction.drive  = instruction[60:59];
+  assign \instruction.drain  = instruction[62:61];
+  assign \instruction.drain_count  = instruction[65:63];
+  assign \instruction.target_plane  = instruction[67:66];
+  assign \instruction.target  = instruction[70:68];
+  assign \instruction.neuron  = instruction[74:71];
+  assign \instruction.first  = instruction[75];
+  assign \instruction.wants_error  = instruction[76];
+  assign \instruction.sync  = instruction[77];
+  assign \instruction.wait  = instruction[83:78];
+  assign \instruction.end  = instruction[84];
+  assign \instruction$40.op  = instruction[1:0];
+  assign \instruction$40.feed  = instruction[3:2];
+  assign \instruction$40.store  = instruction[4];
+  assign \instruction$40.plane  = instruction[6:5];
+  assign \instruction$40.vector  = instruction[9:7];
+  assign \instruction$40.rows  = instruction[12:10];
+  assign \instruction$40.weight  = instruction[20:13];
+  assign \instruction$40.stride  = instruction[27:21];
+  assign \instruction$40.count  = instruction[34:28];
+  assign \instruction$40.groups  = instruction[36:35];
+  assign \instruction$40.last_rows  = instruction[39:37];
+  assign \instruction$40.last_columns  = instruction[42:40];
+  assign \instruction$40.shift  = instruction[45:43];
+  assign \instruction$40.sigma  = instruction[48:46];
+  assign \instruction$40.column  = instruction[55:49];
+  assign \instruction$40.start  = instruction[57:56];
+  assign \instruction$40.save  = instruction[58];
+  assign \instruction$40.drive  = instruction[60:59];
+  assign \instruction$40.drain  = instruction[62:61];
+  assign \instruction$40.drain_count  = instruction[65:63];
+  assign \instruction$40.target_plane  = instruction[67:66];
+  assign \instruction$40.target  = instruction[70:68];
+  assign \instruction$40.neuron  = instruction[74:71];
+  assign \instruction$40.first  = instruction[75];
+  assign \instruction$40.wants_error  = instruction[76];
+  assign \instruction$40.sync  = instruction[77];
+  assign \instruction$40.wait  = instruction[83:78];
+  assign \instruction$40.end  = instruction[84];
+  assign \instruction$41.op  = instruction[1:0];
+  assign \instruction$41.feed  = instruction[3:2];
+  assign \instruction$41.store  = instruction[4];
+  assign \instruction$41.plane  = instruction[6:5];
+  assign \instruction$41.vector  = instruction[9:7];
+  assign \instruction$41.rows  = instruction[12:10];
+  assign \instruction$41.weight  = instruction[20:13];
+  assign \instruction$41.stride  = instruction[27:21];
+  assign \instruction$41.count  = instruction[34:28];
+  assign \instruction$41.groups  = instruction[36:35];
+  assign \instruction$41.last_rows  = instruction[39:37];
+  assign \instruction$41.last_columns  = instruction[42:40];
+  assign \instruction$41.shift  = instruction[45:43];
+  assign \instruction$41.sigma  = instruction[48:46];
+  assign \instruction$41.column  = instruction[55:49];
+  assign \instruction$41.start  = instruction[57:56];
+  assign \instruction$41.save  = instruction[58];
+  assign \instruction$41.drive  = instruction[60:59];
+  assign \instruction$41.drain  = instruction[62:61];
+  assign \instruction$41.drain_count  = instruction[65:63];
+  assign \instruction$41.target_plane  = instruction[67:66];
+  assign \instruction$41.target  = instruction[70:68];
+  assign \instruction$41.neuron  = instruction[74:71];
+  assign \instruction$41.first  = instruction[75];
+  assign \instruction$41.wants_error  = instruction[76];
+  assign \instruction$41.sync  = instruction[77];
+  assign \instruction$41.wait  = instruction[83:78];
+  assign \instruction$41.end  = instruction[84];
+  assign \instruction$42.op  = instruction[1:0];
+  assign \instruction$42.feed  = instruction[3:2];
+  assign \instruction$42.store  = instruction[4];
+  assign \instruction$42.plane  = instruction[6:5];
+  assign \instruction$42.vector  = instruction[9:7];
+  assign \instruction$42.rows  = instruction[12:10];
+  assign \instruction$42.weight  = instruction[20:13];
+  assign \instruction$42.stride  = instruction[27:21];
+  assign \instruction$42.count  = instruction[34:28];
+  assign \instruction$42.groups  = instruction[36:35];
+  assign \instruction$42.last_rows  = instruction[39:37];
+  assign \instruction$42.last_columns  = instruction[42:40];
+  assign \instruction$42.shift  = instruction[45:43];
+  assign \instruction$42.sigma  = instruction[48:46];
+  assign \instruction$42.column  = instruction[55:49];
+  assign \instruction$42.start  = instruction[57:56];
+  assign \instruction$42.save  = instruction[58];
+  assign \instruction$42.drive  = instruction[60:59];
+  assign \instruction$42.drain  = instruction[62:61];
+  assign \instruction$42.drain_count  = instruction[65:63];
+  assign \instruction$42.target_plane  = instruction[67:66];
+  assign \instruction$42.target  = instruction[70:68];
+  assign \instruction$42.neuron  = instruction[74:71];
+  assign \instruction$42.first  = instruction[75];
+  assign \instruction$42.wants_error  = instruction[76];
+  assign \instruction$42.sync  = instruction[77];
+  assign \instruction$42.wait  = instruction[83:78];
+  assign \instruction$42.end  = instruction[84];
+  assign \instruction$43.op  = instruction[1:0];
+  assign \instruction$43.feed  = instruction[3:2];
+  assign \instruction$43.store  = instruction[4];
+  assign \instruction$43.plane  = instruction[6:5];
+  assign \instruction$43.vector  = instruction[9:7];
+  assign \instruction$43.rows  = instruction[12:10];
+  assign \instruction$43.weight  = instruction[20:13];
+  assign \instruction$43.stride  = instruction[27:21];
+  assign \instruction$43.count  = instruction[34:28];
+  assign \instruction$43.groups  = instruction[36:35];
+  assign \instruction$43.last_rows  = instruction[39:37];
+  assign \instruction$43.last_columns  = instruction[42:40];
+  assign \instruction$43.shift  = instruction[45:43];
+  assign \instruction$43.sigma  = instruction[48:46];
+  assign \instruction$43.column  = instruction[55:49];
+  assign \instruction$43.start  = instruction[57:56];
+  assign \instruction$43.save  = instruction[58];
+  assign \instruction$43.drive  = instruction[60:59];
+  assign \instruction$43.drain  = instruction[62:61];
+  assign \instruction$43.drain_count  = instruction[65:63];
+  assign \instruction$43.target_plane  = instruction[67:66];
+  assign \instruction$43.target  = instruction[70:68];
+  assign \instruction$43.neuron  = instruction[74:71];
+  assign \instruction$43.first  = instruction[75];
+  assign \instruction$43.wants_error  = instruction[76];
+  assign \instruction$43.sync  = instruction[77];
+  assign \instruction$43.wait  = instruction[83:78];
+  assign \instruction$43.end  = instruction[84];
+  assign \o.index  = o[6:0];
+  assign \o.rotate  = o[8:7];
+  assign \o.group  = o[10:9];
+  assign \o.row_offset  = o[18:11];
+  assign \o.half  = o[19];
+  assign \o.is_first  = o[20];
+  assign \o.is_last  = o[21];
+  assign \o.turned  = o[22];
+  assign \position.index  = o[6:0];
+  assign \position.rotate  = o[8:7];
+  assign \position.group  = o[10:9];
+  assign \position.row_offset  = o[18:11];
+  assign \position.half  = o[19];
+  assign \position.is_first  = o[20];
+  assign \position.is_last  = o[21];
+  assign \position.turned  = o[22];
+  assign \element.valid  = element[0];
+  assign \element.column  = element[7:1];
+  assign \element.group  = element[9:8];
+  assign \element.row_offset  = element[17:10];
+  assign \element.slot  = element[20:18];
+  assign \element.is_first  = element[21];
+  assign \element.is_last  = element[22];
+  assign \o$63.valid  = element[0];
+  assign \o$63.column  = element[7:1];
+  assign \o$63.group  = element[9:8];
+  assign \o$63.row_offset  = element[17:10];
+  assign \o$63.slot  = element[20:18];
+  assign \o$63.is_first  = element[21];
+  assign \o$63.is_last  = element[22];
+  assign \o$67.valid  = beat[0];
+  assign \o$67.update  = beat[1];
+  assign \o$67.ring  = beat[2];
+  assign \o$67.weight  = beat[10:3];
+  assign \o$67.drive  = beat[12:11];
+  assign \o$67.target  = beat[18:13];
+  assign \o$67.memory  = beat[42:19];
+  assign \o$67.memory.rotate  = beat[20:19];
+  assign \o$67.memory.from_list  = beat[21];
+  assign \o$67.memory.state  = beat[27:22];
+  assign \o$67.memory.offset  = beat[33:28];
+  assign \o$67.memory.slot  = beat[36:34];
+  assign \o$67.memory.index  = beat[42:37];
+  assign \o$67.operands  = beat[48:43];
+  assign \o$67.operands.null  = beat[43];
+  assign \o$67.operands.select  = beat[45:44];
+  assign \o$67.operands.shared_is_offset  = beat[46];
+  assign \o$67.operands.shared_is_input  = beat[47];
+  assign \o$67.operands.own_is_offset  = beat[48];
+  assign \o$67.move  = beat[52:49];
+  assign \o$67.move.copy  = beat[49];
+  assign \o$67.move.keep  = beat[50];
+  assign \o$67.move.subtract  = beat[51];
+  assign \o$67.move.to_offsets  = beat[52];
+  assign \o$67.align  = beat[55:53];
+  assign \o$67.align.shift  = beat[55:53];
+  assign \o$67.add  = beat[57:56];
+  assign \o$67.add.clear  = beat[56];
+  assign \o$67.add.load  = beat[57];
+  assign \o$67.total  = beat[63:58];
+  assign \o$67.total.save  = beat[58];
+  assign \o$67.total.sigma  = beat[63:59];
+  assign \o$67.dither  = beat[72:64];
+  assign \o$67.dither.column  = beat[70:64];
+  assign \o$67.dither.group  = beat[72:71];
+  assign \o$67.learn  = beat[73];
+  assign \o$67.learn.last  = beat[73];
+  assign \o$67.tile  = beat[84:74];
+  assign \o$67.tile.drain  = beat[75:74];
+  assign \o$67.tile.drain_count  = beat[78:76];
+  assign \o$67.tile.neuron  = beat[82:79];
+  assign \o$67.tile.first  = beat[83];
+  assign \o$67.tile.wants_error  = beat[84];
+  assign \fetched.op  = fetched[1:0];
+  assign \fetched.feed  = fetched[3:2];
+  assign \fetched.store  = fetched[4];
+  assign \fetched.plane  = fetched[6:5];
+  assign \fetched.vector  = fetched[9:7];
+  assign \fetched.rows  = fetched[12:10];
+  assign \fetched.weight  = fetched[20:13];
+  assign \fetched.stride  = fetched[27:21];
+  assign \fetched.count  = fetched[34:28];
+  assign \fetched.groups  = fetched[36:35];
+  assign \fetched.last_rows  = fetched[39:37];
+  assign \fetched.last_columns  = fetched[42:40];
+  assign \fetched.shift  = fetched[45:43];
+  assign \fetched.sigma  = fetched[48:46];
+  assign \fetched.column  = fetched[55:49];
+  assign \fetched.start  = fetched[57:56];
+  assign \fetched.save  = fetched[58];
+  assign \fetched.drive  = fetched[60:59];
+  assign \fetched.drain  = fetched[62:61];
+  assign \fetched.drain_count  = fetched[65:63];
+  assign \fetched.target_plane  = fetched[67:66];
+  assign \fetched.target  = fetched[70:68];
+  assign \fetched.neuron  = fetched[74:71];
+  assign \fetched.first  = fetched[75];
+  assign \fetched.wants_error  = fetched[76];
+  assign \fetched.sync  = fetched[77];
+  assign \fetched.wait  = fetched[83:78];
+  assign \fetched.end  = fetched[84];
+endmodule
+
+module \tiny_sequencer.beats (rate, has_input, work_valid, work_ring, work_columns, work_rows, issue, instruction, position, element, o, slot);
+  wire \$1 ;
+  wire \$10 ;
+  wire \$100 ;
+  wire [1:0] \$101 ;
+  wire \$102 ;
+  wire \$103 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire \$106 ;
+  wire \$107 ;
+  wire \$108 ;
+  wire \$109 ;
+  wire \$11 ;
+  wire \$110 ;
+  wire \$111 ;
+  wire \$112 ;
+  wire \$113 ;
+  wire [1:0] \$114 ;
+  wire [2:0] \$115 ;
+  wire \$116 ;
+  wire \$117 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire [1:0] \$17 ;
+  wire [3:0] \$18 ;
+  wire [6:0] \$19 ;
+  wire \$2 ;
+  wire [7:0] \$20 ;
+  wire [7:0] \$21 ;
+  wire [7:0] \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
+  wire [2:0] \$28 ;
+  wire [2:0] \$29 ;
+  wire \$3 ;
+  wire \$30 ;
+  wire [1:0] \$31 ;
+  wire [3:0] \$32 ;
+  wire \$33 ;
+  wire [6:0] \$34 ;
+  wire \$35 ;
+  wire \$36 ;
+  wire [2:0] \$37 ;
+  wire \$38 ;
+  wire [7:0] \$39 ;
+  wire \$4 ;
+  wire [8:0] \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire \$43 ;
+  wire [6:0] \$44 ;
+  wire [9:0] \$45 ;
+  wire [9:0] \$46 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire \$49 ;
+  wire \$5 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire [5:0] \$52 ;
+  wire \$53 ;
+  wire [5:0] \$54 ;
+  wire \$55 ;
+  wire \$56 ;
+  wire \$57 ;
+  wire \$58 ;
+  wire \$59 ;
+  wire \$6 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
+  wire \$7 ;
+  wire \$70 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire \$78 ;
+  wire \$79 ;
+  wire \$8 ;
+  wire \$80 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire \$83 ;
+  wire \$84 ;
+  wire \$85 ;
+  wire \$86 ;
+  wire \$87 ;
+  wire \$88 ;
+  wire \$89 ;
+  wire \$9 ;
+  wire \$90 ;
+  wire \$91 ;
+  wire [4:0] \$92 ;
+  wire [7:0] \$93 ;
+  wire \$94 ;
+  wire [1:0] \$95 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
+  wire [2:0] \$like ;
+  wire \$signal ;
+  input [22:0] element;
+  wire [22:0] element;
+  wire [6:0] \element.column ;
+  wire [1:0] \element.group ;
+  wire \element.is_first ;
+  wire \element.is_last ;
+  wire [7:0] \element.row_offset ;
+  wire [2:0] \element.slot ;
+  wire \element.valid ;
+  input has_input;
+  wire has_input;
+  input [84:0] instruction;
+  wire [84:0] instruction;
+  wire [6:0] \instruction.column ;
+  wire [6:0] \instruction.count ;
+  wire [1:0] \instruction.drain ;
+  wire [2:0] \instruction.drain_count ;
+  wire [1:0] \instruction.drive ;
+  wire \instruction.end ;
+  wire [1:0] \instruction.feed ;
+  wire \instruction.first ;
+  wire [1:0] \instruction.groups ;
+  wire [2:0] \instruction.last_columns ;
+  wire [2:0] \instruction.last_rows ;
+  wire [3:0] \instruction.neuron ;
+  wire [1:0] \instruction.op ;
+  wire [1:0] \instruction.plane ;
+  wire [2:0] \instruction.rows ;
+  wire \instruction.save ;
+  wire [2:0] \instruction.shift ;
+  wire [2:0] \instruction.sigma ;
+  wire [1:0] \instruction.start ;
+  wire \instruction.store ;
+  wire [6:0] \instruction.stride ;
+  wire \instruction.sync ;
+  wire [2:0] \instruction.target ;
+  wire [1:0] \instruction.target_plane ;
+  wire [2:0] \instruction.vector ;
+  wire [5:0] \instruction.wait ;
+  wire \instruction.wants_error ;
+  wire [7:0] \instruction.weight ;
+  wire is_null;
+  input issue;
+  wire issue;
+  output [84:0] o;
+  wire [84:0] o;
+  wire [1:0] \o.add ;
+  wire \o.add.clear ;
+  wire \o.add.load ;
+  wire [2:0] \o.align ;
+  wire [2:0] \o.align.shift ;
+  wire [8:0] \o.dither ;
+  wire [6:0] \o.dither.column ;
+  wire [1:0] \o.dither.group ;
+  wire [1:0] \o.drive ;
+  wire \o.learn ;
+  wire \o.learn.last ;
+  wire [23:0] \o.memory ;
+  wire \o.memory.from_list ;
+  wire [5:0] \o.memory.index ;
+  wire [5:0] \o.memory.offset ;
+  wire [1:0] \o.memory.rotate ;
+  wire [2:0] \o.memory.slot ;
+  wire [5:0] \o.memory.state ;
+  wire [3:0] \o.move ;
+  wire \o.move.copy ;
+  wire \o.move.keep ;
+  wire \o.move.subtract ;
+  wire \o.move.to_offsets ;
+  wire [5:0] \o.operands ;
+  wire \o.operands.null ;
+  wire \o.operands.own_is_offset ;
+  wire [1:0] \o.operands.select ;
+  wire \o.operands.shared_is_input ;
+  wire \o.operands.shared_is_offset ;
+  wire \o.ring ;
+  wire [5:0] \o.target ;
+  wire [10:0] \o.tile ;
+  wire [1:0] \o.tile.drain ;
+  wire [2:0] \o.tile.drain_count ;
+  wire \o.tile.first ;
+  wire [3:0] \o.tile.neuron ;
+  wire \o.tile.wants_error ;
+  wire [5:0] \o.total ;
+  wire \o.total.save ;
+  wire [4:0] \o.total.sigma ;
+  wire \o.update ;
+  wire \o.valid ;
+  wire [7:0] \o.weight ;
+  input [22:0] position;
+  wire [22:0] position;
+  wire [1:0] \position.group ;
+  wire \position.half ;
+  wire [6:0] \position.index ;
+  wire \position.is_first ;
+  wire \position.is_last ;
+  wire [1:0] \position.rotate ;
+  wire [7:0] \position.row_offset ;
+  wire \position.turned ;
+  input [3:0] rate;
+  wire [3:0] rate;
+  wire [2:0] rows_local;
+  wire [2:0] rows_plane;
+  input [2:0] slot;
+  wire [2:0] slot;
+  wire [2:0] target_local;
+  wire [2:0] target_plane;
+  wire [2:0] vector_local;
+  wire [2:0] vector_plane;
+  wire [6:0] word;
+  output [2:0] work_columns;
+  wire [2:0] work_columns;
+  output work_ring;
+  wire work_ring;
+  output [2:0] work_rows;
+  wire [2:0] work_rows;
+  wire work_turned;
+  output work_valid;
+  wire work_valid;
+  assign \$1  = ! instruction[1:0];
+  assign \$2  = instruction[1:0] == 1'h1;
+  assign \$3  = \$1  | \$2 ;
+  assign \$signal  = issue & \$3 ;
+  assign \$4  = ! instruction[1:0];
+  assign \$5  = instruction[3:2] == 2'h3;
+  assign \$6  = instruction[3:2] == 2'h2;
+  assign \$7  = ~ has_input;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = \$5  | \$8 ;
+  assign is_null = \$4  & \$9 ;
+  assign \$10  = instruction[1:0] == 1'h1;
+  assign \$like  = \$10  ? element[20:18] : slot;
+  assign \$11  = instruction[1:0] == 1'h1;
+  assign word = \$11  ? element[7:1] : position[6:0];
+  assign \$12  = instruction[1:0] == 1'h1;
+  assign \$13  = ! instruction[1:0];
+  assign \$14  = \$12  | \$13 ;
+  assign \$15  = instruction[3:2] == 1'h1;
+  assign \$16  = instruction[1:0] == 1'h1;
+  assign \$17  = \$16  ? element[9:8] : position[10:9];
+  assign \$18  = instruction[9:7] + \$17 ;
+  assign \$20  = instruction[9:7] + \$19 ;
+  assign \$21  = \$15  ? { 4'h0, \$18  } : \$20 ;
+  assign \$22  = \$14  ? \$21  : { 1'h0, position[6:0] };
+  assign \$23  = instruction[1:0] == 2'h3;
+  assign \$24  = ~ position[19];
+  assign \$25  = \$23  & \$24 ;
+  assign \$26  = ! instruction[6:5];
+  assign \$27  = instruction[6:5] == 1'h1;
+  assign \$28  = \$27  ? 3'h5 : 3'h6;
+  assign \$29  = \$26  ? \$like  : \$28 ;
+  assign vector_plane = \$25  ? 3'h5 : \$29 ;
+  assign \$30  = instruction[1:0] == 1'h1;
+  assign \$31  = \$30  ? element[9:8] : position[10:9];
+  assign \$32  = instruction[12:10] + \$31 ;
+  assign \$33  = ! instruction[1:0];
+  assign \$34  = \$33  ? { 4'h0, instruction[70:68] } : position[6:0];
+  assign \$35  = ! instruction[67:66];
+  assign \$36  = instruction[67:66] == 1'h1;
+  assign \$37  = \$36  ? 3'h5 : 3'h6;
+  assign target_plane = \$35  ? slot : \$37 ;
+  assign \$38  = instruction[1:0] == 1'h1;
+  assign \$39  = \$38  ? element[17:10] : position[18:11];
+  assign \$40  = instruction[20:13] + \$39 ;
+  assign \$41  = instruction[1:0] == 1'h1;
+  assign \$42  = ! instruction[3:2];
+  assign \$43  = \$41  | \$42 ;
+  assign \$44  = \$43  ? word : 7'h00;
+  assign \$45  = \$40  + \$44 ;
+  assign \$46  = \$signal  ? \$45  : 10'h000;
+  assign \$47  = ! instruction[1:0];
+  assign \$48  = \$signal  & \$47 ;
+  assign \$49  = instruction[3:2] == 2'h2;
+  assign \$50  = \$48  & \$49 ;
+  assign \$51  = ! instruction[4];
+  assign \$52  = instruction[4] ? { \$like , \$32 [2:0] } : { vector_plane, \$22 [2:0] };
+  assign \$53  = ! instruction[4];
+  assign \$54  = instruction[4] ? { vector_plane, \$22 [2:0] } : { \$like , \$32 [2:0] };
+  assign \$55  = ! instruction[4];
+  assign \$57  = instruction[3:2] == 2'h2;
+  assign \$58  = instruction[1:0] == 1'h1;
+  assign \$59  = ! instruction[4];
+  assign \$60  = ! instruction[4];
+  assign \$62  = \$58  ? \$59  : \$61 ;
+  assign \$63  = instruction[1:0] == 1'h1;
+  assign \$64  = ! instruction[1:0];
+  assign \$65  = instruction[3:2] == 1'h1;
+  assign \$66  = \$64  & \$65 ;
+  assign \$67  = instruction[1:0] == 2'h2;
+  assign \$68  = issue & \$67 ;
+  assign \$69  = instruction[1:0] == 2'h3;
+  assign \$70  = issue & \$69 ;
+  assign \$71  = ~ position[19];
+  assign \$72  = \$70  & \$71 ;
+  assign \$73  = instruction[1:0] == 2'h3;
+  assign \$74  = issue & \$73 ;
+  assign \$75  = \$74  & position[19];
+  assign \$77  = instruction[1:0] == 1'h1;
+  assign \$78  = \$77  & element[21];
+  assign \$79  = ! instruction[1:0];
+  assign \$80  = \$79  & position[20];
+  assign \$81  = instruction[57:56] == 1'h1;
+  assign \$82  = \$80  & \$81 ;
+  assign \$83  = \$78  | \$82 ;
+  assign \$84  = ! instruction[1:0];
+  assign \$85  = \$84  & position[20];
+  assign \$86  = instruction[57:56] == 2'h2;
+  assign \$87  = \$85  & \$86 ;
+  assign \$88  = ! instruction[1:0];
+  assign \$89  = issue & \$88 ;
+  assign \$90  = \$89  & position[21];
+  assign \$91  = \$90  & instruction[58];
+  assign \$92  = instruction[48:46] + rate;
+  assign \$93  = instruction[55:49] + element[7:1];
+  assign \$94  = instruction[1:0] == 1'h1;
+  assign \$95  = \$94  ? element[9:8] : position[10:9];
+  assign \$96  = instruction[1:0] == 1'h1;
+  assign \$97  = \$96  & element[22];
+  assign \$98  = ! instruction[1:0];
+  assign \$99  = issue & \$98 ;
+  assign \$100  = \$99  & position[21];
+  assign \$101  = \$100  ? instruction[62:61] : 2'h0;
+  assign \$102  = ~ is_null;
+  assign work_valid = \$signal  & \$102 ;
+  assign \$103  = ! instruction[1:0];
+  assign \$104  = instruction[3:2] == 1'h1;
+  assign work_ring = \$103  & \$104 ;
+  assign \$105  = ! instruction[1:0];
+  assign \$106  = instruction[3:2] == 1'h1;
+  assign \$107  = \$105  & \$106 ;
+  assign work_columns = \$107  ? instruction[42:40] : 3'h4;
+  assign \$108  = ! instruction[1:0];
+  assign \$109  = instruction[3:2] == 1'h1;
+  assign \$110  = \$108  & \$109 ;
+  assign \$111  = instruction[1:0] == 1'h1;
+  assign \$112  = \$110  | \$111 ;
+  assign \$113  = instruction[1:0] == 1'h1;
+  assign \$114  = \$113  ? element[9:8] : position[10:9];
+  assign \$115  = instruction[36:35] - 1'h1;
+  assign \$116  = \$114  != \$115 ;
+  assign \$117  = \$112  & \$116 ;
+  assign work_rows = \$117  ? 3'h4 : instruction[39:37];
+  assign vector_local = \$22 [2:0];
+  assign rows_local = \$32 [2:0];
+  assign rows_plane = \$like ;
+  assign target_local = \$34 [2:0];
+  assign work_turned = position[22];
+  assign \instruction.op  = instruction[1:0];
+  assign \instruction.feed  = instruction[3:2];
+  assign \instruction.store  = instruction[4];
+  assign \instruction.plane  = instruction[6:5];
+  assign \instruction.vector  = instruction[9:7];
+  assign \instruction.rows  = instruction[12:10];
+  assign \instruction.weight  = instruction[20:13];
+  assign \instruction.stride  = instruction[27:21];
+  assign \instruction.count  = instruction[34:28];
+  assign \instruction.groups  = instruction[36:35];
+  assign \instruction.last_rows  = instruction[39:37];
+  assign \instruction.last_columns  = instruction[42:40];
+  assign \instruction.shift  = instruction[45:43];
+  assign \instruction.sigma  = instruction[48:46];
+  assign \instruction.column  = instruction[55:49];
+  assign \instruction.start  = instruction[57:56];
+  assign \instruction.save  = instruction[58];
+  assign \instruction.drive  = instruction[60:59];
+  assign \instruction.drain  = instruction[62:61];
+  assign \instruction.drain_count  = instruction[65:63];
+  assign \instruction.target_plane  = instruction[67:66];
+  assign \instruction.target  = instruction[70:68];
+  assign \instruction.neuron  = instruction[74:71];
+  assign \instruction.first  = instruction[75];
+  assign \instruction.wants_error  = instruction[76];
+  assign \instruction.sync  = instruction[77];
+  assign \instruction.wait  = instruction[83:78];
+  assign \instruction.end  = instruction[84];
+  assign \element.valid  = element[0];
+  assign \element.column  = element[7:1];
+  assign \element.group  = element[9:8];
+  assign \element.row_offset  = element[17:10];
+  assign \element.slot  = element[20:18];
+  assign \element.is_first  = element[21];
+  assign \element.is_last  = element[22];
+  assign \position.index  = position[6:0];
+  assign \position.rotate  = position[8:7];
+  assign \position.group  = position[10:9];
+  assign \position.row_offset  = position[18:11];
+  assign \position.half  = position[19];
+  assign \position.is_first  = position[20];
+  assign \position.is_last  = position[21];
+  assign \position.turned  = position[22];
+  assign \o.valid  = o[0];
+  assign \o.update  = o[1];
+  assign \o.ring  = o[2];
+  assign \o.weight  = o[10:3];
+  assign \o.drive  = o[12:11];
+  assign \o.target  = o[18:13];
+  assign \o.memory  = o[42:19];
+  assign \o.memory.rotate  = o[20:19];
+  assign \o.memory.from_list  = o[21];
+  assign \o.memory.state  = o[27:22];
+  assign \o.memory.offset  = o[33:28];
+  assign \o.memory.slot  = o[36:34];
+  assign \o.memory.index  = o[42:37];
+  assign \o.operands  = o[48:43];
+  assign \o.operands.null  = o[43];
+  assign \o.operands.select  = o[45:44];
+  assign \o.operands.shared_is_offset  = o[46];
+  assign \o.operands.shared_is_input  = o[47];
+  assign \o.operands.own_is_offset  = o[48];
+  assign \o.move  = o[52:49];
+  assign \o.move.copy  = o[49];
+  assign \o.move.keep  = o[50];
+  assign \o.move.subtract  = o[51];
+  assign \o.move.to_offsets  = o[52];
+  assign \o.align  = o[55:53];
+  assign \o.align.shift  = o[55:53];
+  assign \o.add  = o[57:56];
+  assign \o.add.clear  = o[56];
+  assign \o.add.load  = o[57];
+  assign \o.total  = o[63:58];
+  assign \o.total.save  = o[58];
+  assign \o.total.sigma  = o[63:59];
+  assign \o.dither  = o[72:64];
+  assign \o.dither.column  = o[70:64];
+  assign \o.dither.group  = o[72:71];
+  assign \o.learn  = o[73];
+  assign \o.learn.last  = o[73];
+  assign \o.tile  = o[84:74];
+  assign \o.tile.drain  = o[75:74];
+  assign \o.tile.drain_count  = o[78:76];
+  assign \o.tile.neuron  = o[82:79];
+  assign \o.tile.first  = o[83];
+  assign \o.tile.wants_error  = o[84];
+  assign o[43] = is_null;
+  assign o[84] = instruction[76];
+  assign o[83] = instruction[75];
+  assign o[82:79] = instruction[74:71];
+  assign o[78:76] = instruction[65:63];
+  assign o[75:74] = \$101 ;
+  assign o[73] = \$97 ;
+  assign o[72:71] = \$95 ;
+  assign o[70:64] = \$93 [6:0];
+  assign o[63:59] = \$92 ;
+  assign o[58] = \$91 ;
+  assign o[57] = \$87 ;
+  assign o[56] = \$83 ;
+  assign o[55:53] = instruction[45:43];
+  assign o[52] = \$76 ;
+  assign o[51] = \$75 ;
+  assign o[50] = \$72 ;
+  assign o[49] = \$68 ;
+  assign o[12:11] = instruction[60:59];
+  assign o[2] = \$66 ;
+  assign o[1] = \$63 ;
+  assign o[0] = \$signal ;
+  assign o[48] = \$62 ;
+  assign o[47] = \$57 ;
+  assign o[46] = \$56 ;
+  assign o[45:44] = word[1:0];
+  assign o[42:37] = element[6:1];
+  assign o[36:34] = \$like ;
+  assign o[33:28] = \$54 ;
+  assign o[27:22] = \$52 ;
+  assign o[21] = \$50 ;
+  assign o[20:19] = position[8:7];
+  assign o[18:13] = { target_plane, \$34 [2:0] };
+  assign o[10:3] = \$46 [7:0];
+  assign \$19  = { 2'h0, word[6:2] };
+  assign \$76  = instruction[4];
+  assign \$56  = instruction[4];
+  assign \$61  = instruction[4];
+endmodule
+
+module \tiny_sequencer.choice (changed, clk, rst, \program , phase, \begin , advance, learn_batch, is_free, goes_on, is_readout, is_nudged, is_update, running, learns);
+  reg \$auto$verilog_backend.cc:2355:dump_module$2 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$2 <= 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire [2:0] \$12 ;
+  wire \$13 ;
+  wire [2:0] \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [4:0] \$18 ;
+  reg [2:0] \$19 ;
+  wire \$2 ;
+  reg [3:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire [2:0] \$5 ;
+  wire [2:0] \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  reg \$signal ;
+  input advance;
+  wire advance;
+  input \begin ;
+  wire \begin ;
+  input changed;
+  wire changed;
+  input clk;
+  wire clk;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  reg [2:0] follows;
+  output goes_on;
+  reg goes_on;
+  output is_free;
+  reg is_free;
+  output is_nudged;
+  reg is_nudged;
+  output is_readout;
+  reg is_readout;
+  output is_update;
+  reg is_update;
+  input learn_batch;
+  wire learn_batch;
+  input learns;
+  wire learns;
+  output [1:0] phase;
+  reg [1:0] phase;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  output [2:0] \program ;
+  wire [2:0] \program ;
+  input rst;
+  wire rst;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  output [2:0] running;
+  reg [2:0] running = 3'h0;
+  reg [3:0] step = 4'h0;
+  assign \$1  = step == 4'ha;
+  assign \$2  = ~ changed;
+  assign \$3  = \$1  | \$2 ;
+  assign \$4  = ~ \$3 ;
+  assign \$5  = learns ? 3'h3 : 3'h2;
+  assign \$6  = \$signal  ? 3'h1 : \$5 ;
+  assign \$7  = step == 4'h8;
+  assign \$8  = ~ changed;
+  assign \$9  = \$7  | \$8 ;
+  assign \$10  = ~ \$9 ;
+  assign \$12  = \$signal  ? 3'h5 : 3'h6;
+  assign \$13  = \begin  | learn_batch;
+  assign \$14  = \begin  ? 3'h0 : 3'h7;
+  assign \program  = \$13  ? \$14  : follows;
+  assign \$15  = \begin  | learn_batch;
+  assign \$16  = \$15  | advance;
+  assign \$17  = advance & \$signal ;
+  assign \$18  = step + 1'h1;
+  always @(posedge clk)
+    running <= \$19 ;
+  always @(posedge clk)
+    step <= \$20 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    (* full_case = 32'd1 *)
+    casez (running)
+      3'h0:
+          phase = 2'h0;
+      3'h1:
+          phase = 2'h0;
+      3'h2:
+          phase = 2'h1;
+      3'h3:
+          phase = 2'h1;
+      3'h4:
+          phase = 2'h2;
+      3'h5:
+          phase = 2'h2;
+      3'h6:
+          phase = 2'h2;
+      3'h7:
+          phase = 2'h3;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    is_free = 1'h0;
+    casez (running)
+      3'h0, 3'h1:
+          is_free = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    goes_on = 1'h0;
+    casez (running)
+      3'h0, 3'h1:
+          goes_on = 1'h1;
+      3'h2, 3'h3:
+          /* empty */;
+      3'h4, 3'h5:
+          goes_on = \$11 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$signal  = 1'h0;
+    casez (running)
+      3'h0, 3'h1:
+          \$signal  = \$4 ;
+      3'h2, 3'h3:
+          /* empty */;
+      3'h4, 3'h5:
+          \$signal  = \$10 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    follows = 3'h0;
+    casez (running)
+      3'h0, 3'h1:
+          follows = \$6 ;
+      3'h2, 3'h3:
+          follows = 3'h4;
+      3'h4, 3'h5:
+          follows = \$12 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    is_readout = 1'h0;
+    casez (running)
+      3'h0, 3'h1:
+          /* empty */;
+      3'h2, 3'h3:
+          is_readout = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    is_nudged = 1'h0;
+    casez (running)
+      3'h0, 3'h1:
+          /* empty */;
+      3'h2, 3'h3:
+          /* empty */;
+      3'h4, 3'h5:
+          is_nudged = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    is_update = 1'h0;
+    casez (running)
+      3'h0, 3'h1:
+          /* empty */;
+      3'h2, 3'h3:
+          /* empty */;
+      3'h4, 3'h5:
+          /* empty */;
+      3'h7:
+          is_update = 1'h1;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$19  = running;
+    if (\$16 ) begin
+      \$19  = \program ;
+    end
+    if (rst) begin
+      \$19  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$20  = step;
+    if (\$16 ) begin
+      \$20  = 4'h1;
+      if (\$17 ) begin
+        \$20  = \$18 [3:0];
+      end
+    end
+    if (rst) begin
+      \$20  = 4'h0;
+    end
+  end
+  assign \$11  = \$signal ;
+endmodule
+
+module \tiny_sequencer.fetch (rst, jump, fetched, \program , load, instruction, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$3 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$3 <= 0;
+  wire [5:0] \$1 ;
+  reg [84:0] \$2 ;
+  reg [4:0] \$3 ;
+  input clk;
+  wire clk;
+  output [84:0] fetched;
+  wire [84:0] fetched;
+  wire [6:0] \fetched.column ;
+  wire [6:0] \fetched.count ;
+  wire [1:0] \fetched.drain ;
+  wire [2:0] \fetched.drain_count ;
+  wire [1:0] \fetched.drive ;
+  wire \fetched.end ;
+  wire [1:0] \fetched.feed ;
+  wire \fetched.first ;
+  wire [1:0] \fetched.groups ;
+  wire [2:0] \fetched.last_columns ;
+  wire [2:0] \fetched.last_rows ;
+  wire [3:0] \fetched.neuron ;
+  wire [1:0] \fetched.op ;
+  wire [1:0] \fetched.plane ;
+  wire [2:0] \fetched.rows ;
+  wire \fetched.save ;
+  wire [2:0] \fetched.shift ;
+  wire [2:0] \fetched.sigma ;
+  wire [1:0] \fetched.start ;
+  wire \fetched.store ;
+  wire [6:0] \fetched.stride ;
+  wire \fetched.sync ;
+  wire [2:0] \fetched.target ;
+  wire [1:0] \fetched.target_plane ;
+  wire [2:0] \fetched.vector ;
+  wire [5:0] \fetched.wait ;
+  wire \fetched.wants_error ;
+  wire [7:0] \fetched.weight ;
+  output [84:0] instruction;
+  reg [84:0] instruction = 85'h0000000000000000000000;
+  wire [6:0] \instruction.column ;
+  wire [6:0] \instruction.count ;
+  wire [1:0] \instruction.drain ;
+  wire [2:0] \instruction.drain_count ;
+  wire [1:0] \instruction.drive ;
+  wire \instruction.end ;
+  wire [1:0] \instruction.feed ;
+  wire \instruction.first ;
+  wire [1:0] \instruction.groups ;
+  wire [2:0] \instruction.last_columns ;
+  wire [2:0] \instruction.last_rows ;
+  wire [3:0] \instruction.neuron ;
+  wire [1:0] \instruction.op ;
+  wire [1:0] \instruction.plane ;
+  wire [2:0] \instruction.rows ;
+  wire \instruction.save ;
+  wire [2:0] \instruction.shift ;
+  wire [2:0] \instruction.sigma ;
+  wire [1:0] \instruction.start ;
+  wire \instruction.store ;
+  wire [6:0] \instruction.stride ;
+  wire \instruction.sync ;
+  wire [2:0] \instruction.target ;
+  wire [1:0] \instruction.target_plane ;
+  wire [2:0] \instruction.vector ;
+  wire [5:0] \instruction.wait ;
+  wire \instruction.wants_error ;
+  wire [7:0] \instruction.weight ;
+  input jump;
+  wire jump;
+  input load;
+  wire load;
+  (* init = 5'h00 *)
+  wire [4:0] place;
+  reg [4:0] port__addr = 5'h00;
+  wire [84:0] port__data;
+  wire [6:0] \port__data.column ;
+  wire [6:0] \port__data.count ;
+  wire [1:0] \port__data.drain ;
+  wire [2:0] \port__data.drain_count ;
+  wire [1:0] \port__data.drive ;
+  wire \port__data.end ;
+  wire [1:0] \port__data.feed ;
+  wire \port__data.first ;
+  wire [1:0] \port__data.groups ;
+  wire [2:0] \port__data.last_columns ;
+  wire [2:0] \port__data.last_rows ;
+  wire [3:0] \port__data.neuron ;
+  wire [1:0] \port__data.op ;
+  wire [1:0] \port__data.plane ;
+  wire [2:0] \port__data.rows ;
+  wire \port__data.save ;
+  wire [2:0] \port__data.shift ;
+  wire [2:0] \port__data.sigma ;
+  wire [1:0] \port__data.start ;
+  wire \port__data.store ;
+  wire [6:0] \port__data.stride ;
+  wire \port__data.sync ;
+  wire [2:0] \port__data.target ;
+  wire [1:0] \port__data.target_plane ;
+  wire [2:0] \port__data.vector ;
+  wire [5:0] \port__data.wait ;
+  wire \port__data.wants_error ;
+  wire [7:0] \port__data.weight ;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  input [2:0] \program ;
+  wire [2:0] \program ;
+  input rst;
+  wire rst;
+  reg [84:0] schedule [31:0];
+  initial begin
+    schedule[0] = 85'h0408022500118c08000008;
+    schedule[1] = 85'h038a112d00114c08080008;
+    schedule[2] = 85'h042b223100118861100000;
+    schedule[3] = 85'h138d30b900112861110000;
+    schedule[4] = 85'h0400022200043011100104;
+    schedule[5] = 85'h0382112a00023011108104;
+    schedule[6] = 85'h0423223100118861100000;
+    schedule[7] = 85'h138530b900112861110000;
+    schedule[8] = 85'h0000426100118851120100;
+    schedule[9] = 85'h0002526100118851130100;
+    schedule[10] = 85'h11c4616100114851140100;
+    schedule[11] = 85'h0010426100118851120100;
+    schedule[12] = 85'h0012526100118851130100;
+    schedule[13] = 85'h1894616100114851140100;
+    schedule[14] = 85'h040b225500245811120214;
+    schedule[15] = 85'h034d30dd00215811128214;
+    schedule[16] = 85'h04280241001c3011100114;
+    schedule[17] = 85'h13ca1149001a3011108114;
+    schedule[18] = 85'h0403225200098861100010;
+    schedule[19] = 85'h034530da00092861110010;
+    schedule[20] = 85'h04200241001c3011100114;
+    schedule[21] = 85'h13c21149001a3011108114;
+    schedule[22] = 85'h0200008001815408000009;
+    schedule[23] = 85'h0200008081813061100801;
+    schedule[24] = 85'h120000808c015851121101;
+    schedule[25] = 85'h0000000000000000000000;
+    schedule[26] = 85'h0000000000000000000000;
+    schedule[27] = 85'h0000000000000000000000;
+    schedule[28] = 85'h0000000000000000000000;
+    schedule[29] = 85'h0000000000000000000000;
+    schedule[30] = 85'h0000000000000000000000;
+    schedule[31] = 85'h0000000000000000000000;
+  end
+  reg [84:0] _0_;
+  always @(posedge clk) begin
+    _0_ <= schedule[port__addr];
+  end
+  assign fetched = _0_;
+  always @(posedge clk)
+    port__addr <= \$3 ;
+  assign \$1  = port__addr + 1'h1;
+  always @(posedge clk)
+    instruction <= \$2 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$2  = instruction;
+    if (load) begin
+      \$2  = fetched;
+    end
+    if (rst) begin
+      \$2  = 85'h0000000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
+    \$3  = port__addr;
+    if (load) begin
+      \$3  = \$1 [4:0];
+    end
+    if (jump) begin
+      (* full_case = 32'd1 *)
+      casez (\program )
+        3'h0:
+            \$3  = 5'h00;
+        3'h1:
+            \$3  = 5'h04;
+        3'h2:
+            \$3  = 5'h08;
+        3'h3:
+            \$3  = 5'h0b;
+        3'h4:
+            \$3  = 5'h0e;
+        3'h5:
+            \$3  = 5'h12;
+        3'h6:
+            \$3  = 5'h16;
+        3'h7:
+            \$3  = 5'h16;
+      endcase
+    end
+    if (rst) begin
+      \$3  = 5'h00;
+    end
+  end
+  assign place = port__addr;
+  assign port__data = fetched;
+  assign \fetched.op  = fetched[1:0];
+  assign \fetched.feed  = fetched[3:2];
+  assign \fetched.store  = fetched[4];
+  assign \fetched.plane  = fetched[6:5];
+  assign \fetched.vector  = fetched[9:7];
+  assign \fetched.rows  = fetched[12:10];
+  assign \fetched.weight  = fetched[20:13];
+  assign \fetched.stride  = fetched[27:21];
+  assign \fetched.count  = fetched[34:28];
+  assign \fetched.groups  = fetched[36:35];
+  assign \fetched.last_rows  = fetched[39:37];
+  assign \fetched.last_columns  = fetched[42:40];
+  assign \fetched.shift  = fetched[45:43];
+  assign \fetched.sigma  = fetched[48:46];
+  assign \fetched.column  = fetched[55:49];
+  assign \fetched.start  = fetched[57:56];
+  assign \fetched.save  = fetched[58];
+  assign \fetched.drive  = fetched[60:59];
+  assign \fetched.drain  = fetched[62:61];
+  assign \fetched.drain_count  = fetched[65:63];
+  assign \fetched.target_plane  = fetched[67:66];
+  assign \fetched.target  = fetched[70:68];
+  assign \fetched.neuron  = fetched[74:71];
+  assign \fetched.first  = fetched[75];
+  assign \fetched.wants_error  = fetched[76];
+  assign \fetched.sync  = fetched[77];
+  assign \fetched.wait  = fetched[83:78];
+  assign \fetched.end  = fetched[84];
+  assign \port__data.op  = fetched[1:0];
+  assign \port__data.feed  = fetched[3:2];
+  assign \port__data.store  = fetched[4];
+  assign \port__data.plane  = fetched[6:5];
+  assign \port__data.vector  = fetched[9:7];
+  assign \port__data.rows  = fetched[12:10];
+  assign \port__data.weight  = fetched[20:13];
+  assign \port__data.stride  = fetched[27:21];
+  assign \port__data.count  = fetched[34:28];
+  assign \port__data.groups  = fetched[36:35];
+  assign \port__data.last_rows  = fetched[39:37];
+  assign \port__data.last_columns  = fetched[42:40];
+  assign \port__data.shift  = fetched[45:43];
+  assign \port__data.sigma  = fetched[48:46];
+  assign \port__data.column  = fetched[55:49];
+  assign \port__data.start  = fetched[57:56];
+  assign \port__data.save  = fetched[58];
+  assign \port__data.drive  = fetched[60:59];
+  assign \port__data.drain  = fetched[62:61];
+  assign \port__data.drain_count  = fetched[65:63];
+  assign \port__data.target_plane  = fetched[67:66];
+  assign \port__data.target  = fetched[70:68];
+  assign \port__data.neuron  = fetched[74:71];
+  assign \port__data.first  = fetched[75];
+  assign \port__data.wants_error  = fetched[76];
+  assign \port__data.sync  = fetched[77];
+  assign \port__data.wait  = fetched[83:78];
+  assign \port__data.end  = fetched[84];
+  assign \instruction.op  = instruction[1:0];
+  assign \instruction.feed  = instruction[3:2];
+  assign \instruction.store  = instruction[4];
+  assign \instruction.plane  = instruction[6:5];
+  assign \instruction.vector  = instruction[9:7];
+  assign \instruction.rows  = instruction[12:10];
+  assign \instruction.weight  = instruction[20:13];
+  assign \instruction.stride  = instruction[27:21];
+  assign \instruction.count  = instruction[34:28];
+  assign \instruction.groups  = instruction[36:35];
+  assign \instruction.last_rows  = instruction[39:37];
+  assign \instruction.last_columns  = instruction[42:40];
+  assign \instruction.shift  = instruction[45:43];
+  assign \instruction.sigma  = instruction[48:46];
+  assign \instruction.column  = instruction[55:49];
+  assign \instruction.start  = instruction[57:56];
+  assign \instruction.save  = instruction[58];
+  assign \instruction.drive  = instruction[60:59];
+  assign \instruction.drain  = instruction[62:61];
+  assign \instruction.drain_count  = instruction[65:63];
+  assign \instruction.target_plane  = instruction[67:66];
+  assign \instruction.target  = instruction[70:68];
+  assign \instruction.neuron  = instruction[74:71];
+  assign \instruction.first  = instruction[75];
+  assign \instruction.wants_error  = instruction[76];
+  assign \instruction.sync  = instruction[77];
+  assign \instruction.wait  = instruction[83:78];
+  assign \instruction.end  = instruction[84];
+endmodule
+
+module \tiny_sequencer.issue$89 (rst, settled, may_issue, finish, instruction, \port$437$20 , clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$4 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$4 <= 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [6:0] \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire [3:0] \$17 ;
+  wire [3:0] \$18 ;
+  reg [5:0] \$19 ;
+  wire \$2 ;
+  reg [2:0] \$20 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [2:0] draining = 3'h0;
+  input finish;
+  wire finish;
+  input [84:0] instruction;
+  wire [84:0] instruction;
+  wire [6:0] \instruction.column ;
+  wire [6:0] \instruction.count ;
+  wire [1:0] \instruction.drain ;
+  wire [2:0] \instruction.drain_count ;
+  wire [1:0] \instruction.drive ;
+  wire \instruction.end ;
+  wire [1:0] \instruction.feed ;
+  wire \instruction.first ;
+  wire [1:0] \instruction.groups ;
+  wire [2:0] \instruction.last_columns ;
+  wire [2:0] \instruction.last_rows ;
+  wire [3:0] \instruction.neuron ;
+  wire [1:0] \instruction.op ;
+  wire [1:0] \instruction.plane ;
+  wire [2:0] \instruction.rows ;
+  wire \instruction.save ;
+  wire [2:0] \instruction.shift ;
+  wire [2:0] \instruction.sigma ;
+  wire [1:0] \instruction.start ;
+  wire \instruction.store ;
+  wire [6:0] \instruction.stride ;
+  wire \instruction.sync ;
+  wire [2:0] \instruction.target ;
+  wire [1:0] \instruction.target_plane ;
+  wire [2:0] \instruction.vector ;
+  wire [5:0] \instruction.wait ;
+  wire \instruction.wants_error ;
+  wire [7:0] \instruction.weight ;
+  wire is_first;
+  wire is_last;
+  output may_issue;
+  wire may_issue;
+  reg [5:0] pending = 6'h00;
+  input [1:0] \port$437$20 ;
+  wire [1:0] \port$437$20 ;
+  input rst;
+  wire rst;
+  output settled;
+  wire settled;
+  assign settled = ! pending;
+  assign \$1  = \port$437$20 [0] & instruction[77];
+  assign \$2  = ~ settled;
+  assign \$3  = \$1  & \$2 ;
+  assign \$4  = ~ \$3 ;
+  assign \$5  = | instruction[62:61];
+  assign \$6  = \port$437$20 [1] & \$5 ;
+  assign \$7  = | draining;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = ~ \$8 ;
+  assign may_issue = \$4  & \$9 ;
+  assign \$10  = instruction[83:78] >= pending;
+  assign \$11  = finish & \$10 ;
+  assign \$12  = | pending;
+  assign \$13  = pending - 1'h1;
+  assign \$14  = | instruction[62:61];
+  assign \$15  = finish & \$14 ;
+  assign \$16  = | draining;
+  assign \$17  = instruction[65:63] - 1'h1;
+  assign \$18  = draining - 1'h1;
+  always @(posedge clk)
+    pending <= \$19 ;
+  always @(posedge clk)
+    draining <= \$20 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    \$19  = pending;
+    if (\$11 ) begin
+      \$19  = instruction[83:78];
+    end else if (\$12 ) begin
+      \$19  = \$13 [5:0];
+    end
+    if (rst) begin
+      \$19  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
+    \$20  = draining;
+    if (\$15 ) begin
+      \$20  = \$17 [2:0];
+    end else if (\$16 ) begin
+      \$20  = \$18 [2:0];
+    end
+    if (rst) begin
+      \$20  = 3'h0;
+    end
+  end
+  assign is_first = \port$437$20 [0];
+  assign is_last = \port$437$20 [1];
+  assign \instruction.op  = instruction[1:0];
+  assign \instruction.feed  = instruction[3:2];
+  assign \instruction.store  = instruction[4];
+  assign \instruction.plane  = instruction[6:5];
+  assign \instruction.vector  = instruction[9:7];
+  assign \instruction.rows  = instruction[12:10];
+  assign \instruction.weight  = instruction[20:13];
+  assign \instruction.stride  = instruction[27:21];
+  assign \instruction.count  = instruction[34:28];
+  assign \instruction.groups  = instruction[36:35];
+  assign \instruction.last_rows  = instruction[39:37];
+  assign \instruction.last_columns  = instruction[42:40];
+  assign \instruction.shift  = instruction[45:43];
+  assign \instruction.sigma  = instruction[48:46];
+  assign \instruction.column  = instruction[55:49];
+  assign \instruction.start  = instruction[57:56];
+  assign \instruction.save  = instruction[58];
+  assign \instruction.drive  = instruction[60:59];
+  assign \instruction.drain  = instruction[62:61];
+  assign \instruction.drain_count  = instruction[65:63];
+  assign \instruction.target_plane  = instruction[67:66];
+  assign \instruction.target  = instruction[70:68];
+  assign \instruction.neuron  = instruction[74:71];
+  assign \instruction.first  = instruction[75];
+  assign \instruction.wants_error  = instruction[76];
+  assign \instruction.sync  = instruction[77];
+  assign \instruction.wait  = instruction[83:78];
+  assign \instruction.end  = instruction[84];
+endmodule
+
+module \tiny_sequencer.scan (clk, rst, done, mask_index, clear, run, active, instruction, o, mask_slots);
+  reg \$auto$verilog_backend.cc:2355:dump_module$5 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$5 <= 0;
+  wire [5:0] \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire [7:0] \$18 ;
+  wire [7:0] \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [2:0] \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire [2:0] \$26 ;
+  wire [8:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [4:0] \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire [7:0] \$32 ;
+  reg [4:0] \$33 ;
+  reg [1:0] \$34 ;
+  reg [7:0] \$35 ;
+  reg \$36 ;
+  reg [6:0] \$37 ;
+  reg [4:0] \$38 ;
+  reg [6:0] \$39 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [2:0] \$8 ;
+  wire \$9 ;
+  reg [6:0] \$like  = 7'h00;
+  reg [1:0] \$like$9  = 2'h0;
+  reg \$signal  = 1'h0;
+  wire \$signal$12 ;
+  input [4:0] active;
+  wire [4:0] active;
+  wire advance;
+  wire [4:0] after_slots;
+  reg [6:0] ahead = 7'h00;
+  input clear;
+  wire clear;
+  input clk;
+  wire clk;
+  output done;
+  wire done;
+  wire [4:0] found_slots;
+  input [84:0] instruction;
+  wire [84:0] instruction;
+  wire [6:0] \instruction.column ;
+  wire [6:0] \instruction.count ;
+  wire [1:0] \instruction.drain ;
+  wire [2:0] \instruction.drain_count ;
+  wire [1:0] \instruction.drive ;
+  wire \instruction.end ;
+  wire [1:0] \instruction.feed ;
+  wire \instruction.first ;
+  wire [1:0] \instruction.groups ;
+  wire [2:0] \instruction.last_columns ;
+  wire [2:0] \instruction.last_rows ;
+  wire [3:0] \instruction.neuron ;
+  wire [1:0] \instruction.op ;
+  wire [1:0] \instruction.plane ;
+  wire [2:0] \instruction.rows ;
+  wire \instruction.save ;
+  wire [2:0] \instruction.shift ;
+  wire [2:0] \instruction.sigma ;
+  wire [1:0] \instruction.start ;
+  wire \instruction.store ;
+  wire [6:0] \instruction.stride ;
+  wire \instruction.sync ;
+  wire [2:0] \instruction.target ;
+  wire [1:0] \instruction.target_plane ;
+  wire [2:0] \instruction.vector ;
+  wire [5:0] \instruction.wait ;
+  wire \instruction.wants_error ;
+  wire [7:0] \instruction.weight ;
+  output [5:0] mask_index;
+  wire [5:0] mask_index;
+  input [4:0] mask_slots;
+  wire [4:0] mask_slots;
+  output [22:0] o;
+  reg [22:0] o;
+  wire [6:0] \o.column ;
+  wire [1:0] \o.group ;
+  wire \o.is_first ;
+  wire \o.is_last ;
+  wire [7:0] \o.row_offset ;
+  wire [2:0] \o.slot ;
+  wire \o.valid ;
+  reg [4:0] remaining_slots = 5'h00;
+  reg [7:0] row_offset = 8'h00;
+  input rst;
+  wire rst;
+  input run;
+  wire run;
+  reg [4:0] samples_slots = 5'h00;
+  assign \$1  = remaining_slots - 1'h1;
+  assign after_slots = remaining_slots & \$1 [4:0];
+  assign \$2  = instruction[3:2] == 2'h2;
+  assign \$3  = \$2  ? mask_slots : 5'h1f;
+  assign found_slots = active & \$3 ;
+  assign \$4  = remaining_slots == samples_slots;
+  assign \$5  = ! after_slots;
+  assign \$6  = ~ \$signal ;
+  assign \$7  = ! after_slots;
+  assign \$8  = instruction[36:35] - 1'h1;
+  assign \$9  = \$like$9  == \$8 ;
+  assign \$10  = \$7  & \$9 ;
+  assign \$11  = \$6  | \$10 ;
+  assign \$signal$12  = run & \$11 ;
+  assign \$12  = ahead == instruction[34:28];
+  assign done = \$signal$12  & \$12 ;
+  assign \$13  = ahead == instruction[34:28];
+  assign \$14  = ~ \$13 ;
+  assign \$15  = run & \$14 ;
+  assign \$16  = ! found_slots;
+  assign \$17  = \$signal$12  | \$16 ;
+  assign advance = \$15  & \$17 ;
+  assign \$18  = ahead + advance;
+  assign \$19  = clear ? 8'h00 : \$18 ;
+  assign \$20  = run & \$signal ;
+  assign \$21  = ! after_slots;
+  assign \$22  = ~ \$21 ;
+  assign \$23  = instruction[36:35] - 1'h1;
+  assign \$24  = \$like$9  == \$23 ;
+  assign \$25  = ~ \$24 ;
+  assign \$26  = \$like$9  + 1'h1;
+  assign \$27  = row_offset + instruction[27:21];
+  assign \$28  = | found_slots;
+  assign \$29  = ahead == instruction[34:28];
+  assign \$30  = ~ \$29 ;
+  assign \$31  = \$28  & \$30 ;
+  assign \$32  = ahead + advance;
+  always @(posedge clk)
+    remaining_slots <= \$33 ;
+  always @(posedge clk)
+    \$like$9  <= \$34 ;
+  always @(posedge clk)
+    row_offset <= \$35 ;
+  always @(posedge clk)
+    \$signal  <= \$36 ;
+  always @(posedge clk)
+    \$like  <= \$37 ;
+  always @(posedge clk)
+    samples_slots <= \$38 ;
+  always @(posedge clk)
+    ahead <= \$39 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    o[20:18] = 3'h0;
+    if (remaining_slots[4]) begin
+      o[20:18] = 3'h4;
+    end
+    if (remaining_slots[3]) begin
+      o[20:18] = 3'h3;
+    end
+    if (remaining_slots[2]) begin
+      o[20:18] = 3'h2;
+    end
+    if (remaining_slots[1]) begin
+      o[20:18] = 3'h1;
+    end
+    if (remaining_slots[0]) begin
+      o[20:18] = 3'h0;
+    end
+    begin
+      begin
+        o[0] = \$signal ;
+        o[7:1] = \$like ;
+        o[9:8] = \$like$9 ;
+        o[17:10] = row_offset;
+        o[21] = \$4 ;
+        o[22] = \$5 ;
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$33  = remaining_slots;
+    if (\$20 ) begin
+      if (\$22 ) begin
+        \$33  = after_slots;
+      end else if (\$25 ) begin
+        \$33  = samples_slots;
+      end
+    end
+    if (\$signal$12 ) begin
+      \$33  = found_slots;
+    end
+    if (rst) begin
+      \$33  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$34  = \$like$9 ;
+    if (\$20 ) begin
+      if (\$22 ) begin
+      end else if (\$25 ) begin
+        \$34  = \$26 [1:0];
+      end
+    end
+    if (\$signal$12 ) begin
+      \$34  = 2'h0;
+    end
+    if (rst) begin
+      \$34  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$35  = row_offset;
+    if (\$20 ) begin
+      if (\$22 ) begin
+      end else if (\$25 ) begin
+        \$35  = \$27 [7:0];
+      end
+    end
+    if (\$signal$12 ) begin
+      \$35  = 8'h00;
+    end
+    if (rst) begin
+      \$35  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$36  = \$signal ;
+    if (\$signal$12 ) begin
+      \$36  = \$31 ;
+    end
+    if (clear) begin
+      \$36  = 1'h0;
+    end
+    if (rst) begin
+      \$36  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$37  = \$like ;
+    if (\$signal$12 ) begin
+      \$37  = ahead;
+    end
+    if (rst) begin
+      \$37  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$38  = samples_slots;
+    if (\$signal$12 ) begin
+      \$38  = found_slots;
+    end
+    if (rst) begin
+      \$38  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$39  = \$32 [6:0];
+    if (clear) begin
+      \$39  = 7'h00;
+    end
+    if (rst) begin
+      \$39  = 7'h00;
+    end
+  end
+  assign mask_index = \$19 [5:0];
+  assign \instruction.op  = instruction[1:0];
+  assign \instruction.feed  = instruction[3:2];
+  assign \instruction.store  = instruction[4];
+  assign \instruction.plane  = instruction[6:5];
+  assign \instruction.vector  = instruction[9:7];
+  assign \instruction.rows  = instruction[12:10];
+  assign \instruction.weight  = instruction[20:13];
+  assign \instruction.stride  = instruction[27:21];
+  assign \instruction.count  = instruction[34:28];
+  assign \instruction.groups  = instruction[36:35];
+  assign \instruction.last_rows  = instruction[39:37];
+  assign \instruction.last_columns  = instruction[42:40];
+  assign \instruction.shift  = instruction[45:43];
+  assign \instruction.sigma  = instruction[48:46];
+  assign \instruction.column  = instruction[55:49];
+  assign \instruction.start  = instruction[57:56];
+  assign \instruction.save  = instruction[58];
+  assign \instruction.drive  = instruction[60:59];
+  assign \instruction.drain  = instruction[62:61];
+  assign \instruction.drain_count  = instruction[65:63];
+  assign \instruction.target_plane  = instruction[67:66];
+  assign \instruction.target  = instruction[70:68];
+  assign \instruction.neuron  = instruction[74:71];
+  assign \instruction.first  = instruction[75];
+  assign \instruction.wants_error  = instruction[76];
+  assign \instruction.sync  = instruction[77];
+  assign \instruction.wait  = instruction[83:78];
+  assign \instruction.end  = instruction[84];
+  assign \o.valid  = o[0];
+  assign \o.column  = o[7:1];
+  assign \o.group  = o[9:8];
+  assign \o.row_offset  = o[17:10];
+  assign \o.slot  = o[20:18];
+  assign \o.is_first  = o[21];
+  assign \o.is_last  = o[22];
+endmodule
+
+module \tiny_sequencer.walk (clk, rst, clear, step, instruction, o, nonzero);
+  reg \$auto$verilog_backend.cc:2355:dump_module$6 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$6 <= 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire [2:0] \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire [7:0] \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire [7:0] \$38 ;
+  wire [7:0] \$39 ;
+  wire \$4 ;
+  wire [2:0] \$40 ;
+  wire [8:0] \$41 ;
+  wire [2:0] \$42 ;
+  reg \$43 ;
+  reg [6:0] \$44 ;
+  reg [1:0] \$45 ;
+  reg [1:0] \$46 ;
+  reg [7:0] \$47 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [6:0] \$8 ;
+  wire \$9 ;
+  reg [6:0] \$like  = 7'h00;
+  reg [1:0] \$like$5  = 2'h0;
+  reg [1:0] \$like$7  = 2'h0;
+  input clear;
+  wire clear;
+  input clk;
+  wire clk;
+  reg [6:0] count;
+  reg half = 1'h0;
+  input [84:0] instruction;
+  wire [84:0] instruction;
+  wire [6:0] \instruction.column ;
+  wire [6:0] \instruction.count ;
+  wire [1:0] \instruction.drain ;
+  wire [2:0] \instruction.drain_count ;
+  wire [1:0] \instruction.drive ;
+  wire \instruction.end ;
+  wire [1:0] \instruction.feed ;
+  wire \instruction.first ;
+  wire [1:0] \instruction.groups ;
+  wire [2:0] \instruction.last_columns ;
+  wire [2:0] \instruction.last_rows ;
+  wire [3:0] \instruction.neuron ;
+  wire [1:0] \instruction.op ;
+  wire [1:0] \instruction.plane ;
+  wire [2:0] \instruction.rows ;
+  wire \instruction.save ;
+  wire [2:0] \instruction.shift ;
+  wire [2:0] \instruction.sigma ;
+  wire [1:0] \instruction.start ;
+  wire \instruction.store ;
+  wire [6:0] \instruction.stride ;
+  wire \instruction.sync ;
+  wire [2:0] \instruction.target ;
+  wire [1:0] \instruction.target_plane ;
+  wire [2:0] \instruction.vector ;
+  wire [5:0] \instruction.wait ;
+  wire \instruction.wants_error ;
+  wire [7:0] \instruction.weight ;
+  input [6:0] nonzero;
+  wire [6:0] nonzero;
+  output [22:0] o;
+  wire [22:0] o;
+  wire [1:0] \o.group ;
+  wire \o.half ;
+  wire [6:0] \o.index ;
+  wire \o.is_first ;
+  wire \o.is_last ;
+  wire [1:0] \o.rotate ;
+  wire [7:0] \o.row_offset ;
+  wire \o.turned ;
+  reg [7:0] row_offset = 8'h00;
+  input rst;
+  wire rst;
+  input step;
+  wire step;
+  always @(posedge clk)
+    row_offset <= \$47 ;
+  assign \$1  = ! instruction[1:0];
+  assign \$2  = instruction[3:2] == 2'h2;
+  assign \$3  = \$1  & \$2 ;
+  assign \$4  = ! instruction[1:0];
+  assign \$5  = instruction[3:2] == 2'h3;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = ! nonzero;
+  assign \$8  = \$7  ? 7'h01 : nonzero;
+  assign \$9  = \$like$5  == 2'h3;
+  assign \$10  = ! \$like ;
+  assign \$11  = ! \$like$5 ;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = ! \$like$7 ;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = ~ half;
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = ! instruction[1:0];
+  assign \$18  = instruction[3:2] == 1'h1;
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = instruction[36:35] - 1'h1;
+  assign \$21  = \$like$7  == \$20 ;
+  assign \$22  = \$like$5  == 2'h3;
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = count - 1'h1;
+  assign \$25  = \$like  == \$24 ;
+  assign \$26  = instruction[1:0] == 2'h3;
+  assign \$27  = ~ \$26 ;
+  assign \$28  = half | \$27 ;
+  assign \$29  = \$25  & \$28 ;
+  assign \$30  = \$19  ? \$23  : \$29 ;
+  assign \$31  = instruction[1:0] == 2'h3;
+  assign \$32  = ! instruction[1:0];
+  assign \$33  = instruction[3:2] == 1'h1;
+  assign \$34  = \$32  & \$33 ;
+  assign \$35  = ~ \$34 ;
+  assign \$36  = \$like$5  == 2'h3;
+  assign \$37  = ~ half;
+  assign \$38  = \$like  + half;
+  assign \$39  = \$like  + 1'h1;
+  assign \$40  = \$like$7  + 1'h1;
+  assign \$41  = row_offset + instruction[27:21];
+  assign \$42  = \$like$5  + 1'h1;
+  always @(posedge clk)
+    half <= \$43 ;
+  always @(posedge clk)
+    \$like  <= \$44 ;
+  always @(posedge clk)
+    \$like$5  <= \$45 ;
+  always @(posedge clk)
+    \$like$7  <= \$46 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$47  = row_offset;
+    if (step) begin
+      if (\$31 ) begin
+      end else if (\$35 ) begin
+      end else if (\$36 ) begin
+        \$47  = \$41 [7:0];
+      end
+    end
+    if (clear) begin
+      \$47  = 8'h00;
+    end
+    if (rst) begin
+      \$47  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    count = instruction[34:28];
+    if (\$3 ) begin
+      count = \$8 ;
+    end else if (\$6 ) begin
+      count = 7'h01;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$43  = half;
+    if (step) begin
+      if (\$31 ) begin
+        \$43  = \$37 ;
+      end
+    end
+    if (clear) begin
+      \$43  = 1'h0;
+    end
+    if (rst) begin
+      \$43  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$44  = \$like ;
+    if (step) begin
+      if (\$31 ) begin
+        \$44  = \$38 [6:0];
+      end else if (\$35 ) begin
+        \$44  = \$39 [6:0];
+      end
+    end
+    if (clear) begin
+      \$44  = 7'h00;
+    end
+    if (rst) begin
+      \$44  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$45  = \$like$5 ;
+    if (step) begin
+      (* full_case = 32'd1 *)
+      if (\$31 ) begin
+      end else if (\$35 ) begin
+      end else if (\$36 ) begin
+        \$45  = 2'h0;
+      end else begin
+        \$45  = \$42 [1:0];
+      end
+    end
+    if (clear) begin
+      \$45  = 2'h0;
+    end
+    if (rst) begin
+      \$45  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$46  = \$like$7 ;
+    if (step) begin
+      if (\$31 ) begin
+      end else if (\$35 ) begin
+      end else if (\$36 ) begin
+        \$46  = \$40 [1:0];
+      end
+    end
+    if (clear) begin
+      \$46  = 2'h0;
+    end
+    if (rst) begin
+      \$46  = 2'h0;
+    end
+  end
+  assign \instruction.op  = instruction[1:0];
+  assign \instruction.feed  = instruction[3:2];
+  assign \instruction.store  = instruction[4];
+  assign \instruction.plane  = instruction[6:5];
+  assign \instruction.vector  = instruction[9:7];
+  assign \instruction.rows  = instruction[12:10];
+  assign \instruction.weight  = instruction[20:13];
+  assign \instruction.stride  = instruction[27:21];
+  assign \instruction.count  = instruction[34:28];
+  assign \instruction.groups  = instruction[36:35];
+  assign \instruction.last_rows  = instruction[39:37];
+  assign \instruction.last_columns  = instruction[42:40];
+  assign \instruction.shift  = instruction[45:43];
+  assign \instruction.sigma  = instruction[48:46];
+  assign \instruction.column  = instruction[55:49];
+  assign \instruction.start  = instruction[57:56];
+  assign \instruction.save  = instruction[58];
+  assign \instruction.drive  = instruction[60:59];
+  assign \instruction.drain  = instruction[62:61];
+  assign \instruction.drain_count  = instruction[65:63];
+  assign \instruction.target_plane  = instruction[67:66];
+  assign \instruction.target  = instruction[70:68];
+  assign \instruction.neuron  = instruction[74:71];
+  assign \instruction.first  = instruction[75];
+  assign \instruction.wants_error  = instruction[76];
+  assign \instruction.sync  = instruction[77];
+  assign \instruction.wait  = instruction[83:78];
+  assign \instruction.end  = instruction[84];
+  assign \o.index  = o[6:0];
+  assign \o.rotate  = o[8:7];
+  assign \o.group  = o[10:9];
+  assign \o.row_offset  = o[18:11];
+  assign \o.half  = o[19];
+  assign \o.is_first  = o[20];
+  assign \o.is_last  = o[21];
+  assign \o.turned  = o[22];
+  assign o[21] = \$30 ;
+  assign o[20] = \$16 ;
+  assign o[22] = \$9 ;
+  assign o[18:11] = row_offset;
+  assign o[10:9] = \$like$7 ;
+  assign o[19] = half;
+  assign o[8:7] = \$like$5 ;
+  assign o[6:0] = \$like ;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -7878,92 +9024,106 @@ module tiny_update(shift, dither, old, clk, rst, \new , saturated, sum);
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module tiny_vector(offset_address, word_valid, word_offset, word_address, word_lane, word, copy, keep, subtract, to_offsets, move_address, clk, rst, states, offsets, line, state_address);
+module tiny_vector(read_offset, write_valid, write_is_offset, write_address, write_lane, write_word, move_copy, move_keep, move_subtract, move_to_offsets, move_target, clk, rst, read_states, read_offsets, written, read_state);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
-  wire \$1 ;
-  wire [16:0] \$10 ;
-  wire [15:0] \$11 ;
-  wire [16:0] \$12 ;
-  wire [15:0] \$13 ;
-  wire [16:0] \$14 ;
-  wire [15:0] \$15 ;
-  wire [16:0] \$16 ;
-  wire [15:0] \$17 ;
+  wire [16:0] \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire [3:0] \$12 ;
+  wire [4:0] \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire [3:0] \$16 ;
+  wire [4:0] \$17 ;
   reg [63:0] \$18 ;
-  wire \$2 ;
-  wire [3:0] \$3 ;
-  wire [4:0] \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire [3:0] \$7 ;
-  wire [4:0] \$8 ;
+  wire [15:0] \$2 ;
+  wire [16:0] \$3 ;
+  wire [15:0] \$4 ;
+  wire [16:0] \$5 ;
+  wire [15:0] \$6 ;
+  wire [16:0] \$7 ;
+  wire [15:0] \$8 ;
   wire \$9 ;
   wire [3:0] \$signal ;
-  wire [3:0] \$signal$20 ;
   wire [5:0] \$signature__addr ;
-  wire [5:0] \$signature__addr$27 ;
+  wire [5:0] \$signature__addr$21 ;
+  wire [5:0] \$signature__addr$24 ;
+  wire [5:0] \$signature__addr$25 ;
   wire [63:0] \$signature__data ;
+  wire [63:0] \$signature__data$27 ;
+  wire [15:0] \$signature__data$27[0] ;
+  wire [15:0] \$signature__data$27[1] ;
+  wire [15:0] \$signature__data$27[2] ;
+  wire [15:0] \$signature__data$27[3] ;
   wire [63:0] \$signature__data$28 ;
+  wire [15:0] \$signature__data$28[0] ;
+  wire [15:0] \$signature__data$28[1] ;
+  wire [15:0] \$signature__data$28[2] ;
+  wire [15:0] \$signature__data$28[3] ;
+  wire [63:0] \$signature__data$29 ;
+  wire [15:0] \$signature__data$29[0] ;
+  wire [15:0] \$signature__data$29[1] ;
+  wire [15:0] \$signature__data$29[2] ;
+  wire [15:0] \$signature__data$29[3] ;
+  wire [15:0] \$signature__data[0] ;
+  wire [15:0] \$signature__data[1] ;
+  wire [15:0] \$signature__data[2] ;
+  wire [15:0] \$signature__data[3] ;
+  wire [3:0] \$signature__en ;
+  wire [3:0] \$signature__en$26 ;
   input clk;
   wire clk;
-  input copy;
-  wire copy;
-  input keep;
-  wire keep;
   reg [63:0] kept = 64'h0000000000000000;
   wire [15:0] \kept[0] ;
   wire [15:0] \kept[1] ;
   wire [15:0] \kept[2] ;
   wire [15:0] \kept[3] ;
-  output [63:0] line;
-  reg [63:0] line;
-  wire [15:0] \line[0] ;
-  wire [15:0] \line[1] ;
-  wire [15:0] \line[2] ;
-  wire [15:0] \line[3] ;
-  input [5:0] move_address;
-  wire [5:0] move_address;
-  input [5:0] offset_address;
-  wire [5:0] offset_address;
-  output [63:0] offsets;
-  wire [63:0] offsets;
-  wire [15:0] \offsets[0] ;
-  wire [15:0] \offsets[1] ;
-  wire [15:0] \offsets[2] ;
-  wire [15:0] \offsets[3] ;
-  wire [3:0] one_lane;
+  input move_copy;
+  wire move_copy;
+  input move_keep;
+  wire move_keep;
+  input move_subtract;
+  wire move_subtract;
+  input [5:0] move_target;
+  wire [5:0] move_target;
+  input move_to_offsets;
+  wire move_to_offsets;
+  input [5:0] read_offset;
+  wire [5:0] read_offset;
+  output [63:0] read_offsets;
+  wire [63:0] read_offsets;
+  wire [15:0] \read_offsets[0] ;
+  wire [15:0] \read_offsets[1] ;
+  wire [15:0] \read_offsets[2] ;
+  wire [15:0] \read_offsets[3] ;
+  input [5:0] read_state;
+  wire [5:0] read_state;
+  output [63:0] read_states;
+  wire [63:0] read_states;
+  wire [15:0] \read_states[0] ;
+  wire [15:0] \read_states[1] ;
+  wire [15:0] \read_states[2] ;
+  wire [15:0] \read_states[3] ;
   input rst;
   wire rst;
-  input [5:0] state_address;
-  wire [5:0] state_address;
-  output [63:0] states;
-  wire [63:0] states;
-  wire [15:0] \states[0] ;
-  wire [15:0] \states[1] ;
-  wire [15:0] \states[2] ;
-  wire [15:0] \states[3] ;
-  input subtract;
-  wire subtract;
-  input to_offsets;
-  wire to_offsets;
-  input [15:0] word;
-  wire [15:0] word;
-  input [5:0] word_address;
-  wire [5:0] word_address;
-  input [1:0] word_lane;
-  wire [1:0] word_lane;
-  input word_offset;
-  wire word_offset;
-  input word_valid;
-  wire word_valid;
-  wire [5:0] write__addr;
-  wire [5:0] \write__addr$29 ;
-  wire [63:0] write__data;
-  wire [63:0] \write__data$30 ;
-  wire [3:0] write__en;
-  wire [3:0] \write__en$31 ;
+  wire [5:0] target;
+  input [5:0] write_address;
   wire [5:0] write_address;
+  input write_is_offset;
+  wire write_is_offset;
+  input [1:0] write_lane;
+  wire [1:0] write_lane;
+  input write_valid;
+  wire write_valid;
+  input [15:0] write_word;
+  wire [15:0] write_word;
+  output [63:0] written;
+  reg [63:0] written;
+  wire [15:0] \written[0] ;
+  wire [15:0] \written[1] ;
+  wire [15:0] \written[2] ;
+  wire [15:0] \written[3] ;
   reg [63:0] offset_memory [55:0];
   initial begin : zeros_0
     integer row;
@@ -7971,20 +9131,20 @@ module tiny_vector(offset_address, word_valid, word_offset, word_address, word_l
       offset_memory[row] = 64'd0;
   end
   always @(posedge clk) begin
-    if (\$8 [0])
-      offset_memory[write_address][15:0] <= line[15:0];
-    if (\$8 [1])
-      offset_memory[write_address][31:16] <= line[31:16];
-    if (\$8 [2])
-      offset_memory[write_address][47:32] <= line[47:32];
-    if (\$8 [3])
-      offset_memory[write_address][63:48] <= line[63:48];
+    if (\$17 [0])
+      offset_memory[target][15:0] <= \$signature__data$27 [15:0];
+    if (\$17 [1])
+      offset_memory[target][31:16] <= \$signature__data$27 [31:16];
+    if (\$17 [2])
+      offset_memory[target][47:32] <= \$signature__data$27 [47:32];
+    if (\$17 [3])
+      offset_memory[target][63:48] <= \$signature__data$27 [63:48];
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
-    _0_ <= offset_memory[offset_address];
+    _0_ <= offset_memory[read_offset];
   end
-  assign offsets = _0_;
+  assign read_offsets = _0_;
   reg [63:0] state_memory [55:0];
   initial begin : zeros_1
     integer row;
@@ -7992,46 +9152,46 @@ module tiny_vector(offset_address, word_valid, word_offset, word_address, word_l
       state_memory[row] = 64'd0;
   end
   always @(posedge clk) begin
-    if (\$4 [0])
-      state_memory[write_address][15:0] <= line[15:0];
-    if (\$4 [1])
-      state_memory[write_address][31:16] <= line[31:16];
-    if (\$4 [2])
-      state_memory[write_address][47:32] <= line[47:32];
-    if (\$4 [3])
-      state_memory[write_address][63:48] <= line[63:48];
+    if (\$13 [0])
+      state_memory[target][15:0] <= \$signature__data [15:0];
+    if (\$13 [1])
+      state_memory[target][31:16] <= \$signature__data [31:16];
+    if (\$13 [2])
+      state_memory[target][47:32] <= \$signature__data [47:32];
+    if (\$13 [3])
+      state_memory[target][63:48] <= \$signature__data [63:48];
   end
   reg [63:0] _1_;
   always @(posedge clk) begin
-    _1_ <= state_memory[state_address];
+    _1_ <= state_memory[read_state];
   end
-  assign states = _1_;
-  assign one_lane = word_valid << word_lane;
-  assign \$1  = ~ to_offsets;
-  assign \$2  = copy & \$1 ;
-  assign \$3  = word_offset ? 4'h0 : one_lane;
-  assign \$4  = \$2  ? 5'h1f : { 1'h0, \$3  };
-  assign \$5  = copy & to_offsets;
-  assign \$6  = subtract | \$5 ;
-  assign \$7  = word_offset ? one_lane : 4'h0;
-  assign \$8  = \$6  ? 5'h1f : { 1'h0, \$7  };
-  assign \$9  = copy | subtract;
-  assign write_address = \$9  ? move_address : word_address;
-  assign \$10  = $signed(kept[15:0]) - $signed(states[15:0]);
-  assign \$11  = to_offsets ? offsets[15:0] : states[15:0];
-  assign \$12  = $signed(kept[31:16]) - $signed(states[31:16]);
-  assign \$13  = to_offsets ? offsets[31:16] : states[31:16];
-  assign \$14  = $signed(kept[47:32]) - $signed(states[47:32]);
-  assign \$15  = to_offsets ? offsets[47:32] : states[47:32];
-  assign \$16  = $signed(kept[63:48]) - $signed(states[63:48]);
-  assign \$17  = to_offsets ? offsets[63:48] : states[63:48];
+  assign read_states = _1_;
+  assign \$1  = $signed(kept[15:0]) - $signed(read_states[15:0]);
+  assign \$2  = move_to_offsets ? read_offsets[15:0] : read_states[15:0];
+  assign \$3  = $signed(kept[31:16]) - $signed(read_states[31:16]);
+  assign \$4  = move_to_offsets ? read_offsets[31:16] : read_states[31:16];
+  assign \$5  = $signed(kept[47:32]) - $signed(read_states[47:32]);
+  assign \$6  = move_to_offsets ? read_offsets[47:32] : read_states[47:32];
+  assign \$7  = $signed(kept[63:48]) - $signed(read_states[63:48]);
+  assign \$8  = move_to_offsets ? read_offsets[63:48] : read_states[63:48];
+  assign \$signal  = write_valid << write_lane;
+  assign \$9  = move_copy | move_subtract;
+  assign target = \$9  ? move_target : write_address;
+  assign \$10  = ~ move_to_offsets;
+  assign \$11  = move_copy & \$10 ;
+  assign \$12  = write_is_offset ? 4'h0 : \$signal ;
+  assign \$13  = \$11  ? 5'h1f : { 1'h0, \$12  };
+  assign \$14  = move_copy & move_to_offsets;
+  assign \$15  = move_subtract | \$14 ;
+  assign \$16  = write_is_offset ? \$signal  : 4'h0;
+  assign \$17  = \$15  ? 5'h1f : { 1'h0, \$16  };
   always @(posedge clk)
     kept <= \$18 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$18  = kept;
-    if (keep) begin
-      \$18  = states;
+    if (move_keep) begin
+      \$18  = read_states;
     end
     if (rst) begin
       \$18  = 64'h0000000000000000;
@@ -8040,70 +9200,90 @@ module tiny_vector(offset_address, word_valid, word_offset, word_address, word_l
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[15:0] = \$10 [15:0];
-    end else if (copy) begin
-      line[15:0] = \$11 ;
+    if (move_subtract) begin
+      written[15:0] = \$1 [15:0];
+    end else if (move_copy) begin
+      written[15:0] = \$2 ;
     end else begin
-      line[15:0] = word;
+      written[15:0] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[31:16] = \$12 [15:0];
-    end else if (copy) begin
-      line[31:16] = \$13 ;
+    if (move_subtract) begin
+      written[31:16] = \$3 [15:0];
+    end else if (move_copy) begin
+      written[31:16] = \$4 ;
     end else begin
-      line[31:16] = word;
+      written[31:16] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[47:32] = \$14 [15:0];
-    end else if (copy) begin
-      line[47:32] = \$15 ;
+    if (move_subtract) begin
+      written[47:32] = \$5 [15:0];
+    end else if (move_copy) begin
+      written[47:32] = \$6 ;
     end else begin
-      line[47:32] = word;
+      written[47:32] = write_word;
     end
     (* full_case = 32'd1 *)
-    if (subtract) begin
-      line[63:48] = \$16 [15:0];
-    end else if (copy) begin
-      line[63:48] = \$17 ;
+    if (move_subtract) begin
+      written[63:48] = \$7 [15:0];
+    end else if (move_copy) begin
+      written[63:48] = \$8 ;
     end else begin
-      line[63:48] = word;
+      written[63:48] = write_word;
     end
   end
-  assign \$signal  = \$4 [3:0];
-  assign \$signal$20  = \$8 [3:0];
-  assign \$signature__addr  = state_address;
-  assign \$signature__data  = states;
-  assign write__addr = write_address;
-  assign write__data = line;
-  assign write__en = \$4 [3:0];
-  assign \$signature__addr$27  = offset_address;
-  assign \$signature__data$28  = offsets;
-  assign \write__addr$29  = write_address;
-  assign \write__data$30  = line;
-  assign \write__en$31  = \$8 [3:0];
-  assign \states[0]  = states[15:0];
-  assign \states[1]  = states[31:16];
-  assign \states[2]  = states[47:32];
-  assign \states[3]  = states[63:48];
-  assign \offsets[0]  = offsets[15:0];
-  assign \offsets[1]  = offsets[31:16];
-  assign \offsets[2]  = offsets[47:32];
-  assign \offsets[3]  = offsets[63:48];
-  assign \line[0]  = line[15:0];
-  assign \line[1]  = line[31:16];
-  assign \line[2]  = line[47:32];
-  assign \line[3]  = line[63:48];
+  assign \$signature__addr  = read_state;
+  assign \$signature__addr$21  = target;
+  assign \$signature__en  = \$13 [3:0];
+  assign \$signature__addr$24  = read_offset;
+  assign \$signature__addr$25  = target;
+  assign \$signature__en$26  = \$17 [3:0];
+  assign \$signature__data$28  = read_states;
+  assign \$signature__data$29  = read_offsets;
+  assign \read_states[0]  = read_states[15:0];
+  assign \read_states[1]  = read_states[31:16];
+  assign \read_states[2]  = read_states[47:32];
+  assign \read_states[3]  = read_states[63:48];
+  assign \read_offsets[0]  = read_offsets[15:0];
+  assign \read_offsets[1]  = read_offsets[31:16];
+  assign \read_offsets[2]  = read_offsets[47:32];
+  assign \read_offsets[3]  = read_offsets[63:48];
+  assign \written[0]  = written[15:0];
+  assign \written[1]  = written[31:16];
+  assign \written[2]  = written[47:32];
+  assign \written[3]  = written[63:48];
   assign \kept[0]  = kept[15:0];
   assign \kept[1]  = kept[31:16];
   assign \kept[2]  = kept[47:32];
   assign \kept[3]  = kept[63:48];
+  assign \$signature__data[0]  = \$signature__data [15:0];
+  assign \$signature__data[1]  = \$signature__data [31:16];
+  assign \$signature__data[2]  = \$signature__data [47:32];
+  assign \$signature__data[3]  = \$signature__data [63:48];
+  assign \$signature__data$27[0]  = \$signature__data$27 [15:0];
+  assign \$signature__data$27[1]  = \$signature__data$27 [31:16];
+  assign \$signature__data$27[2]  = \$signature__data$27 [47:32];
+  assign \$signature__data$27[3]  = \$signature__data$27 [63:48];
+  assign \$signature__data$28[0]  = read_states[15:0];
+  assign \$signature__data$28[1]  = read_states[31:16];
+  assign \$signature__data$28[2]  = read_states[47:32];
+  assign \$signature__data$28[3]  = read_states[63:48];
+  assign \$signature__data$29[0]  = read_offsets[15:0];
+  assign \$signature__data$29[1]  = read_offsets[31:16];
+  assign \$signature__data$29[2]  = read_offsets[47:32];
+  assign \$signature__data$29[3]  = read_offsets[63:48];
+  assign \$signature__data$27 [63:48] = written[63:48];
+  assign \$signature__data$27 [47:32] = written[47:32];
+  assign \$signature__data$27 [31:16] = written[31:16];
+  assign \$signature__data$27 [15:0] = written[15:0];
+  assign \$signature__data [63:48] = written[63:48];
+  assign \$signature__data [47:32] = written[47:32];
+  assign \$signature__data [31:16] = written[31:16];
+  assign \$signature__data [15:0] = written[15:0];
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module tiny_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_ready, o_payload, o_valid, busy, load, load_lane, load_word, read, address, i_payload);
+module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rst, i_ready, o_payload, o_valid, busy, lanes_load, lanes_lane, lanes_word, lanes_read, lanes_address, i_payload);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
@@ -8144,8 +9324,6 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_r
   wire [1:0] \$signal$20 ;
   (* init = 8'h00 *)
   wire [7:0] \$signal$21 ;
-  output [7:0] address;
-  reg [7:0] address = 8'h00;
   output busy;
   reg busy;
   input clk;
@@ -8158,17 +9336,22 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_r
   reg i_ready;
   input i_valid;
   wire i_valid;
-  reg [63:0] line = 64'h0000000000000000;
-  wire [15:0] \line[0] ;
-  wire [15:0] \line[1] ;
-  wire [15:0] \line[2] ;
-  wire [15:0] \line[3] ;
-  output load;
-  reg load;
-  output [1:0] load_lane;
-  reg [1:0] load_lane = 2'h0;
-  output [15:0] load_word;
-  wire [15:0] load_word;
+  output [7:0] lanes_address;
+  reg [7:0] lanes_address = 8'h00;
+  output [1:0] lanes_lane;
+  reg [1:0] lanes_lane = 2'h0;
+  output lanes_load;
+  reg lanes_load;
+  output lanes_read;
+  reg lanes_read;
+  input [63:0] lanes_weights;
+  wire [63:0] lanes_weights;
+  wire [15:0] \lanes_weights[0] ;
+  wire [15:0] \lanes_weights[1] ;
+  wire [15:0] \lanes_weights[2] ;
+  wire [15:0] \lanes_weights[3] ;
+  output [15:0] lanes_word;
+  wire [15:0] lanes_word;
   input may_start;
   wire may_start;
   output [15:0] o_payload;
@@ -8178,38 +9361,35 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_r
   output o_valid;
   reg o_valid;
   reg [1:0] port_state = 2'h0;
-  output read;
-  reg read;
   reg read_1 = 1'h0;
+  reg [63:0] row = 64'h0000000000000000;
+  wire [15:0] \row[0] ;
+  wire [15:0] \row[1] ;
+  wire [15:0] \row[2] ;
+  wire [15:0] \row[3] ;
   input rst;
   wire rst;
-  input [63:0] weights;
-  wire [63:0] weights;
-  wire [15:0] \weights[0] ;
-  wire [15:0] \weights[1] ;
-  wire [15:0] \weights[2] ;
-  wire [15:0] \weights[3] ;
   assign \$1  = dump & may_start;
   assign \$2  = ~ \$signal ;
   assign \$3  = \$1  & \$2 ;
-  assign \$4  = load_lane == 2'h3;
-  assign \$5  = address == 8'ha7;
+  assign \$4  = lanes_lane == 2'h3;
+  assign \$5  = lanes_address == 8'ha7;
   assign \$6  = \$4  & \$5 ;
   assign \$7  = ~ \$6 ;
-  assign \$8  = load_lane + 1'h1;
-  assign \$9  = load_lane == 2'h3;
-  assign \$10  = address + 1'h1;
-  assign \$11  = address == 8'ha7;
-  assign \$12  = load_lane + 1'h1;
-  assign \$13  = load_lane == 2'h3;
-  assign \$14  = address + 1'h1;
-  assign \$15  = address == 8'ha7;
-  assign \$16  = load_lane == 2'h3;
-  assign \$17  = load_lane == 2'h3;
-  assign \$18  = address == 8'ha7;
+  assign \$8  = lanes_lane + 1'h1;
+  assign \$9  = lanes_lane == 2'h3;
+  assign \$10  = lanes_address + 1'h1;
+  assign \$11  = lanes_address == 8'ha7;
+  assign \$12  = lanes_lane + 1'h1;
+  assign \$13  = lanes_lane == 2'h3;
+  assign \$14  = lanes_address + 1'h1;
+  assign \$15  = lanes_address == 8'ha7;
+  assign \$16  = lanes_lane == 2'h3;
+  assign \$17  = lanes_lane == 2'h3;
+  assign \$18  = lanes_address == 8'ha7;
   assign \$19  = \$17  & \$18 ;
-  assign \$52  = load_lane * 5'h10;
-  assign o_payload = line >> \$52 ;
+  assign \$52  = lanes_lane * 5'h10;
+  assign o_payload = row >> \$52 ;
   assign \$20  = i_valid | dump;
   assign \$21  = \$20  | \$signal ;
   assign \$22  = i_valid & may_start;
@@ -8222,16 +9402,16 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_r
   always @(posedge clk)
     \$signal  <= \$28 ;
   always @(posedge clk)
-    load_lane <= \$29 ;
+    lanes_lane <= \$29 ;
   always @(posedge clk)
-    address <= \$30 ;
+    lanes_address <= \$30 ;
   always @(posedge clk)
     port_state <= \$31 ;
   always @(posedge clk)
-    line <= \$32 ;
+    row <= \$32 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$27  = read;
+    \$27  = lanes_read;
     if (rst) begin
       \$27  = 1'h0;
     end
@@ -8241,7 +9421,7 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_r
     \$28  = \$signal ;
     casez (port_state)
       2'h0:
-          if (load) begin
+          if (lanes_load) begin
             \$28  = \$7 ;
           end
     endcase
@@ -8251,11 +9431,11 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_r
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$29  = load_lane;
+    \$29  = lanes_lane;
     (* full_case = 32'd1 *)
     casez (port_state)
       2'h0:
-          if (load) begin
+          if (lanes_load) begin
             \$29  = \$8 [1:0];
             if (\$9 ) begin
               \$29  = 2'h0;
@@ -8279,11 +9459,11 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_r
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$30  = address;
+    \$30  = lanes_address;
     (* full_case = 32'd1 *)
     casez (port_state)
       2'h0:
-          if (load) begin
+          if (lanes_load) begin
             if (\$9 ) begin
               \$30  = \$10 [7:0];
               if (\$11 ) begin
@@ -8315,7 +9495,7 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_r
     (* full_case = 32'd1 *)
     casez (port_state)
       2'h0:
-          if (load) begin
+          if (lanes_load) begin
           end else if (\$3 ) begin
             \$31  = 2'h1;
           end
@@ -8341,7 +9521,7 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_r
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$32  = line;
+    \$32  = row;
     casez (port_state)
       2'h0:
           /* empty */;
@@ -8349,7 +9529,7 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_r
           /* empty */;
       2'h2:
           if (read_1) begin
-            \$32  = weights;
+            \$32  = lanes_weights;
           end
     endcase
     if (rst) begin
@@ -8380,20 +9560,20 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_r
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    load = 1'h0;
+    lanes_load = 1'h0;
     casez (port_state)
       2'h0:
-          load = \$22 ;
+          lanes_load = \$22 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    read = 1'h0;
+    lanes_read = 1'h0;
     casez (port_state)
       2'h0:
           /* empty */;
       2'h1:
-          read = 1'h1;
+          lanes_read = 1'h1;
     endcase
   end
   always @* begin
@@ -8411,16 +9591,16 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, weights, clk, rst, i_r
           o_valid = 1'h1;
     endcase
   end
-  assign \$signal$20  = load_lane;
-  assign \$signal$21  = address;
-  assign load_word = i_payload;
-  assign \weights[0]  = weights[15:0];
-  assign \weights[1]  = weights[31:16];
-  assign \weights[2]  = weights[47:32];
-  assign \weights[3]  = weights[63:48];
-  assign \line[0]  = line[15:0];
-  assign \line[1]  = line[31:16];
-  assign \line[2]  = line[47:32];
-  assign \line[3]  = line[63:48];
+  assign \$signal$20  = lanes_lane;
+  assign \$signal$21  = lanes_address;
+  assign lanes_word = i_payload;
+  assign \lanes_weights[0]  = lanes_weights[15:0];
+  assign \lanes_weights[1]  = lanes_weights[31:16];
+  assign \lanes_weights[2]  = lanes_weights[47:32];
+  assign \lanes_weights[3]  = lanes_weights[63:48];
+  assign \row[0]  = row[15:0];
+  assign \row[1]  = row[31:16];
+  assign \row[2]  = row[47:32];
+  assign \row[3]  = row[63:48];
 endmodule
 // verilator lint_restore

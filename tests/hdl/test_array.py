@@ -48,15 +48,18 @@ class Player:
         image = pack_weights(self.memory, self.weights)
         for address, words in enumerate(image):
             for lane, word in enumerate(words):
-                self.at(len(self.rows), load=1, load_lane=lane, load_word=word, address=address)
-        self.at(len(self.rows), load=0)
+                self.at(
+                    len(self.rows),
+                    **{"outside.load": 1, "outside.lane": lane, "outside.word": word, "outside.address": address},
+                )
+        self.at(len(self.rows), **{"outside.load": 0})
         self.now = len(self.rows)
 
     def at(self, cycle, **inputs):
         self.rows += [{} for _ in range(cycle + 1 - len(self.rows))]
         self.rows[cycle].update(inputs)
 
-    def beat(self, states=(), offsets=(), pixel=0, index=0, **fields):
+    def beat(self, states=(), offsets=(), word=0, index=0, **fields):
         """One beat; lines of states and offsets come when the memories answer."""
         lanes, cycle = self.sizes.lanes, self.now
         self.at(cycle, beat=packed(self.layout, valid=1, **fields))
@@ -64,8 +67,8 @@ class Player:
         self.at(cycle + self.sizes.pipeline.address, index=index)
         fill = self.rng.integers(-8, 8, lanes).tolist()  # what an unused port happens to show
         cycle += self.sizes.pipeline.answered
-        self.at(cycle, states=pack((*states,) or fill, self.sizes.state_width), pixel=pixel)
-        self.at(cycle, offsets=pack((*offsets,) or fill, self.sizes.offset_width))
+        self.at(cycle, input_word=word, **{"vectors.states": pack((*states,) or fill, self.sizes.state_width)})
+        self.at(cycle, **{"vectors.offsets": pack((*offsets,) or fill, self.sizes.offset_width)})
         self.now += 1
 
     def wait(self, cycles):
@@ -95,10 +98,10 @@ class Player:
         lanes = self.sizes.lanes
         for j in range(columns):
             fields = {"weight": base + tile * stride + j, "shift": shift, "select": j % lanes}
-            lines = {kind: self.line(vector, j // lanes)} if kind != "pixel" else {"pixel": vector[j]}
+            lines = {kind: self.line(vector, j // lanes)} if kind != "word" else {"word": vector[j]}
             if kind == "offsets":
                 fields["shared_is_offset"] = 1
-            if kind == "pixel":
+            if kind == "word":
                 fields |= {"shared_is_input": 1, "from_list": 1, "weight": base + tile * stride}
                 lines["index"] = j
             if j == 0:
@@ -122,7 +125,7 @@ class Player:
                 self.beat(**{kind: self.line(vector, g)}, **fields)
 
 
-OUTPUTS = ["o_valid", "o_sum", "o_lane", "o_drain", "o_neuron", "o_target", "o_first", "o_wants_error"]
+OUTPUTS = [f"o.{name}" for name in ("valid", "sum", "lane", "drain", "neuron", "target", "first", "wants_error")]
 
 
 def drained(found):
@@ -131,7 +134,7 @@ def drained(found):
 
 
 def product_differences(lanes, pipeline=PORTABLE):
-    """W·s by broadcast of states, offsets and pixels, Wᵀ·s by ring, shifted; back to back: sums, order, cycles."""
+    """W·s by broadcast of states, offsets and words, Wᵀ·s by ring, shifted; back to back: sums, order, cycles."""
     player = Player(sizes_of(lanes, pipeline=pipeline))
     memory, layers, shifts = player.memory, player.spec.graph.layers, player.sizes.schedule.shifts
     expected = []
@@ -156,17 +159,15 @@ def product_differences(lanes, pipeline=PORTABLE):
     W = player.weights
     turn = cycle(enumerate(shifts))
     for _ in range(2):
-        s, pixels = player.words(LAYERS[1]), player.words(LAYERS[0])
+        s, words = player.words(LAYERS[1]), player.words(LAYERS[0])
         d, e = player.words(LAYERS[2], player.spec.offset), player.words(LAYERS[3], player.spec.error)
         after = layers[2].size
         position, shift = next(turn)
         product = W[1] @ s << shift
         tiles(after, product, lambda t, last, s=s, p=position: player.broadcast(1, s, t, last, shift=p), first=1)
         position, shift = next(turn)
-        product = W[0] @ pixels << shift
-        tiles(
-            LAYERS[1], product, lambda t, last, x=pixels, p=position: player.broadcast(0, x, t, last, "pixel", shift=p)
-        )
+        product = W[0] @ words << shift
+        tiles(LAYERS[1], product, lambda t, last, x=words, p=position: player.broadcast(0, x, t, last, "word", shift=p))
         position, shift = next(turn)
         product = W[1].T @ d << shift
         tiles(LAYERS[1], product, lambda t, last, d=d, p=position: player.ring(1, d, t, last, "offsets", shift=p))
@@ -202,7 +203,7 @@ def test_a_drive_is_saved_loaded_and_kept(lanes, pipeline):
     """Two products into one sum; the first alone is the drive of its tile, from which later steps start."""
     player = Player(sizes_of(lanes, pipeline=pipeline), seed=2)
     memory, W, expected = player.memory, player.weights, []
-    pixels, s, t = player.words(LAYERS[0]), player.words(LAYERS[2]), player.words(LAYERS[2])
+    words, s, t = player.words(LAYERS[0]), player.words(LAYERS[2]), player.words(LAYERS[2])
     tiles = range(memory.groups(LAYERS[1]))
 
     def last_of(tile, **fields):
@@ -210,7 +211,7 @@ def test_a_drive_is_saved_loaded_and_kept(lanes, pipeline):
         return {"drain": int(Drain.STATE), "drain_count": count, "drive": tile, **fields}
 
     for tile in tiles:
-        player.broadcast(0, pixels, tile, {"save": 1, "drive": tile}, "pixel")
+        player.broadcast(0, words, tile, {"save": 1, "drive": tile}, "word")
         player.ring(1, s, tile, last_of(tile), first={})
         player.wait(lanes)
     for tile in reversed(tiles):
@@ -220,7 +221,7 @@ def test_a_drive_is_saved_loaded_and_kept(lanes, pipeline):
     player.beat(weight=0, null=1, load=1, **last_of(0))
     player.wait(lanes)
     player.beat(weight=0, null=1, clear=1, **last_of(0))
-    fixed, first, second = W[0] @ pixels, W[1].T @ s, W[1].T @ t
+    fixed, first, second = W[0] @ words, W[1].T @ s, W[1].T @ t
     for tile in tiles:
         expected += (fixed + first)[tile * lanes : (tile + 1) * lanes].tolist()
     for tile in reversed(tiles):
@@ -266,10 +267,12 @@ def update_differences(lanes, rounding, seed=3, pipeline=PORTABLE):
     player.wait(player.sizes.pipeline.learnt + 3)
     reads = []
     for address in range(memory.weight_depth):
-        player.at(player.now, read=1, address=address)
+        player.at(player.now, **{"outside.read": 1, "outside.address": address})
         reads.append(player.now + player.sizes.pipeline.read)
         player.now += 1
-    found = player.play(["updates", "write", "write_address", "write_words", "saturated", "weights"])
+    found = player.play(
+        ["write.is_update", "write.lanes", "write.address", "write.words", "write.limited", "outside.weights"]
+    )
     width = spec.weight.width
     written = [
         (cycle, address, unpack(words, width, lanes), unpack(limited, 1, lanes, is_signed=False))
@@ -302,7 +305,7 @@ def test_deeper_stages_give_the_same_sums_and_weights_later(name):
 
 def test_the_bench_sees_a_ring_that_turns_the_other_way(monkeypatch):
     """Each lane takes the sum of the lane before instead of the next: with two lanes that would be the same."""
-    plant(monkeypatch, ArrayUnit, {"lanes[(number + 1) % self.sizes.lanes]": "lanes[(number - 1) % self.sizes.lanes]"})
+    plant(monkeypatch, ArrayUnit, {"lanes[(number + 1) % count]": "lanes[(number - 1) % count]"}, "_lanes")
     assert product_differences(4)
     assert not product_differences(2)
 
@@ -316,11 +319,11 @@ def test_the_bench_sees_a_wrong_word_picked(monkeypatch):
     """Every beat takes the first word of a line."""
     original = array_module.ArrayUnit._control
 
-    def control(self, m, platform, stages):
+    def control(self, m, stages):
         at = self.sizes.pipeline.answered
         wrong = Signal(stages[at].shape())
-        m.d.comb += [wrong.eq(stages[at]), wrong.select.eq(0)]
-        return original(self, m, platform, [*stages[:at], wrong, *stages[at + 1 :]])
+        m.d.comb += [wrong.eq(stages[at]), wrong.operands.select.eq(0)]
+        return original(self, m, [*stages[:at], wrong, *stages[at + 1 :]])
 
     monkeypatch.setattr(array_module.ArrayUnit, "_control", control)
     assert product_differences(4)

@@ -14,7 +14,7 @@ from unit_bench import make_sizes, make_spec, plant
 
 from fregen.hdl.core import Core
 from fregen.hdl.samples import SampleUnit
-from fregen.hdl.weights import WeightPort
+from fregen.hdl.weight_port import WeightPort
 
 pytestmark = pytest.mark.rtl
 
@@ -38,9 +38,11 @@ def weight_port(lanes, layers=(2, 1, 2)):
         m.d.comb += [getattr(unit, name).eq(inputs[name]) for name in ("dump", "may_start")]
         m.d.comb += unit.o.ready.eq(inputs["out_ready"])
         place, word = constant(m, inputs["place"], "place"), constant(m, inputs["word"], "word")
-        is_asked = [unit.read & (place == unit.address * lanes + lane) for lane in range(lanes)]
+        is_asked = [unit.lanes.read & (place == unit.lanes.address * lanes + lane) for lane in range(lanes)]
         for lane in range(lanes):
-            m.d.comb += unit.weights[lane].eq(Mux(late(m, is_asked[lane], 1, f"asked_{lane}"), word, inputs["others"]))
+            m.d.comb += unit.lanes.weights[lane].eq(
+                Mux(late(m, is_asked[lane], 1, f"asked_{lane}"), word, inputs["others"])
+            )
 
         # Loading: word k goes to lane k mod P of address k div P, when it is taken and only then.
         taken, given = Signal(range(count)), Signal(range(count))
@@ -48,8 +50,8 @@ def weight_port(lanes, layers=(2, 1, 2)):
         for counted, happens in ((taken, takes), (given, gives)):
             with m.If(happens):
                 m.d.sync += counted.eq(Mux(counted == count - 1, 0, counted + 1))
-        wrong = {"load": unit.load != takes}
-        is_there = (unit.address * lanes + unit.load_lane == taken) & (unit.load_word == unit.i.payload)
+        wrong = {"load": unit.lanes.load != takes}
+        is_there = (unit.lanes.address * lanes + unit.lanes.lane == taken) & (unit.lanes.word == unit.i.payload)
         wrong["misplaced"] = takes & ~is_there
 
         # Reading: all words once, from the first; no word is taken meanwhile, and none comes unasked.
@@ -87,7 +89,7 @@ WEIGHT_FAULTS = {  # what is planted, and which promise it breaks
     "a dump within a load": ("unasked", {"self.dump & self.may_start & ~loading": "self.dump & self.may_start"}),
     "a read-back that ends too soon": ("stuck", {"with m.If(last_lane & last_address)": "with m.If(last_lane)"}),
     "a read-back without end": ("unasked", {"with m.If(last_lane & last_address)": "with m.If(0)"}),
-    "words of one lane kept": ("changed", {"line.eq(self.weights)": "line[0].eq(self.weights[0])"}),
+    "words of one lane kept": ("changed", {"row.eq(self.lanes.weights)": "row[0].eq(self.lanes.weights[0])"}),
     "not busy while a load is half done": ("busy", {"self.i.valid | self.dump | loading": "self.i.valid | self.dump"}),
 }
 
@@ -117,19 +119,21 @@ def sample_unit(size, batch):
         "release": 1,
     }
     inputs |= {"place": range(size)}
-    inputs |= {name: len(getattr(unit, name)) for name in ("pixel_slot", "pixel_index", "mask_index", "list_index")}
+    asked = {"word_slot": unit.word_slot, "word_index": unit.word_index, "mask_index": unit.mask.index}
+    asked["list_index"] = unit.list_index
+    inputs |= {name: len(port) for name, port in asked.items()}
 
     def build(m, inputs):
         m.submodules.unit = unit
         place = constant(m, inputs["place"], "place")
-        phase, is_new, mine = Signal(Phase), Signal(), Signal.like(unit.slot)
-        slot = Mux(is_new, unit.slot, mine)
+        phase, is_new, mine = Signal(Phase), Signal(), Signal.like(unit.sample.slot)
+        slot = Mux(is_new, unit.sample.slot, mine)
         busy = (inputs["busy"] | Mux(phase == Phase.HELD, 1 << slot, 0))[:slots]
         is_fair = Signal(init=1)
         m.d.sync += is_fair.eq(is_fair & ~busy.all())
-        take = inputs["take"] & unit.loaded
+        take = inputs["take"] & unit.sample.loaded
         m.d.comb += [unit.i.valid.eq(inputs["valid"]), unit.i.payload.as_value().eq(inputs["payload"])]
-        m.d.comb += [unit.busy.eq(busy), unit.take.eq(take)]
+        m.d.comb += [unit.sample.busy.eq(busy), unit.sample.take.eq(take)]
 
         # As many words are taken as a sample has, and then none until it is taken itself.
         taken, accept = Signal(range(size + 1)), unit.i.valid & unit.i.ready
@@ -137,11 +141,11 @@ def sample_unit(size, batch):
             m.d.sync += taken.eq(0)
         with m.Elif(accept):
             m.d.sync += taken.eq(taken + 1)
-        wrong = {"loaded": unit.loaded != (taken == size), "ready": unit.i.ready != (taken != size)}
+        wrong = {"loaded": unit.sample.loaded != (taken == size), "ready": unit.i.ready != (taken != size)}
 
         # The followed sample: what was sent of it.
         word, before, nonzero = Signal.like(unit.i.payload.word), Signal(range(size + 1)), Signal(range(size + 1))
-        told = Cat(unit.label, unit.learn, unit.close)
+        told = Cat(unit.sample.label, unit.sample.learn, unit.sample.close)
         sent = Cat(unit.i.payload.label, unit.i.payload.learn, unit.i.payload.close)
         last_sent = Signal.like(told)
         begins = accept & (taken == 0) & inputs["follow"] & (phase == Phase.ANY)
@@ -161,19 +165,19 @@ def sample_unit(size, batch):
             m.d.sync += phase.eq(Phase.GONE)
         m.d.sync += [is_new.eq(is_its_take), mine.eq(slot)]
         is_held, other_taken = phase == Phase.HELD, late(m, take & ~is_its_take, 1, "other_taken")
-        wrong["told"] = is_new & ((told != last_sent) | (unit.nonzero != nonzero))
-        wrong["slot"] = is_held & other_taken & (unit.slot == slot)
+        wrong["told"] = is_new & ((told != last_sent) | (unit.sample.nonzero != nonzero))
+        wrong["slot"] = is_held & other_taken & (unit.sample.slot == slot)
 
         # Its words, its bit of the masks and, until the next is taken, its list of nonzero words can be read.
         is_latest = Signal()
         with m.If(take):
             m.d.sync += is_latest.eq(is_its_take)
-        for name in ("pixel_slot", "pixel_index", "mask_index", "list_index"):
-            m.d.comb += getattr(unit, name).eq(inputs[name])
-        asks_word = is_held & (unit.pixel_slot == slot) & (unit.pixel_index == place)
-        wrong["word"] = late(m, asks_word, 1, "asks_word") & (unit.pixel != word)
-        asks_mask = is_held & (unit.mask_index == place)
-        wrong["mask"] = late(m, asks_mask, 1, "asks_mask") & (unit.mask.bit_select(mine, 1) != (word != 0))
+        for name, port in asked.items():
+            m.d.comb += port.eq(inputs[name])
+        asks_word = is_held & (unit.word_slot == slot) & (unit.word_index == place)
+        wrong["word"] = late(m, asks_word, 1, "asks_word") & (unit.word != word)
+        asks_mask = is_held & (unit.mask.index == place)
+        wrong["mask"] = late(m, asks_mask, 1, "asks_mask") & (unit.mask.slots.bit_select(mine, 1) != (word != 0))
         asks_list = is_held & is_latest & (unit.list_index == before) & (word != 0)
         wrong["list"] = late(m, asks_list, 1, "asks_list") & (unit.index != place)
         return {name: is_fair & ~busy.all() & value for name, value in wrong.items()}
@@ -198,10 +202,10 @@ def test_samples_are_kept_whole_until_they_are_let_go(size, batch):
 
 
 SAMPLE_FAULTS = {
-    "a word taken while a sample waits": ("ready", {"self.i.ready.eq(~self.loaded)": "self.i.ready.eq(1)"}),
-    "a slot that is busy": ("word", {"with m.If(~self.busy[k])": "with m.If(self.busy[k])"}),
-    "a label one sample late": ("told", {"self.label.eq(label)": "self.label.eq(self.label)"}),
-    "lists in one bank": ("list", {"bank.eq(~bank)": "bank.eq(bank)", "list_index, ~bank": "list_index, bank"}),
+    "a word taken while a sample waits": ("ready", {"self.i.ready.eq(~self.sample.loaded)": "self.i.ready.eq(1)"}),
+    "a slot that is busy": ("word", {"with m.If(~self.sample.busy[k])": "with m.If(self.sample.busy[k])"}),
+    "a label one sample late": ("told", {"self.sample.label.eq(label)": "self.sample.label.eq(self.sample.label)"}),
+    "lists in one bank": ("list", {"bank.eq(~bank)": "bank.eq(bank)", "is_nonzero, ~bank": "is_nonzero, bank"}),
     "nonzero words counted on": ("told", {"found.eq(0), ": ""}),
     "a mask of all slots": ("mask", {"1 << target, 0": "-1, 0"}),
     "a slot chosen again with every word": ("word", {"Mux(starting, free, slot)": "free"}),
@@ -241,14 +245,12 @@ def test_a_prediction_waits_until_it_is_taken_and_is_given_once():
 
 
 PREDICTION_FAULTS = {
-    "a prediction that does not wait": {"~self.prediction.valid | self.prediction.ready": "1"},
-    "a prediction given twice": {
-        "m.d.sync += self.prediction.valid.eq(0)": "m.d.sync += self.prediction.valid.eq(self.idle)"
-    },
+    "a prediction that does not wait": {"~o.valid | o.ready": "1"},
+    "a prediction given twice": {"m.d.sync += o.valid.eq(0)": "m.d.sync += o.valid.eq(self.idle)"},
 }
 
 
 @pytest.mark.parametrize("fault", PREDICTION_FAULTS)
 def test_a_core_that_breaks_the_contract_of_predictions_is_found(monkeypatch, fault):
-    plant(monkeypatch, Core, PREDICTION_FAULTS[fault])
+    plant(monkeypatch, Core, PREDICTION_FAULTS[fault], "_predict")
     assert predictions().kept("lost_or_twice") == "refuted"

@@ -57,17 +57,17 @@ def differences(size, batch, seed, gaps=0.4, count=14):
     async def taker(ctx):
         active = {}
         for words, label, learn, close in samples:
-            await ctx.tick().until(unit.loaded)
+            await ctx.tick().until(unit.sample.loaded)
             for _ in range(int(rng.integers(4))):
                 await ctx.tick()
                 if ctx.get(unit.i.ready):
                     wrong.append(("ready while a sample waits", len(taken)))
-            ctx.set(unit.take, 1)
+            ctx.set(unit.sample.take, 1)
             await ctx.tick()
-            ctx.set(unit.take, 0)
-            slot = ctx.get(unit.slot)
+            ctx.set(unit.sample.take, 0)
+            slot = ctx.get(unit.sample.slot)
             free = [k for k in range(slots) if not busy[len(taken)] >> k & 1]
-            told = [ctx.get(getattr(unit, name)) for name in ("label", "learn", "close", "nonzero")]
+            told = [ctx.get(getattr(unit.sample, name)) for name in ("label", "learn", "close", "nonzero")]
             nonzero = [k for k, word in enumerate(words) if word]
             if (slot, told) != (free[0], [label, learn, close, len(nonzero)]):
                 wrong.append(("header", slot, free, told))
@@ -76,7 +76,7 @@ def differences(size, batch, seed, gaps=0.4, count=14):
             keep = {k for k in active if k != slot and rng.random() < 0.6} if len(active) < slots else set()
             active = {k: v for k, v in active.items() if k in keep or k == slot}
             busy[len(taken) + 1] = sum(1 << k for k in active)
-            ctx.set(unit.busy, busy[len(taken) + 1])
+            ctx.set(unit.sample.busy, busy[len(taken) + 1])
             for _ in range(int(rng.choice([0, size, 4 * size]))):  # time for it to overwrite this one
                 await ctx.tick()
             listed = [await read(ctx, [(unit.list_index, k)], unit.index) for k in range(len(nonzero))]
@@ -84,11 +84,11 @@ def differences(size, batch, seed, gaps=0.4, count=14):
                 wrong.append(("list", listed, nonzero))
             for held, whole in active.items():
                 for k in range(size):
-                    pixel = await read(ctx, [(unit.pixel_slot, held), (unit.pixel_index, k)], unit.pixel)
-                    if pixel != whole[k]:
-                        wrong.append(("word", held, k, pixel, whole[k]))
+                    word = await read(ctx, [(unit.word_slot, held), (unit.word_index, k)], unit.word)
+                    if word != whole[k]:
+                        wrong.append(("word", held, k, word, whole[k]))
             for k in range(size):
-                mask = await read(ctx, [(unit.mask_index, k)], unit.mask)
+                mask = await read(ctx, [(unit.mask.index, k)], unit.mask.slots)
                 wrong.extend(
                     ("mask", held, k) for held, whole in active.items() if (mask >> held & 1) != (whole[k] != 0)
                 )
@@ -116,27 +116,29 @@ def test_one_word_a_cycle_and_a_pause_while_a_sample_waits():
         ctx.set(unit.i.valid, 1)
         for _ in range(6):
             assert ctx.get(unit.i.ready)
-            assert not ctx.get(unit.loaded)
+            assert not ctx.get(unit.sample.loaded)
             await ctx.tick()
-        assert ctx.get(unit.loaded)
+        assert ctx.get(unit.sample.loaded)
         for _ in range(5):
             assert not ctx.get(unit.i.ready)
             await ctx.tick()
-        ctx.set(unit.take, 1)
+        ctx.set(unit.sample.take, 1)
         await ctx.tick()
-        ctx.set(unit.take, 0)
+        ctx.set(unit.sample.take, 0)
         assert ctx.get(unit.i.ready)
-        assert not ctx.get(unit.loaded)
-        assert ctx.get(unit.nonzero) == 0
+        assert not ctx.get(unit.sample.loaded)
+        assert ctx.get(unit.sample.nonzero) == 0
 
     run(unit, bench)
 
 
 MUTANTS = {
     "a list in one bank": {"Cat(found[: sizes.input_bits], bank)": "found[: sizes.input_bits]"}
-    | {"Cat(self.list_index, ~bank)": "self.list_index"},
-    "a slot that is busy": {"with m.If(~self.busy[k])": "with m.If(self.busy[k])"},
-    "learn and close exchanged": {"learn.eq(learn), self.close.eq(close)": "learn.eq(close), self.close.eq(learn)"},
+    | {"accept & is_nonzero, ~bank": "accept & is_nonzero, bank[1:]"},
+    "a slot that is busy": {"with m.If(~self.sample.busy[k])": "with m.If(self.sample.busy[k])"},
+    "learn and close exchanged": {
+        "learn.eq(learn), self.sample.close.eq(close)": "learn.eq(close), self.sample.close.eq(learn)"
+    },
     "nonzero words counted on": {"found.eq(0), ": ""},
     "a mask of all slots": {"1 << target, 0": "-1, 0"},
 }

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from unit_bench import PERIOD, make_sizes
+from unit_bench import PERIOD, flat, make_sizes, plant
 
-from fregen.hdl import sequencer as sequencer_module
 from fregen.hdl.beat import Sizes, beat_layout
+from fregen.hdl.beat_unit import BeatUnit
 from fregen.hdl.sequencer import SequencerUnit
 from fregen.plan import CycleModel, Drain, Feed, Op, Plane, Program, Schedule, Start, Store
 
@@ -82,39 +82,46 @@ def play_script(sizes, samples, programs, masks, rate=0, cycles=60_000):
     simulator = Simulator(unit)
     simulator.add_clock(PERIOD)
     spent, beats, events = [], [], dict.fromkeys(("free_step", "nudged_step", "update", "sample"), 0)
-    fields = {name: (field.offset, (1 << field.width) - 1) for name, field in layout}
+    fields = {name: (offset, (1 << width) - 1) for name, (offset, width) in flat(layout).items()}
     issued = sum(1 << fields[name][0] for name in ("valid", "copy", "keep", "subtract"))
 
     async def surroundings(ctx):
         queue = list(samples)
-        ctx.set(unit.loaded, 1)
+        ctx.set(unit.sample.loaded, 1)
         ctx.set(unit.emit_ready, 1)
         ctx.set(unit.rate, rate)
-        names = ("take", "clear", "phase_busy", "idle", "mask_index", "list_index", "busy_slots", *events)
-        watched = [unit.beat.as_value(), *(getattr(unit, name) for name in names)]
+        ports = {
+            "take": unit.sample.take, "clear": unit.clear, "busy": unit.events.busy, "idle": unit.idle,
+            "mask_index": unit.mask.index, "list_index": unit.list_index, "busy_slots": unit.sample.busy,
+            "rows": unit.work.rows, "columns": unit.work.columns,
+            **{name: getattr(unit.events, name) for name in events},
+        }  # fmt: skip
+        watched = [unit.beat.as_value(), *ports.values()]
         with ctx.critical():
             for _ in range(cycles):
                 _, _, beat, *values = await ctx.tick().sample(*watched)
-                now = dict(zip(names, values, strict=True))
+                now = dict(zip(ports, values, strict=True))
                 for name in events:
                     events[name] += now[name]
-                ctx.set(unit.mask, masks[now["mask_index"]] if now["mask_index"] < len(masks) else 0)
+                ctx.set(unit.mask.slots, masks[now["mask_index"]] if now["mask_index"] < len(masks) else 0)
                 if now["take"]:
                     sample = queue.pop(0)
                     for name in ("slot", "learn", "close", "nonzero"):
-                        ctx.set(getattr(unit, name), int(getattr(sample, name)))
-                    ctx.set(unit.loaded, int(bool(queue)))
+                        ctx.set(getattr(unit.sample, name), int(getattr(sample, name)))
+                    ctx.set(unit.sample.loaded, int(bool(queue)))
                 if now["clear"]:
                     spent.append(0)
                     beats.append([])
                     following = programs[len(spent)][0] if len(spent) < len(programs) else None
                     ctx.set(unit.changed, int(following in (Program.FREE_STEP, Program.NUDGED_STEP)))
-                if now["phase_busy"]:
+                if now["busy"]:
                     spent[-1] += 1
                 if beat & issued:
-                    assert now["phase_busy"]
+                    assert now["busy"]
                     bits = {name: beat >> offset & mask for name, (offset, mask) in fields.items()}
-                    beats[-1].append(bits | {"list_index": now["list_index"], "busy_slots": now["busy_slots"]})
+                    beats[-1].append(
+                        bits | {name: now[name] for name in ("list_index", "busy_slots", "rows", "columns")}
+                    )
                 if now["idle"] and not queue and not now["take"] and spent:
                     return
         raise AssertionError(f"not idle again after {cycles} cycles")
@@ -140,7 +147,7 @@ def expected_beats(sizes, name, sample, active, masks, rate=0):
             for k in range(line.count):
                 result.append({
                     "valid": 0, "copy": 1, port: place(line.plane, k), "target": place(line.target_plane, k),
-                    "move_to_offsets": int(line.store), "drain": 0,
+                    "to_offsets": int(line.store), "drain": 0,
                 })  # fmt: skip
         elif line.op is Op.DIFFERENCE:
             for k in range(line.count):
@@ -288,9 +295,9 @@ def test_hold_keeps_a_sample_waiting(hold):
     simulator.add_clock(PERIOD)
 
     async def bench(ctx):
-        ctx.set(unit.loaded, 1)
+        ctx.set(unit.sample.loaded, 1)
         ctx.set(unit.hold, hold)
-        taken = [value for _ in range(20) for value in (await ctx.tick().sample(unit.take))[2:]]
+        taken = [value for _ in range(20) for value in (await ctx.tick().sample(unit.sample.take))[2:]]
         assert sum(taken) == 1 - hold
         assert ctx.get(unit.idle) == hold
 
@@ -305,16 +312,16 @@ def test_a_prediction_waits_until_it_is_taken():
     simulator.add_clock(PERIOD)
 
     async def bench(ctx):
-        ctx.set(unit.loaded, 1)
+        ctx.set(unit.sample.loaded, 1)
         await ctx.tick().until(unit.emit)
         for _ in range(9):
             assert ctx.get(unit.emit)
-            assert not ctx.get(unit.sample)
-            assert not ctx.get(unit.phase_busy)
+            assert not ctx.get(unit.events.sample)
+            assert not ctx.get(unit.events.busy)
             await ctx.tick()
-        ctx.set(unit.loaded, 0)
+        ctx.set(unit.sample.loaded, 0)
         ctx.set(unit.emit_ready, 1)
-        assert ctx.get(unit.sample)
+        assert ctx.get(unit.events.sample)
         await ctx.tick()
         assert ctx.get(unit.idle)
         assert not ctx.get(unit.emit)
@@ -325,16 +332,7 @@ def test_a_prediction_waits_until_it_is_taken():
 
 def test_the_bench_sees_planes_exchanged(monkeypatch):
     """Scratch for next, in the sequencer alone."""
-    original = SequencerUnit._address
-
-    def swapped(self, m, line, *rest):
-        class Other:
-            SCRATCH, NEXT = Plane.NEXT, Plane.SCRATCH
-
-        monkeypatch.setattr(sequencer_module, "Plane", Other)
-        return original(self, m, line, *rest)
-
-    monkeypatch.setattr(SequencerUnit, "_address", swapped)
+    plant(monkeypatch, BeatUnit, {"which == Plane.SCRATCH": "which == Plane.NEXT"}, "_plane")
     layers, lanes, learning = DESIGNS["states, wide output"]
     assert differences(make_sizes(layers, lanes, learning=learning), 1)[0]
 

@@ -28,12 +28,12 @@ def differences(lanes, form, cycles=500, seed=0):
     kept = [0] * lanes
     rows, expected = [], []
     for cycle in range(cycles):
-        row = {f"{name}_address": int(rng.integers(depth)) for name in widths}
+        row = {f"read.{name}": int(rng.integers(depth)) for name in widths}
         if cycle % 7 == 0:  # read what was written in the cycle before
             row |= {
-                f"{name}_address": rows[-1]["word_address"] for name in widths if rows and "word_address" in rows[-1]
+                f"read.{name}": rows[-1]["write.address"] for name in widths if rows and "write.address" in rows[-1]
             }
-        row |= dict.fromkeys(("word_valid", "copy", "keep", "subtract"), 0)
+        row |= dict.fromkeys(("write.valid", "move.copy", "move.keep", "move.subtract"), 0)
         line = None
         kind = rng.choice(["word", "word", "word", "copy", "keep", "subtract", "nothing"])
         if kind == "subtract" and form != "states":
@@ -45,33 +45,33 @@ def differences(lanes, form, cycles=500, seed=0):
             low = -(1 << (widths[name] - 1))
             word, lane = int(rng.choice([low, -low - 1, int(rng.integers(low, -low))])), int(rng.integers(lanes))
             row |= {
-                "word_valid": 1,
-                "word_offset": int(name == "offset"),
-                "word_address": moved,
-                "word_lane": lane,
-                "word": word,
+                "write.valid": 1,
+                "write.is_offset": int(name == "offset"),
+                "write.address": moved,
+                "write.lane": lane,
+                "write.word": word,
             }
             writes = [(name, moved, lane, word)]
             line = [word] * lanes
         elif kind == "copy":
             name = "offset" if rng.integers(2) else "state"
-            row |= {"copy": 1, "to_offsets": int(name == "offset"), "move_address": moved}
+            row |= {"move.copy": 1, "move.to_offsets": int(name == "offset"), "move.target": moved}
             writes = [(name, moved, lane, shown[name][lane]) for lane in range(lanes)]
             line = shown[name]
         elif kind == "subtract":
-            row |= {"subtract": 1, "move_address": moved}
+            row |= {"move.subtract": 1, "move.target": moved}
             line = [a - b for a, b in zip(kept, shown["state"], strict=True)]
             writes = [("offset", moved, lane, line[lane]) for lane in range(lanes)]
         elif kind == "keep":
-            row["keep"] = 1
+            row["move.keep"] = 1
         rows.append(row)
         expected.append(([*shown["state"]], [*shown["offset"]], line))
         if kind == "keep":
             kept = shown["state"]
-        shown = {name: contents[name][row[f"{name}_address"]].tolist() for name in widths}
+        shown = {name: contents[name][row[f"read.{name}"]].tolist() for name in widths}
         for name, address, lane, word in writes:
             contents[name][address, lane] = word
-    found = play(unit, rows, [Value.cast(port) for port in (unit.states, unit.offsets, unit.line)])
+    found = play(unit, rows, [Value.cast(port) for port in (unit.read.states, unit.read.offsets, unit.written)])
     wrong = []
     for cycle, ((states, offsets, line), want) in enumerate(zip(found, expected, strict=True)):
         got = (unpack(states, widths["state"], lanes), unpack(offsets, widths["offset"], lanes))
@@ -96,29 +96,33 @@ def test_a_contrast_holds_the_greatest_difference():
         (3, 1, 2), 1, numerics={"state": "q1.7", "error": "q1.3"}, learning={"nudged": "states", "batch": 1}
     )
     assert sizes.offset_width == 9
-    write = {"word_valid": 1, "word_offset": 0, "word_lane": 0}
+    write = {"write.valid": 1, "write.is_offset": 0, "write.lane": 0}
     rows = [
-        {**write, "word_address": 0, "word": -128}, {**write, "word_address": 1, "word": 127},
-        {"word_valid": 0, "state_address": 0}, {"state_address": 1, "keep": 1},
-        {"keep": 0, "subtract": 1, "move_address": 2}, {"subtract": 0, "offset_address": 2}, {},
+        {**write, "write.address": 0, "write.word": -128}, {**write, "write.address": 1, "write.word": 127},
+        {"write.valid": 0, "read.state": 0}, {"read.state": 1, "move.keep": 1},
+        {"move.keep": 0, "move.subtract": 1, "move.target": 2}, {"move.subtract": 0, "read.offset": 2}, {},
     ]  # fmt: skip
     unit = VectorUnit(sizes)
-    assert unpack(play(unit, rows, [Value.cast(unit.offsets)])[-1][0], 9, 1) == [-255]
+    assert unpack(play(unit, rows, [Value.cast(unit.read.offsets)])[-1][0], 9, 1) == [-255]
 
 
 def test_words_fill_the_line_of_their_lane_only():
     sizes = make_sizes((3, 4, 2), 4)
     unit = VectorUnit(sizes)
-    rows = [{"word_valid": 1, "word_address": 1, "word_lane": 2, "word": -3, "state_address": 1}, {"word_valid": 0}, {}]
-    assert play(unit, rows, [Value.cast(unit.states)])[-1][0] == pack([0, 0, -3, 0], sizes.state_width)
+    rows = [
+        {"write.valid": 1, "write.address": 1, "write.lane": 2, "write.word": -3, "read.state": 1},
+        {"write.valid": 0},
+        {},
+    ]
+    assert play(unit, rows, [Value.cast(unit.read.states)])[-1][0] == pack([0, 0, -3, 0], sizes.state_width)
 
 
 MUTANTS = {
     "a difference the other way round": {
-        "kept[lane] - self.states[lane]": "self.states[lane] - kept[lane]",
+        "kept[lane] - read.states[lane]": "read.states[lane] - kept[lane]",
     },
-    "a keep in every cycle": {"with m.If(self.keep)": "with m.If(1)"},
-    "words in every lane": {"self.word_valid << self.word_lane": "self.word_valid.replicate(lanes)"},
+    "a keep in every cycle": {"with m.If(move.keep)": "with m.If(1)"},
+    "words in every lane": {"write.valid << write.lane": "write.valid.replicate(lanes)"},
 }
 
 

@@ -8,10 +8,12 @@ stands in record t + L.
 import inspect
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from amaranth.hdl import Elaboratable, Value
+from amaranth.lib import data
 from amaranth.sim import Simulator
 
 from fregen.design.document import Design
@@ -41,7 +43,7 @@ def play(
     Parameters
     ----------
     dut : component
-        Its attributes are the inputs that rows name.
+        Its attributes are the inputs that rows name; of a member's member by a dotted name.
     rows : iterable of dict
         Numbers; ports with a layout take the number of all their bits.
     outputs : sequence of str or values
@@ -52,7 +54,7 @@ def play(
     list of tuple of int
         One entry a cycle, in the order of ``outputs``.
     """
-    watched = [Value.cast(getattr(dut, item) if isinstance(item, str) else item) for item in outputs]
+    watched = [Value.cast(attrgetter(item)(dut) if isinstance(item, str) else item) for item in outputs]
     rows = list(rows)
     records: list[tuple[Any, ...]] = []
     inputs: dict[str, Value] = {}
@@ -68,7 +70,7 @@ def play(
         for row in [*rows, *({} for _ in range(after))]:
             for name, number in row.items():
                 if name not in inputs:
-                    inputs[name] = Value.cast(getattr(dut, name))
+                    inputs[name] = Value.cast(attrgetter(name)(dut))
                 ctx.set(inputs[name], int(number))
             if clocked:
                 _, _, *values = await ctx.tick().sample(*watched)
@@ -130,14 +132,24 @@ def unpack(number: int, width: int, count: int, is_signed: bool = True) -> list[
 
 
 def packed(layout: Any, **fields: int) -> int:
-    """Number of all bits of a struct layout."""
-    number = 0
+    """Number of all bits of a struct layout; fields in groups by their own names."""
+    number, places = 0, flat(layout)
     for name, word in fields.items():
-        field = layout[name]
-        width = field.width
+        offset, width = places[name]
         assert -(1 << max(width - 1, 0)) <= word < 1 << width, f"{name} = {word} does not fit {width} bits"
-        number |= (int(word) & ((1 << width) - 1)) << field.offset
+        number |= (int(word) & ((1 << width) - 1)) << offset
     return number
+
+
+def flat(layout: Any, at: int = 0) -> dict[str, tuple[int, int]]:
+    """Offset and width of every field of a struct layout, also of those in groups."""
+    places: dict[str, tuple[int, int]] = {}
+    for name, field in layout:
+        inner = flat(field.shape, at + field.offset) if isinstance(field.shape, data.StructLayout) else {}
+        inner = inner or {name: (at + field.offset, field.width)}
+        assert not inner.keys() & places.keys(), f"two fields have one name: {inner.keys() & places.keys()}"
+        places |= inner
+    return places
 
 
 def random_words(rng: np.random.Generator, width: int, count: int) -> list[int]:

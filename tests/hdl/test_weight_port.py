@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from unit_bench import make_sizes, run
 
 from fregen.hdl.array import ArrayUnit
-from fregen.hdl.weights import WeightPort
+from fregen.hdl.weight_port import WeightPort
 from fregen.plan import pack_weights, unpack_weights
 
 pytestmark = pytest.mark.rtl
@@ -33,10 +33,7 @@ class PortAndLanes(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), port.i)
         wiring.connect(m, port.o, wiring.flipped(self.o))
         m.d.comb += [port.dump.eq(self.dump), port.may_start.eq(self.may_start), self.busy.eq(port.busy)]
-        m.d.comb += [
-            getattr(array, n).eq(getattr(port, n)) for n in ("load", "load_lane", "load_word", "read", "address")
-        ]
-        m.d.comb += port.weights.eq(array.weights)
+        wiring.connect(m, port.lanes, array.outside)
         return m
 
 
@@ -147,7 +144,7 @@ def test_no_word_is_taken_while_the_sequencer_works():
         for _ in range(CHECK):
             assert ctx.get(unit.busy)
             assert not ctx.get(unit.i.ready)
-            assert not ctx.get(unit.port.load)
+            assert not ctx.get(unit.port.lanes.load)
             await ctx.tick()
 
     run(unit, bench)
@@ -178,11 +175,11 @@ def test_the_bench_sees_lanes_exchanged(monkeypatch):
 
     def exchanged(self, platform):
         m = original(self, platform)
-        line, answered = Signal.like(self.weights), Signal()
-        m.d.sync += answered.eq(self.read)
+        line, answered = Signal.like(self.lanes.weights), Signal()
+        m.d.sync += answered.eq(self.lanes.read)
         with m.If(answered):
-            m.d.sync += line.eq(self.weights)
-        m.d.comb += self.o.payload.eq(line[~self.load_lane])
+            m.d.sync += line.eq(self.lanes.weights)
+        m.d.comb += self.o.payload.eq(line[~self.lanes.lane])
         return m
 
     monkeypatch.setattr(WeightPort, "elaborate", exchanged)

@@ -1,11 +1,12 @@
 """Weight load and read-back, in the order of the memory image."""
 
 from amaranth.hdl import Module, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .beat import Sizes
 from .delay import delayed
+from .links import weight_signature
 
 __all__ = ["WeightPort"]
 
@@ -32,10 +33,8 @@ class WeightPort(wiring.Component):
         The sequencer is idle.
     busy : ``Out(1)``
         A word is waiting, a load is half done, or weights are being sent: the sequencer must not begin.
-    load, load_lane, load_word, read, address : ``Out``
+    lanes : ``Out(weight_signature)``
         To the lanes.
-    weights : ``In``
-        All lanes' words, ``pipeline.read`` cycles after ``read``.
 
     Timing
     ------
@@ -53,12 +52,7 @@ class WeightPort(wiring.Component):
                 "dump": In(1),
                 "may_start": In(1),
                 "busy": Out(1),
-                "load": Out(1),
-                "load_lane": Out(max(sizes.lane_bits, 1)),
-                "load_word": Out(word),
-                "read": Out(1),
-                "address": Out(sizes.weight_address),
-                "weights": In(data.ArrayLayout(word, sizes.lanes)),
+                "lanes": Out(weight_signature(sizes)),
             }
         )
 
@@ -67,13 +61,13 @@ class WeightPort(wiring.Component):
         lanes, depth = self.sizes.lanes, self.sizes.memory.weight_depth
         lane, address, loading = Signal(max(self.sizes.lane_bits, 1)), Signal(self.sizes.weight_address), Signal()
         last_lane, last_address = lane == lanes - 1, address == depth - 1
-        line = Signal.like(self.weights)
-        answered = delayed(m, self.read, self.sizes.pipeline.read, "read")
+        row = Signal.like(self.lanes.weights)
+        answered = delayed(m, self.lanes.read, self.sizes.pipeline.read, "read")
         m.d.comb += [
-            self.address.eq(address),
-            self.load_lane.eq(lane),
-            self.load_word.eq(self.i.payload),
-            self.o.payload.eq(line[lane]),
+            self.lanes.address.eq(address),
+            self.lanes.lane.eq(lane),
+            self.lanes.word.eq(self.i.payload),
+            self.o.payload.eq(row[lane]),
         ]
 
         def step() -> None:
@@ -89,20 +83,20 @@ class WeightPort(wiring.Component):
                 m.d.comb += [
                     self.busy.eq(self.i.valid | self.dump | loading),
                     self.i.ready.eq(self.may_start),
-                    self.load.eq(self.i.valid & self.may_start),
+                    self.lanes.load.eq(self.i.valid & self.may_start),
                 ]
-                with m.If(self.load):
+                with m.If(self.lanes.load):
                     m.d.sync += loading.eq(~(last_lane & last_address))
                     step()
                 with m.Elif(self.dump & self.may_start & ~loading):
                     m.next = "READ"
             with m.State("READ"):
-                m.d.comb += [self.busy.eq(1), self.read.eq(1)]
+                m.d.comb += [self.busy.eq(1), self.lanes.read.eq(1)]
                 m.next = "KEEP"
             with m.State("KEEP"):
                 m.d.comb += self.busy.eq(1)
                 with m.If(answered):
-                    m.d.sync += line.eq(self.weights)
+                    m.d.sync += row.eq(self.lanes.weights)
                     m.next = "SEND"
             with m.State("SEND"):
                 m.d.comb += [self.busy.eq(1), self.o.valid.eq(1)]

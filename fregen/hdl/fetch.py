@@ -1,0 +1,64 @@
+"""The sequencer's program memory: one instruction after the other."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..plan import Program, Schedule
+from .bits import bits
+from .program import instruction_layout, instruction_words
+from .rom import rom
+
+__all__ = ["FetchUnit"]
+
+
+class FetchUnit(wiring.Component):
+    """Hold all programs of a schedule, and the instruction that is worked on.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        The programs.
+
+    Members
+    -------
+    jump, program : ``In``
+        Go to the first instruction of a program.
+    load : ``In(1)``
+        Take the next instruction; not in the cycle after ``jump`` or ``load``.
+    fetched : ``Out``
+        The instruction that ``load`` takes (:func:`fregen.hdl.program.instruction_layout`).
+    instruction : ``Out``
+        The instruction taken last.
+
+    Timing
+    ------
+    ``fetched`` is there two cycles after ``jump`` or ``load``.  After reset: the first program's first instruction.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        layout = instruction_layout(schedule)
+        super().__init__(
+            {
+                "jump": In(1),
+                "program": In(Program),
+                "load": In(1),
+                "fetched": Out(layout),
+                "instruction": Out(layout),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        schedule = self.schedule
+        place = Signal(bits(len(schedule.lines) + 1))
+        words = instruction_words(schedule)
+        m.d.comb += self.fetched.eq(rom(m, "schedule", self.fetched.shape(), words, place, platform))
+        with m.If(self.load):
+            m.d.sync += [self.instruction.eq(self.fetched), place.eq(place + 1)]
+        with m.If(self.jump), m.Switch(self.program):
+            for program in Program:
+                with m.Case(program):
+                    m.d.sync += place.eq(schedule.starts[program])
+        return m

@@ -1,0 +1,75 @@
+"""When a beat may be issued: the waits that the schedule asks for."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..plan import Drain
+from .beat import Sizes
+from .bits import bits
+from .program import instruction_layout
+
+__all__ = ["IssueUnit"]
+
+
+class IssueUnit(wiring.Component):
+    """Count down what instructions wait for.
+
+    Parameters
+    ----------
+    sizes : Sizes
+        Widths.
+
+    Members
+    -------
+    instruction : ``In``
+        The instruction that is worked on.
+    is_first, is_last : ``In(1)``
+        The beat to be issued is its first, its last one.
+    finish : ``In(1)``
+        This is the last cycle of the instruction: results are there ``wait`` cycles after the next one.
+    may_issue : ``Out(1)``
+        A ``sync`` holds the first beat back until all results are there; the last beat of a tile waits until the tile
+        before has drained.
+    settled : ``Out(1)``
+        All results are there.
+
+    Timing
+    ------
+    Outputs are combinational from registers and from ``is_first``, ``is_last``.  After reset nothing is waited for.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        self.sizes = sizes
+        super().__init__(
+            {
+                "instruction": In(instruction_layout(sizes.schedule)),
+                "is_first": In(1),
+                "is_last": In(1),
+                "finish": In(1),
+                "may_issue": Out(1),
+                "settled": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        line = self.instruction
+        pending = Signal(bits(max(line.wait for line in self.sizes.schedule.lines) + 1))
+        draining = Signal(bits(self.sizes.lanes + 1))
+        drains = line.drain != Drain.NONE
+        m.d.comb += [
+            self.settled.eq(pending == 0),
+            self.may_issue.eq(
+                ~(self.is_first & line.sync & ~self.settled) & ~(self.is_last & drains & (draining != 0))
+            ),
+        ]
+        with m.If(self.finish & (line.wait >= pending)):
+            m.d.sync += pending.eq(line.wait)
+        with m.Elif(pending != 0):
+            m.d.sync += pending.eq(pending - 1)
+        with m.If(self.finish & drains):
+            m.d.sync += draining.eq(line.drain_count - 1)
+        with m.Elif(draining != 0):
+            m.d.sync += draining.eq(draining - 1)
+        return m
