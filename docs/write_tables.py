@@ -6,7 +6,7 @@ Ports and widths come from the signatures of the units in the core of ``rtl/digi
     <!-- table: NAME -->
     <!-- end -->
 
-with the name of a unit's class, ``instruction`` or ``enumerations``.
+with the name of a unit's class, ``links``, ``instruction`` or ``enumerations``.
 """
 
 import ast
@@ -20,6 +20,7 @@ from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
 from fregen.design.document import Design
+from fregen.hdl import links
 from fregen.hdl.beat import Sizes
 from fregen.hdl.core import Core
 from fregen.hdl.ports import core_ports
@@ -28,7 +29,7 @@ from fregen.plan import Instruction, Schedule, instruction
 from fregen.spec.network import NetworkSpec
 
 FOLDER = Path(__file__).parent
-PAGES = ("instructions.md",)
+PAGES = ("units.md", "instructions.md")
 
 
 def spec_of(name: str) -> NetworkSpec:
@@ -119,6 +120,24 @@ def core() -> str:
     return "\n".join(lines)
 
 
+def handed() -> str:
+    """Return the table of the signatures that units share; directions are those of the unit that acts."""
+    sizes, lines = (
+        Sizes(Schedule.of(spec_of("digits"))),
+        [row("link", "fields, bits", "meaning"), row("---", "---", "---")],
+    )
+    for name in links.__all__:
+        make = getattr(links, name)
+        members = (make(sizes) if inspect.signature(make).parameters else make()).members
+        parts = [
+            f"`{field}` {'in' if member.flow is wiring.In else 'out'} {width(member)}"
+            for field, member in members.items()
+        ]
+        text = plain(" ".join(inspect.cleandoc(make.__doc__ or "").split()).replace("``", "`"))
+        lines.append(row(f"`{name.removesuffix('_signature')}`", ", ".join(parts), text))
+    return "\n".join(lines)
+
+
 def fields() -> str:
     """Return the table of an instruction's fields."""
     layouts = [instruction_layout(Schedule.of(spec_of(name))) for name in ("digits", "residual")]
@@ -153,7 +172,12 @@ def enumerations() -> str:
 
 def tables() -> dict[str, Callable[[], str]]:
     """Return what writes each table, by name."""
-    found: dict[str, Callable[[], str]] = {"Core": core, "instruction": fields, "enumerations": enumerations}
+    found: dict[str, Callable[[], str]] = {
+        "Core": core,
+        "links": handed,
+        "instruction": fields,
+        "enumerations": enumerations,
+    }
     for unit in units(Core(spec_of("digits"))):
         found.setdefault(type(unit).__name__, lambda unit=unit: ports(unit))  # type: ignore[misc]
     return found

@@ -24,6 +24,11 @@ def test_tables_of_a_page_are_those_of_the_code(page, known):
     assert SCRIPT["written"](text, known) == text
 
 
+def test_every_unit_of_the_core_has_its_table(known):
+    text = (DOCS / "units.md").read_text() + (DOCS / "instructions.md").read_text()
+    assert [name for name in known if f"<!-- table: {name} -->" not in text] == []
+
+
 def test_a_table_of_nothing_is_refused(known):
     with pytest.raises(ValueError, match="there is no table Nothing; there are: ArrayUnit"):
         SCRIPT["written"]("<!-- table: Nothing -->\n<!-- end -->", known)
