@@ -20,6 +20,7 @@ _SCRIPT = (
     "flatten",
     "opt",
     "wreduce",
+    "peepopt",
     "opt_clean",
     "tee -q -o {answer} stat -json -width",
 )

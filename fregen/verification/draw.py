@@ -29,7 +29,7 @@ MOST_BEATS = 20_000
 MOST_ADDRESSES = 1 << 14
 """Addresses of a vector memory."""
 
-_LANES = (0.2, 0.25, 0.22, 0.15, 0.1, 0.04, 0.04)
+_LANES = (0.22, 0.27, 0.24, 0.16, 0.08, 0.02, 0.01)
 """Chances of 1, 2, 4, … lanes: time to build a model grows with them."""
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"

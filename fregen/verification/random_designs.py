@@ -32,7 +32,7 @@ __all__ = ["failing_alike", "plan_run", "smallest", "verify_numbers"]
 KEYS = ("number", "refused", "too_large", "table")
 """Columns that say which design a line is about: its number, what was drawn and refused before, and the design."""
 
-CYCLES, LONG = 12_000, 200_000
+CYCLES, LONG = 6_000, 200_000
 """About how long a run takes, and where a vector memory has more addresses than 12 bits count."""
 
 

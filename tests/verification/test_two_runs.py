@@ -40,6 +40,6 @@ def test_the_second_is_refused_and_the_first_tells_its_own_words(tmp_path):
 
 
 def test_a_verdict_of_another_run_is_no_verdict(tmp_path):
-    (tmp_path / "verdict.json").write_text(json.dumps({"run": "0123456789abcdef"}))
+    (tmp_path / "verdict.json").write_text(json.dumps({"run": "0123456789abcdef", "missing": 0}))
     with pytest.raises(ToolError, match="is about run 0123456789abcdef, not 00000000000000ff: another run writes into"):
         simulate._verdict(Prepared(tmp_path, "00000000000000ff", 1), tmp_path / "run.log", [], 0.0)

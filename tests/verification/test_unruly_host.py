@@ -12,7 +12,7 @@ from fregen.verification import gang
 
 pytestmark = pytest.mark.rtl
 
-RESTARTS = {"in_the_first_load": 60, "in_a_sample": 700, "never": 0}
+RESTARTS = {"in_the_first_load": 60, "while_words_come": 700, "never": 0}
 """Cycle of the reset; the last load word is taken in cycle 69, a sample takes about 180 cycles."""
 FAULTS = {
     "without_reset": ("rst <= 1; begun <= 0;", "begun <= 0;"),

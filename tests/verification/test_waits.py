@@ -6,7 +6,7 @@ import pytest
 
 from fregen.design.document import Design
 from fregen.plan import Pipeline, Schedule
-from fregen.verification.matrix import verify_gang
+from fregen.verification.gang import verify_gang
 
 pytestmark = pytest.mark.rtl
 
