@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from .beat import Sizes
+from .bits import bits
 from .program import instruction_layout
 
 __all__ = ["Footprint", "footprint"]
@@ -33,7 +34,7 @@ def footprint(sizes: Sizes) -> Footprint:
     """Count what a core needs; not rounded up to blocks of memory, which families have in different sizes."""
     spec, memory, lanes = sizes.spec, sizes.memory, sizes.lanes
     table, softmax, rows = spec.activation, spec.softmax, 1 << sizes.input_bits
-    neurons, classes = max(memory.hidden_neurons, 2), max(softmax.classes, 2)
+    neurons, classes = 1 << bits(memory.hidden_neurons), max(softmax.classes, 2)
     instructions = 1 << (len(sizes.schedule.lines) - 1).bit_length()
     vectors, exponential = memory.planes * memory.plane_size, softmax.exponential.frac_bits + 1
     memories = {

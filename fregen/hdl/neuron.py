@@ -21,7 +21,8 @@ class NeuronUnit(wiring.Component):
     """Turn sums into states (piecewise-linear activation) or into offsets (slope x sum), one a cycle.
 
     Bit-exact to :mod:`fregen.golden.neuron`.  The unit keeps two words of every hidden neuron: the slope that its
-    last activation has used, and the word it last produced, to tell whether anything changed.
+    last activation has used, and the word it last produced, to tell whether anything changed.  Their memories hold a
+    power of two of words, so that no address is beyond their end.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ class NeuronUnit(wiring.Component):
         end = self.latency
 
         valid = taps(m, self.valid, end, "valid")
-        neuron = taps(m, Mux(self.valid, self.neuron, 0), end, "neuron")  # no memory is read beyond its end
+        neuron = taps(m, self.neuron, end, "neuron")
         negative = taps(m, self.sum[-1], rounded_at, "negative")
         is_offset = taps(m, self.is_offset, end, "is_offset") if has_offsets else [Const(0)] * (end + 1)
 
@@ -159,7 +160,7 @@ class NeuronUnit(wiring.Component):
 
     def _kept_slope(self, m: Module, neuron: Sequence[Value], used: Value, write_enable: Value) -> Value:
         """Keep the slope that an activation uses; return a neuron's kept one, with the table's answer."""
-        m.submodules.slopes = slopes = Memory(shape=len(used), depth=max(self.neurons, 2), init=[])
+        m.submodules.slopes = slopes = Memory(shape=len(used), depth=1 << len(self.neuron), init=[])
         read, write = slopes.read_port(), slopes.write_port()
         m.d.comb += [
             read.addr.eq(neuron[1]),
@@ -171,7 +172,7 @@ class NeuronUnit(wiring.Component):
 
     def _compare(self, m: Module, neuron_before: Value, neuron: Value, first: Value) -> None:
         """Keep every neuron's word, and note whether one differs from the word before."""
-        m.submodules.previous = previous = Memory(shape=signed(self.word_width), depth=max(self.neurons, 2), init=[])
+        m.submodules.previous = previous = Memory(shape=signed(self.word_width), depth=1 << len(self.neuron), init=[])
         read, write = previous.read_port(), previous.write_port()
         m.d.comb += [
             read.addr.eq(neuron_before),

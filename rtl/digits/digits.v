@@ -5291,62 +5291,62 @@ endmodule
 module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_word, o_offset, changed, saturated, valid);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
-  wire [5:0] \$1 ;
+  wire [44:0] \$1 ;
   wire [81:0] \$10 ;
-  wire [81:0] \$11 ;
+  wire \$11 ;
   wire \$12 ;
   wire \$13 ;
-  wire \$14 ;
-  wire [26:0] \$15 ;
+  wire [26:0] \$14 ;
+  wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire \$18 ;
+  wire [28:0] \$18 ;
   wire [28:0] \$19 ;
   wire [44:0] \$2 ;
-  wire [28:0] \$20 ;
+  wire \$20 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
-  wire \$24 ;
+  wire [15:0] \$24 ;
   wire [15:0] \$25 ;
-  wire [15:0] \$26 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
-  wire [44:0] \$3 ;
-  wire \$30 ;
+  wire \$3 ;
+  wire [15:0] \$30 ;
   wire [15:0] \$31 ;
   wire [15:0] \$32 ;
-  wire [15:0] \$33 ;
+  wire \$33 ;
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
-  wire \$4 ;
-  wire \$40 ;
-  wire [15:0] \$41 ;
+  wire [16:0] \$4 ;
+  wire [15:0] \$40 ;
+  wire \$41 ;
   wire \$42 ;
   wire \$43 ;
-  wire \$44 ;
-  wire [29:0] \$45 ;
+  wire [29:0] \$44 ;
+  reg \$45 ;
   reg \$46 ;
   reg \$47 ;
   reg \$48 ;
   reg \$49 ;
-  wire [16:0] \$5 ;
+  wire [43:0] \$5 ;
   reg \$50 ;
   reg \$51 ;
-  reg \$52 ;
+  reg [5:0] \$52 ;
   reg [5:0] \$53 ;
   reg [5:0] \$54 ;
   reg [5:0] \$55 ;
   reg [5:0] \$56 ;
   reg [5:0] \$57 ;
   reg [5:0] \$58 ;
-  reg [5:0] \$59 ;
-  wire [43:0] \$6 ;
+  reg \$59 ;
+  wire [15:0] \$6 ;
   reg \$60 ;
   reg \$61 ;
   reg \$62 ;
@@ -5357,34 +5357,33 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   reg \$67 ;
   reg \$68 ;
   reg \$69 ;
-  wire [15:0] \$7 ;
+  wire [59:0] \$7 ;
   reg \$70 ;
   reg \$71 ;
-  reg \$72 ;
-  reg [43:0] \$73 ;
-  reg \$74 ;
-  reg [31:0] \$75 ;
-  reg [16:0] \$76 ;
+  reg [43:0] \$72 ;
+  reg \$73 ;
+  reg [31:0] \$74 ;
+  reg [16:0] \$75 ;
+  reg [43:0] \$76 ;
   reg [43:0] \$77 ;
   reg [43:0] \$78 ;
-  reg [43:0] \$79 ;
-  wire [59:0] \$8 ;
-  reg [15:0] \$80 ;
-  reg [59:0] \$81 ;
-  reg [16:0] \$82 ;
-  reg [61:0] \$83 ;
-  reg [28:0] \$84 ;
-  reg [15:0] \$85 ;
+  reg [15:0] \$79 ;
+  wire [79:0] \$8 ;
+  reg [59:0] \$80 ;
+  reg [16:0] \$81 ;
+  reg [61:0] \$82 ;
+  reg [28:0] \$83 ;
+  reg [15:0] \$84 ;
+  reg \$85 ;
   reg \$86 ;
   reg \$87 ;
   reg \$88 ;
   reg \$89 ;
-  wire [79:0] \$9 ;
+  wire [81:0] \$9 ;
   reg \$90 ;
   reg \$91 ;
   reg \$92 ;
   reg \$93 ;
-  reg \$94 ;
   reg [15:0] \$signal  = 16'h0000;
   wire \$signal$67 ;
   (* init = 6'h00 *)
@@ -5545,378 +5544,384 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
     _3_ <= slopes_of_segments[magnitude[34:32]];
   end
   assign \port__data$68  = _3_;
-  assign \$6  = is_offset_2 ? raw_2 : { 12'h000, inside_1 };
-  assign \$7  = is_offset_2 ? \$signature__data  : used;
-  assign \$8  = $signed(x) * $signed({ 1'h0, \$signal  });
-  assign \$10  = $signed({ 1'h0, \$9  }) + $signed(product_1);
-  assign \$11  = is_offset_4 ? { product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1 } : \$10 ;
-  assign \$12  = | total[34:0];
-  assign \$13  = \$12  | total[36];
-  assign \$14  = total[35] & \$13 ;
-  assign \$15  = $signed(total[61:36]) + $signed({ 1'h0, \$14  });
-  assign \$16  = | total[32:0];
-  assign \$17  = \$16  | total[34];
-  assign \$18  = total[33] & \$17 ;
-  assign \$19  = $signed(total[61:34]) + $signed({ 1'h0, \$18  });
-  assign \$20  = is_offset_5 ? { \$15 [26], \$15 [26], \$15  } : \$19 ;
-  assign \$21  = | rounded[28:15];
-  assign \$22  = ~ \$21 ;
-  assign \$23  = & rounded[28:15];
-  assign \$24  = \$22  | \$23 ;
-  assign \$25  = rounded[28] ? 16'h8000 : 16'h7fff;
-  assign \$26  = \$24  ? rounded[15:0] : \$25 ;
-  assign \$27  = | signed_state[29:15];
-  assign \$28  = ~ \$27 ;
-  assign \$29  = & signed_state[29:15];
-  assign \$30  = \$28  | \$29 ;
-  assign \$31  = signed_state[29] ? 16'h8000 : 16'h7fff;
-  assign \$32  = \$30  ? signed_state[15:0] : \$31 ;
-  assign \$33  = is_offset_6 ? \$26  : \$32 ;
-  assign \$34  = valid_6 & is_offset_6;
-  assign \$35  = | rounded[28:15];
-  assign \$36  = ~ \$35 ;
-  assign \$37  = & rounded[28:15];
-  assign \$38  = \$36  | \$37 ;
-  assign \$39  = ~ \$38 ;
-  assign \$40  = \$34  & \$39 ;
-  assign \$41  = first_7 ? 16'h0000 : \$signature__data$64 ;
-  assign \$42  = o_word != \$41 ;
-  assign \$43  = o_valid & \$42 ;
+  assign \$7  = $signed(x) * $signed({ 1'h0, \$signal  });
+  assign \$9  = $signed({ 1'h0, \$8  }) + $signed(product_1);
+  assign \$10  = is_offset_4 ? { product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1 } : \$9 ;
+  assign \$11  = | total[34:0];
+  assign \$12  = \$11  | total[36];
+  assign \$13  = total[35] & \$12 ;
+  assign \$14  = $signed(total[61:36]) + $signed({ 1'h0, \$13  });
+  assign \$15  = | total[32:0];
+  assign \$16  = \$15  | total[34];
+  assign \$17  = total[33] & \$16 ;
+  assign \$18  = $signed(total[61:34]) + $signed({ 1'h0, \$17  });
+  assign \$19  = is_offset_5 ? { \$14 [26], \$14 [26], \$14  } : \$18 ;
+  assign \$20  = | rounded[28:15];
+  assign \$21  = ~ \$20 ;
+  assign \$22  = & rounded[28:15];
+  assign \$23  = \$21  | \$22 ;
+  assign \$24  = rounded[28] ? 16'h8000 : 16'h7fff;
+  assign \$25  = \$23  ? rounded[15:0] : \$24 ;
+  assign \$26  = | signed_state[29:15];
+  assign \$27  = ~ \$26 ;
+  assign \$28  = & signed_state[29:15];
+  assign \$29  = \$27  | \$28 ;
+  assign \$30  = signed_state[29] ? 16'h8000 : 16'h7fff;
+  assign \$31  = \$29  ? signed_state[15:0] : \$30 ;
+  assign \$32  = is_offset_6 ? \$25  : \$31 ;
+  assign \$33  = valid_6 & is_offset_6;
+  assign \$34  = | rounded[28:15];
+  assign \$35  = ~ \$34 ;
+  assign \$36  = & rounded[28:15];
+  assign \$37  = \$35  | \$36 ;
+  assign \$38  = ~ \$37 ;
+  assign \$39  = \$33  & \$38 ;
+  assign \$40  = first_7 ? 16'h0000 : \$signature__data$64 ;
+  assign \$41  = o_word != \$40 ;
+  assign \$42  = o_valid & \$41 ;
   assign used = \$signal$67  ? 16'h0000 : \port__data$68 ;
-  assign \$44  = ~ is_offset_2;
-  assign write__en = valid_2 & \$44 ;
-  assign \$45  = - $signed(rounded);
-  assign signed_state = negative_6 ? \$45  : { rounded[28], rounded };
+  assign \$43  = ~ is_offset_2;
+  assign write__en = valid_2 & \$43 ;
+  assign \$44  = - $signed(rounded);
+  assign signed_state = negative_6 ? \$44  : { rounded[28], rounded };
   always @(posedge clk)
-    valid_1 <= \$46 ;
+    valid_1 <= \$45 ;
   always @(posedge clk)
-    valid_2 <= \$47 ;
+    valid_2 <= \$46 ;
   always @(posedge clk)
-    valid_3 <= \$48 ;
+    valid_3 <= \$47 ;
   always @(posedge clk)
-    valid_4 <= \$49 ;
+    valid_4 <= \$48 ;
   always @(posedge clk)
-    valid_5 <= \$50 ;
+    valid_5 <= \$49 ;
   always @(posedge clk)
-    valid_6 <= \$51 ;
+    valid_6 <= \$50 ;
   always @(posedge clk)
-    o_valid <= \$52 ;
+    o_valid <= \$51 ;
   always @(posedge clk)
-    neuron_1 <= \$53 ;
+    neuron_1 <= \$52 ;
   always @(posedge clk)
-    neuron_2 <= \$54 ;
+    neuron_2 <= \$53 ;
   always @(posedge clk)
-    neuron_3 <= \$55 ;
+    neuron_3 <= \$54 ;
   always @(posedge clk)
-    neuron_4 <= \$56 ;
+    neuron_4 <= \$55 ;
   always @(posedge clk)
-    neuron_5 <= \$57 ;
+    neuron_5 <= \$56 ;
   always @(posedge clk)
-    neuron_6 <= \$58 ;
+    neuron_6 <= \$57 ;
   always @(posedge clk)
-    neuron_7 <= \$59 ;
+    neuron_7 <= \$58 ;
   always @(posedge clk)
-    negative_1 <= \$60 ;
+    negative_1 <= \$59 ;
   always @(posedge clk)
-    negative_2 <= \$61 ;
+    negative_2 <= \$60 ;
   always @(posedge clk)
-    negative_3 <= \$62 ;
+    negative_3 <= \$61 ;
   always @(posedge clk)
-    negative_4 <= \$63 ;
+    negative_4 <= \$62 ;
   always @(posedge clk)
-    negative_5 <= \$64 ;
+    negative_5 <= \$63 ;
   always @(posedge clk)
-    negative_6 <= \$65 ;
+    negative_6 <= \$64 ;
   always @(posedge clk)
-    is_offset_1 <= \$66 ;
+    is_offset_1 <= \$65 ;
   always @(posedge clk)
-    is_offset_2 <= \$67 ;
+    is_offset_2 <= \$66 ;
   always @(posedge clk)
-    is_offset_3 <= \$68 ;
+    is_offset_3 <= \$67 ;
   always @(posedge clk)
-    is_offset_4 <= \$69 ;
+    is_offset_4 <= \$68 ;
   always @(posedge clk)
-    is_offset_5 <= \$70 ;
+    is_offset_5 <= \$69 ;
   always @(posedge clk)
-    is_offset_6 <= \$71 ;
+    is_offset_6 <= \$70 ;
   always @(posedge clk)
-    o_offset <= \$72 ;
+    o_offset <= \$71 ;
   always @(posedge clk)
-    magnitude <= \$73 ;
+    magnitude <= \$72 ;
   always @(posedge clk)
-    is_flat_1 <= \$74 ;
+    is_flat_1 <= \$73 ;
   always @(posedge clk)
-    inside_1 <= \$75 ;
+    inside_1 <= \$74 ;
   always @(posedge clk)
-    base <= \$76 ;
+    base <= \$75 ;
   always @(posedge clk)
-    raw_1 <= \$77 ;
+    raw_1 <= \$76 ;
   always @(posedge clk)
-    raw_2 <= \$78 ;
+    raw_2 <= \$77 ;
   always @(posedge clk)
-    x <= \$79 ;
+    x <= \$78 ;
   always @(posedge clk)
-    \$signal  <= \$80 ;
+    \$signal  <= \$79 ;
   always @(posedge clk)
-    product_1 <= \$81 ;
+    product_1 <= \$80 ;
   always @(posedge clk)
-    base_1 <= \$82 ;
+    base_1 <= \$81 ;
   always @(posedge clk)
-    total <= \$83 ;
+    total <= \$82 ;
   always @(posedge clk)
-    rounded <= \$84 ;
+    rounded <= \$83 ;
   always @(posedge clk)
-    o_word <= \$85 ;
+    o_word <= \$84 ;
   always @(posedge clk)
-    saturated <= \$86 ;
+    saturated <= \$85 ;
   always @(posedge clk)
-    first_1 <= \$87 ;
+    first_1 <= \$86 ;
   always @(posedge clk)
-    first_2 <= \$88 ;
+    first_2 <= \$87 ;
   always @(posedge clk)
-    first_3 <= \$89 ;
+    first_3 <= \$88 ;
   always @(posedge clk)
-    first_4 <= \$90 ;
+    first_4 <= \$89 ;
   always @(posedge clk)
-    first_5 <= \$91 ;
+    first_5 <= \$90 ;
   always @(posedge clk)
-    first_6 <= \$92 ;
+    first_6 <= \$91 ;
   always @(posedge clk)
-    first_7 <= \$93 ;
+    first_7 <= \$92 ;
   always @(posedge clk)
-    changed <= \$94 ;
-  assign \$1  = valid ? neuron : 6'h00;
-  assign \$2  = - $signed(sum);
-  assign \$3  = sum[43] ? \$2  : { sum[43], sum };
-  assign \$4  = | magnitude[43:35];
-  assign \$5  = is_flat_1 ? 17'h1ffa8 : port__data;
+    changed <= \$93 ;
+  assign \$1  = - $signed(sum);
+  assign \$2  = sum[43] ? \$1  : { sum[43], sum };
+  assign \$3  = | magnitude[43:35];
+  assign \$4  = is_flat_1 ? 17'h1ffa8 : port__data;
+  assign \$5  = is_offset_2 ? raw_2 : { 12'h000, inside_1 };
+  assign \$6  = is_offset_2 ? \$signature__data  : used;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$46  = valid;
+    \$45  = valid;
+    if (rst) begin
+      \$45  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$46  = valid_1;
     if (rst) begin
       \$46  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$47  = valid_1;
+    \$47  = valid_2;
     if (rst) begin
       \$47  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$48  = valid_2;
+    \$48  = valid_3;
     if (rst) begin
       \$48  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$49  = valid_3;
+    \$49  = valid_4;
     if (rst) begin
       \$49  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$50  = valid_4;
+    \$50  = valid_5;
     if (rst) begin
       \$50  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$51  = valid_5;
+    \$51  = valid_6;
     if (rst) begin
       \$51  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$52  = valid_6;
+    \$52  = neuron;
     if (rst) begin
-      \$52  = 1'h0;
+      \$52  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$53  = \$1 ;
+    \$53  = neuron_1;
     if (rst) begin
       \$53  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$54  = neuron_1;
+    \$54  = neuron_2;
     if (rst) begin
       \$54  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$55  = neuron_2;
+    \$55  = neuron_3;
     if (rst) begin
       \$55  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$56  = neuron_3;
+    \$56  = neuron_4;
     if (rst) begin
       \$56  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$57  = neuron_4;
+    \$57  = neuron_5;
     if (rst) begin
       \$57  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$58  = neuron_5;
+    \$58  = neuron_6;
     if (rst) begin
       \$58  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$59  = neuron_6;
+    \$59  = sum[43];
     if (rst) begin
-      \$59  = 6'h00;
+      \$59  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$60  = sum[43];
+    \$60  = negative_1;
     if (rst) begin
       \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$61  = negative_1;
+    \$61  = negative_2;
     if (rst) begin
       \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = negative_2;
+    \$62  = negative_3;
     if (rst) begin
       \$62  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$63  = negative_3;
+    \$63  = negative_4;
     if (rst) begin
       \$63  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$64  = negative_4;
+    \$64  = negative_5;
     if (rst) begin
       \$64  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$65  = negative_5;
+    \$65  = is_offset;
     if (rst) begin
       \$65  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$66  = is_offset;
+    \$66  = is_offset_1;
     if (rst) begin
       \$66  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$67  = is_offset_1;
+    \$67  = is_offset_2;
     if (rst) begin
       \$67  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$68  = is_offset_2;
+    \$68  = is_offset_3;
     if (rst) begin
       \$68  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$69  = is_offset_3;
+    \$69  = is_offset_4;
     if (rst) begin
       \$69  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$70  = is_offset_4;
+    \$70  = is_offset_5;
     if (rst) begin
       \$70  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$71  = is_offset_5;
+    \$71  = is_offset_6;
     if (rst) begin
       \$71  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$72  = is_offset_6;
+    \$72  = \$2 [43:0];
     if (rst) begin
-      \$72  = 1'h0;
+      \$72  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$73  = \$3 [43:0];
+    \$73  = \$3 ;
     if (rst) begin
-      \$73  = 44'h00000000000;
+      \$73  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$74  = \$4 ;
+    \$74  = magnitude[31:0];
     if (rst) begin
-      \$74  = 1'h0;
+      \$74  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$75  = magnitude[31:0];
+    \$75  = \$4 ;
     if (rst) begin
-      \$75  = 32'd0;
+      \$75  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$76  = \$5 ;
+    \$76  = sum;
     if (rst) begin
-      \$76  = 17'h00000;
+      \$76  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$77  = sum;
+    \$77  = raw_1;
     if (rst) begin
       \$77  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$78  = raw_1;
+    \$78  = \$5 ;
     if (rst) begin
       \$78  = 44'h00000000000;
     end
@@ -5925,117 +5930,110 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$79  = \$6 ;
     if (rst) begin
-      \$79  = 44'h00000000000;
+      \$79  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$80  = \$7 ;
     if (rst) begin
-      \$80  = 16'h0000;
+      \$80  = 60'h000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$81  = \$8 ;
+    \$81  = base;
     if (rst) begin
-      \$81  = 60'h000000000000000;
+      \$81  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$82  = base;
+    \$82  = \$10 [61:0];
     if (rst) begin
-      \$82  = 17'h00000;
+      \$82  = 62'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$83  = \$11 [61:0];
+    \$83  = \$19 ;
     if (rst) begin
-      \$83  = 62'h0000000000000000;
+      \$83  = 29'h00000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$84  = \$20 ;
+    \$84  = \$32 ;
     if (rst) begin
-      \$84  = 29'h00000000;
+      \$84  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$85  = \$33 ;
+    \$85  = \$39 ;
     if (rst) begin
-      \$85  = 16'h0000;
+      \$85  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$86  = \$40 ;
+    \$86  = first;
     if (rst) begin
       \$86  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$87  = first;
+    \$87  = first_1;
     if (rst) begin
       \$87  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$88  = first_1;
+    \$88  = first_2;
     if (rst) begin
       \$88  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$89  = first_2;
+    \$89  = first_3;
     if (rst) begin
       \$89  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$90  = first_3;
+    \$90  = first_4;
     if (rst) begin
       \$90  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$91  = first_4;
+    \$91  = first_5;
     if (rst) begin
       \$91  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$92  = first_5;
+    \$92  = first_6;
     if (rst) begin
       \$92  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$93  = first_6;
+    \$93  = changed;
+    if (clear) begin
+      \$93  = 1'h0;
+    end else if (\$42 ) begin
+      \$93  = 1'h1;
+    end
     if (rst) begin
       \$93  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$94  = changed;
-    if (clear) begin
-      \$94  = 1'h0;
-    end else if (\$43 ) begin
-      \$94  = 1'h1;
-    end
-    if (rst) begin
-      \$94  = 1'h0;
     end
   end
   assign valid_7 = o_valid;
@@ -6051,7 +6049,7 @@ module digits_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_
   assign \write__data$75  = o_word;
   assign \write__en$76  = o_valid;
   assign \$signal$67  = is_flat_1;
-  assign \$9  = { 31'h00000000, base_1, 32'h00000000 };
+  assign \$8  = { 31'h00000000, base_1, 32'h00000000 };
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
