@@ -21,6 +21,9 @@ from .simulate import Result, run_gang
 
 __all__ = ["Member", "Outcome", "plain_run", "verify_apart", "verify_gang"]
 
+_BRIEF = "-O0"
+"""The C++ compiler's option: runs are so short that compiling is what takes the time."""
+
 Planner = Callable[[Design], Scenario]
 """What a design is to do."""
 
@@ -74,9 +77,7 @@ class Member:
         return cls(design, emitted, run, digest.hexdigest()[:16])
 
 
-def verify_gang(
-    designs: Sequence[Design], where: Path, plan: Planner = plain_run, optimise: str = "-O1"
-) -> list[tuple[Member, Result]]:
+def verify_gang(designs: Sequence[Design], where: Path, plan: Planner = plain_run) -> list[tuple[Member, Result]]:
     """Verify designs side by side in one Verilator model; units that they share are compiled once.
 
     Parameters
@@ -87,8 +88,6 @@ def verify_gang(
         Folder of all files.
     plan : callable
         Returns what a design is to do; :func:`plain_run` unless given.
-    optimise : str
-        The C++ compiler's option.
 
     Raises
     ------
@@ -113,7 +112,7 @@ def verify_gang(
     (where / "units.v").write_text("".join(units.values()), encoding="utf-8")
     top = where / "bench.v"
     top.write_text(render_gang(names), encoding="utf-8")
-    built = build([*sources, top], optimise=optimise, shared=True)
+    built = build([*sources, top], optimise=_BRIEF, shared=True)
     try:
         results = run_gang(built, where, [member.run for member in members])
     finally:
@@ -152,17 +151,17 @@ class Outcome:
         return not self.is_error and self.compared > 0 and self.mismatches == 0
 
 
-def verify_apart(designs: Sequence[Design], plan: Planner = plain_run, optimise: str = "-O1") -> list[Outcome]:
+def verify_apart(designs: Sequence[Design], plan: Planner = plain_run) -> list[Outcome]:
     """Verify a gang in a folder of its own; one that fails as a whole is halved until the culprit stands alone."""
     try:
         with TemporaryDirectory() as folder:
-            found = verify_gang(designs, Path(folder), plan, optimise)
+            found = verify_gang(designs, Path(folder), plan)
     except Exception as error:  # any fault of one design must not hide the others' verdicts
         if len(designs) == 1:
             text = " ".join(f"{type(error).__name__}: {error}".split())
             return [Outcome(designs[0], 0, 0, "", text[:300], is_error=True)]
         half = len(designs) // 2
-        return [*verify_apart(designs[:half], plan, optimise), *verify_apart(designs[half:], plan, optimise)]
+        return [*verify_apart(designs[:half], plan), *verify_apart(designs[half:], plan)]
     return [
         Outcome(member.design, result.compared, result.mismatches, member.digest, "".join(result.first[:1]))
         for member, result in found

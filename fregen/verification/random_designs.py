@@ -43,10 +43,10 @@ def plan_run(design: Design, seed: int) -> Scenario:
     return varied(spec, seed, LONG if memory.planes * memory.plane_size > 1 << 12 else CYCLES)
 
 
-def verify_numbers(seed: int, numbers: Sequence[int], optimise: str = "-O0") -> list[dict[str, object]]:
+def verify_numbers(seed: int, numbers: Sequence[int]) -> list[dict[str, object]]:
     """Draw designs, verify them as a gang, and return a line of the table for each."""
     draws = [draw_design(seed, number) for number in numbers]
-    outcomes = verify_apart([draw.design for draw in draws], partial(plan_run, seed=seed), optimise)
+    outcomes = verify_apart([draw.design for draw in draws], partial(plan_run, seed=seed))
     lines: list[dict[str, object]] = []
     for number, draw, outcome in zip(numbers, draws, outcomes, strict=True):
         about = (number, json.dumps(draw.refused), draw.too_large, json.dumps(draw.table))
@@ -59,7 +59,7 @@ def failing_alike(tables: Sequence[dict[str, Any]], seed: int, like: Outcome) ->
     designs = [Design.parse({**table, "name": f"m{number}"}) for number, table in enumerate(tables)]
     found: list[bool] = []
     for at in range(0, len(designs), 8):
-        for outcome in verify_apart(designs[at : at + 8], partial(plan_run, seed=seed), "-O0"):
+        for outcome in verify_apart(designs[at : at + 8], partial(plan_run, seed=seed)):
             same = not like.is_error or kind_of(outcome.text) == kind_of(like.text)
             found.append(not outcome.passed and outcome.is_error == like.is_error and same)
     return found
@@ -68,11 +68,11 @@ def failing_alike(tables: Sequence[dict[str, Any]], seed: int, like: Outcome) ->
 def smallest(seed: int, table: dict[str, Any]) -> tuple[dict[str, Any], Outcome]:
     """Minimise a design that has failed; return it and how it fails."""
     plan = partial(plan_run, seed=seed)
-    like = verify_apart([Design.parse(table)], plan, "-O0")[0]
+    like = verify_apart([Design.parse(table)], plan)[0]
     if like.passed:
         return table, like
     small = minimise(table, partial(failing_alike, seed=seed, like=like))
-    return small, verify_apart([Design.parse(small)], plan, "-O0")[0]
+    return small, verify_apart([Design.parse(small)], plan)[0]
 
 
 @click.command()

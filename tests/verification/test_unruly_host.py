@@ -53,7 +53,7 @@ def test_a_reset_at_any_moment_begins_anew_and_what_does_not_count_changes_nothi
 
     monkeypatch.setattr(gang, "render_bench", planted)
     designs = [design_of(name) for name in (*RESTARTS, *FAULTS)]
-    found = {member.design.name: result for member, result in gang.verify_gang(designs, tmp_path, run_of, "-O0")}
+    found = {member.design.name: result for member, result in gang.verify_gang(designs, tmp_path, run_of)}
     for name in RESTARTS:
         assert found[name].compared > 200, name
         assert found[name].mismatches == 0, (name, found[name].first)
