@@ -37,7 +37,12 @@ def design_of(name: str, learning: str, lanes: int, rounding: str) -> Design:
 
 
 @pytest.mark.parametrize(
-    ("learning", "lanes", "rounding"), [("offset", 4, "nearest"), ("states", 8, "stochastic"), ("mixed", 16, "nearest")]
+    ("learning", "lanes", "rounding"),
+    [
+        ("mixed", 16, "nearest"),
+        pytest.param("offset", 4, "nearest", marks=pytest.mark.long),
+        pytest.param("states", 8, "stochastic", marks=pytest.mark.long),
+    ],
 )
 def test_hardware_equals_golden_model(learning: str, lanes: int, rounding: str, tmp_path: Path) -> None:
     designs = [design_of(name, learning, lanes, rounding) for name in NETWORKS]
