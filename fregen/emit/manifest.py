@@ -102,7 +102,7 @@ def manifest(design: Design, sizes: Sizes, text: str) -> dict[str, Any]:
             "note": "free_first counts all inputs as nonzero; each zero word saves one cycle a tile",
             "phases": list(PHASES),
         },
-        "instructions": len(schedule.lines),
+        "instructions": len(schedule.instructions),
     }
 
 

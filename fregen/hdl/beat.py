@@ -102,7 +102,7 @@ class Sizes:
     @property
     def count_bits(self) -> int:
         """Bits of a position within an instruction, and of how many there are."""
-        most = max(line.count for line in self.schedule.lines)
+        most = max(instruction.count for instruction in self.schedule.instructions)
         return bits(max(most, self.memory.input_size) + 1)
 
     @property

@@ -64,55 +64,63 @@ class BeatUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        sizes, o, line, position, element = self.sizes, self.o, self.instruction, self.position, self.element
-        is_product, is_update, moves = line.op == Op.PRODUCT, line.op == Op.UPDATE, line.op == Op.DIFFERENCE
+        sizes, o, instruction, position, element = self.sizes, self.o, self.instruction, self.position, self.element
+        is_product, is_update, moves = (
+            instruction.op == Op.PRODUCT,
+            instruction.op == Op.UPDATE,
+            instruction.op == Op.DIFFERENCE,
+        )
         group, is_last = Mux(is_update, element.group, position.group), self.issue & is_product & position.is_last
-        is_ring = is_product & (line.feed == Feed.RING)
+        is_ring = is_product & (instruction.feed == Feed.RING)
         is_first = is_product & position.is_first
         # Not read from `o`: simulators would see a loop through the whole of it.
         valid, is_null = Signal(), Signal()
         m.d.comb += [
             valid.eq(self.issue & (is_product | is_update)),
-            is_null.eq(is_product & ((line.feed == Feed.NOTHING) | ((line.feed == Feed.INPUT) & ~self.has_input))),
+            is_null.eq(
+                is_product & ((instruction.feed == Feed.NOTHING) | ((instruction.feed == Feed.INPUT) & ~self.has_input))
+            ),
         ]
         self._addresses(m, group, valid)
         m.d.comb += [
             o.valid.eq(valid),
             o.update.eq(is_update),
             o.ring.eq(is_ring),
-            o.drive.eq(line.drive),
-            o.move.copy.eq(self.issue & (line.op == Op.COPY)),
+            o.drive.eq(instruction.drive),
+            o.move.copy.eq(self.issue & (instruction.op == Op.COPY)),
             o.move.keep.eq(self.issue & moves & ~position.half),
             o.move.subtract.eq(self.issue & moves & position.half),
-            o.move.to_offsets.eq(line.store == Store.OFFSETS),
-            o.align.shift.eq(line.shift),
-            o.add.clear.eq((is_update & element.is_first) | (is_first & (line.start == Start.CLEAR))),
-            o.add.load.eq(is_first & (line.start == Start.LOAD)),
-            o.total.save.eq(is_last & line.save),
-            o.total.sigma.eq(line.sigma + self.rate),
-            o.dither.column.eq(line.column + element.column),
+            o.move.to_offsets.eq(instruction.store == Store.OFFSETS),
+            o.align.shift.eq(instruction.shift),
+            o.add.clear.eq((is_update & element.is_first) | (is_first & (instruction.start == Start.CLEAR))),
+            o.add.load.eq(is_first & (instruction.start == Start.LOAD)),
+            o.total.save.eq(is_last & instruction.save),
+            o.total.sigma.eq(instruction.sigma + self.rate),
+            o.dither.column.eq(instruction.column + element.column),
             o.dither.group.eq(group),
             o.learn.last.eq(is_update & element.is_last),
-            o.tile.drain.eq(Mux(is_last, line.drain, Drain.NONE)),
-            o.tile.drain_count.eq(line.drain_count),
-            o.tile.neuron.eq(line.neuron),
-            o.tile.first.eq(line.first),
-            o.tile.wants_error.eq(line.wants_error),
+            o.tile.drain.eq(Mux(is_last, instruction.drain, Drain.NONE)),
+            o.tile.drain_count.eq(instruction.drain_count),
+            o.tile.neuron.eq(instruction.neuron),
+            o.tile.first.eq(instruction.first),
+            o.tile.wants_error.eq(instruction.wants_error),
             o.operands.null.eq(is_null),
             self.work.valid.eq(valid & ~is_null),
             self.work.ring.eq(is_ring),
             self.work.turned.eq(position.turned),
-            self.work.columns.eq(Mux(is_ring, line.last_columns, sizes.lanes)),
-            self.work.rows.eq(Mux((is_ring | is_update) & (group != line.groups - 1), sizes.lanes, line.last_rows)),
+            self.work.columns.eq(Mux(is_ring, instruction.last_columns, sizes.lanes)),
+            self.work.rows.eq(
+                Mux((is_ring | is_update) & (group != instruction.groups - 1), sizes.lanes, instruction.last_rows)
+            ),
         ]
         return m
 
     def _addresses(self, m: Module, group: Value, valid: Value) -> None:
         """Fill in addresses, and which words they are of."""
-        sizes, o, line, position, element = self.sizes, self.o, self.instruction, self.position, self.element
-        is_product, is_update = line.op == Op.PRODUCT, line.op == Op.UPDATE
-        from_input = line.feed == Feed.INPUT
-        columns_in_states = line.store == Store.STATES
+        sizes, o, instruction, position, element = self.sizes, self.o, self.instruction, self.position, self.element
+        is_product, is_update = instruction.op == Op.PRODUCT, instruction.op == Op.UPDATE
+        from_input = instruction.feed == Feed.INPUT
+        columns_in_states = instruction.store == Store.STATES
         slot, word = Signal.like(self.slot), Signal.like(position.index)
         m.d.comb += [
             slot.eq(Mux(is_update, element.slot, self.slot)),
@@ -120,18 +128,18 @@ class BeatUnit(wiring.Component):
         ]
 
         # Operands: of a difference first the nudged states, then the slot's.
-        broadcast = line.vector + (word >> sizes.lane_bits)
-        operand = Mux(line.feed == Feed.RING, line.vector + group, broadcast)
-        nudged = (line.op == Op.DIFFERENCE) & ~position.half
-        plane = Mux(nudged, sizes.memory.scratch_plane, self._plane(line.plane, slot))
+        broadcast = instruction.vector + (word >> sizes.lane_bits)
+        operand = Mux(instruction.feed == Feed.RING, instruction.vector + group, broadcast)
+        nudged = (instruction.op == Op.DIFFERENCE) & ~position.half
+        plane = Mux(nudged, sizes.memory.scratch_plane, self._plane(instruction.plane, slot))
         vector = self._address(m, "vector", Mux(is_update | is_product, operand, position.index), plane)
-        rows = self._address(m, "rows", line.rows + group, slot)
+        rows = self._address(m, "rows", instruction.rows + group, slot)
         row_offset = Mux(is_update, element.row_offset, position.row_offset)
-        weight = line.weight + row_offset + Mux(is_update | (line.feed == Feed.BROADCAST), word, 0)
-        target = Mux(is_product, line.target, position.index)
+        weight = instruction.weight + row_offset + Mux(is_update | (instruction.feed == Feed.BROADCAST), word, 0)
+        target = Mux(is_product, instruction.target, position.index)
         m.d.comb += [
             o.weight.eq(Mux(valid, weight, 0)),  # no memory is read beyond its end
-            o.target.eq(self._address(m, "target", target, self._plane(line.target_plane, self.slot))),
+            o.target.eq(self._address(m, "target", target, self._plane(instruction.target_plane, self.slot))),
             o.memory.rotate.eq(position.rotate),
             o.memory.from_list.eq(valid & is_product & from_input),
             # An instruction that is no update has no rows: what it reads beside its operand goes nowhere.

@@ -52,7 +52,7 @@ class FetchUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         schedule = self.schedule
-        place = Signal(bits(len(schedule.lines) + 1))
+        place = Signal(bits(len(schedule.instructions) + 1))
         words = instruction_words(schedule)
         m.d.comb += self.fetched.eq(rom(m, "schedule", self.fetched.shape(), words, place, platform))
         with m.If(self.load):

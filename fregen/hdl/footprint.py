@@ -35,7 +35,7 @@ def footprint(sizes: Sizes) -> Footprint:
     spec, memory, lanes = sizes.spec, sizes.memory, sizes.lanes
     table, softmax, rows = spec.activation, spec.softmax, 1 << sizes.input_bits
     neurons, classes = 1 << bits(memory.hidden_neurons), max(softmax.classes, 2)
-    instructions = 1 << (len(sizes.schedule.lines) - 1).bit_length()
+    instructions = 1 << (len(sizes.schedule.instructions) - 1).bit_length()
     vectors, exponential = memory.planes * memory.plane_size, softmax.exponential.frac_bits + 1
     memories = {
         "weights": lanes * memory.weight_depth * spec.weight.width,

@@ -54,22 +54,22 @@ class IssueUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        line = self.instruction
-        pending = Signal(bits(max(line.wait for line in self.sizes.schedule.lines) + 1))
+        instruction = self.instruction
+        pending = Signal(bits(max(instruction.wait for instruction in self.sizes.schedule.instructions) + 1))
         draining = Signal(bits(self.sizes.lanes + 1))
-        drains = line.drain != Drain.NONE
+        drains = instruction.drain != Drain.NONE
         m.d.comb += [
             self.settled.eq(pending == 0),
             self.may_issue.eq(
-                ~(self.is_first & line.sync & ~self.settled) & ~(self.is_last & drains & (draining != 0))
+                ~(self.is_first & instruction.sync & ~self.settled) & ~(self.is_last & drains & (draining != 0))
             ),
         ]
-        with m.If(self.finish & (line.wait >= pending)):
-            m.d.sync += pending.eq(line.wait)
+        with m.If(self.finish & (instruction.wait >= pending)):
+            m.d.sync += pending.eq(instruction.wait)
         with m.Elif(pending != 0):
             m.d.sync += pending.eq(pending - 1)
         with m.If(self.finish & drains):
-            m.d.sync += draining.eq(line.drain_count - 1)
+            m.d.sync += draining.eq(instruction.drain_count - 1)
         with m.Elif(draining != 0):
             m.d.sync += draining.eq(draining - 1)
         return m

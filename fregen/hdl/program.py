@@ -15,10 +15,10 @@ def _numbers(schedule: Schedule) -> list[dict[str, int]]:
     """All instructions as plain numbers: shifts as positions in ``schedule.shifts``, sigma above the least."""
     low, _ = schedule.sigmas
     numbers = []
-    for line in schedule.lines:
-        entry = {field.name: int(getattr(line, field.name)) for field in fields(Instruction)}
-        entry["shift"] = schedule.shifts.index(line.shift)
-        entry["sigma"] = max(line.sigma - low, 0)
+    for instruction in schedule.instructions:
+        entry = {field.name: int(getattr(instruction, field.name)) for field in fields(Instruction)}
+        entry["shift"] = schedule.shifts.index(instruction.shift)
+        entry["sigma"] = max(instruction.sigma - low, 0)
         numbers.append(entry)
     return numbers
 

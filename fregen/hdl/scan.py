@@ -77,7 +77,7 @@ class ScanUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        o, line, slots = self.o, self.instruction, self.sizes.memory.slots
+        o, instruction, slots = self.o, self.instruction, self.sizes.memory.slots
         valid, column, ahead = Signal(), Signal.like(o.column), Signal.like(o.column)
         group, row_offset = Signal.like(o.group), Signal.like(o.row_offset)
 
@@ -85,12 +85,12 @@ class ScanUnit(wiring.Component):
         samples, remaining, after, found = (Signal(slots, name=f"{name}_slots") for name in _SETS)
         m.d.comb += [
             after.eq(remaining & (remaining - 1)[:slots]),
-            found.eq(self.active & Mux(line.feed == Feed.INPUT, self.mask.slots, (1 << slots) - 1)),
+            found.eq(self.active & Mux(instruction.feed == Feed.INPUT, self.mask.slots, (1 << slots) - 1)),
         ]
         for k in reversed(range(slots)):
             with m.If(remaining[k]):
                 m.d.comb += o.slot.eq(k)
-        is_last_group, is_last = group == line.groups - 1, after == 0
+        is_last_group, is_last = group == instruction.groups - 1, after == 0
         m.d.comb += [
             o.valid.eq(valid),
             o.column.eq(column),
@@ -100,7 +100,7 @@ class ScanUnit(wiring.Component):
             o.is_last.eq(is_last),
         ]
 
-        takes, scanned, advance = Signal(), ahead == line.count, Signal()
+        takes, scanned, advance = Signal(), ahead == instruction.count, Signal()
         m.d.comb += [
             takes.eq(self.run & (~valid | (is_last & is_last_group))),
             self.done.eq(takes & scanned),
@@ -111,7 +111,7 @@ class ScanUnit(wiring.Component):
             with m.If(~is_last):
                 m.d.sync += remaining.eq(after)
             with m.Elif(~is_last_group):
-                m.d.sync += [remaining.eq(samples), group.eq(group + 1), row_offset.eq(row_offset + line.stride)]
+                m.d.sync += [remaining.eq(samples), group.eq(group + 1), row_offset.eq(row_offset + instruction.stride)]
         with m.If(takes):
             m.d.sync += [valid.eq((found != 0) & ~scanned), column.eq(ahead), group.eq(0), row_offset.eq(0)]
             m.d.sync += [remaining.eq(found), samples.eq(found)]

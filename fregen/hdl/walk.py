@@ -71,15 +71,15 @@ class WalkUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        o, line = self.o, self.instruction
-        is_product, is_difference = line.op == Op.PRODUCT, line.op == Op.DIFFERENCE
-        is_ring = is_product & (line.feed == Feed.RING)
+        o, instruction = self.o, self.instruction
+        is_product, is_difference = instruction.op == Op.PRODUCT, instruction.op == Op.DIFFERENCE
+        is_ring = is_product & (instruction.feed == Feed.RING)
 
         count = Signal.like(o.index)
-        m.d.comb += count.eq(line.count)
-        with m.If(is_product & (line.feed == Feed.INPUT)):
+        m.d.comb += count.eq(instruction.count)
+        with m.If(is_product & (instruction.feed == Feed.INPUT)):
             m.d.comb += count.eq(Mux(self.nonzero == 0, 1, self.nonzero))
-        with m.Elif(is_product & (line.feed == Feed.NOTHING)):
+        with m.Elif(is_product & (instruction.feed == Feed.NOTHING)):
             m.d.comb += count.eq(1)
 
         # A part of `o` that is a register cannot lie in one signal with a part that is not.
@@ -94,7 +94,7 @@ class WalkUnit(wiring.Component):
             o.row_offset.eq(row_offset),
             o.turned.eq(turned),
             o.is_first.eq((index == 0) & (rotate == 0) & (group == 0) & ~half),
-            o.is_last.eq(Mux(is_ring, (group == line.groups - 1) & turned, all_words & (half | ~is_difference))),
+            o.is_last.eq(Mux(is_ring, (group == instruction.groups - 1) & turned, all_words & (half | ~is_difference))),
         ]
         with m.If(self.step):
             with m.If(is_difference):
@@ -102,7 +102,7 @@ class WalkUnit(wiring.Component):
             with m.Elif(~is_ring):
                 m.d.sync += index.eq(index + 1)
             with m.Elif(turned):
-                m.d.sync += [rotate.eq(0), group.eq(group + 1), row_offset.eq(row_offset + line.stride)]
+                m.d.sync += [rotate.eq(0), group.eq(group + 1), row_offset.eq(row_offset + instruction.stride)]
             with m.Else():
                 m.d.sync += rotate.eq(rotate + 1)
         with m.If(self.clear):

@@ -80,39 +80,39 @@ class CycleModel:
 
     def program(self, name: Program, nonzero: int = 0) -> tuple[int, int]:
         """Cycles and multiplications of a program (not UPDATE) for a sample with so many nonzero input words."""
-        has_input = any(line.feed is Feed.INPUT for line in self.schedule.programs[name])
+        has_input = any(instruction.feed is Feed.INPUT for instruction in self.schedule.programs[name])
         return self._program(name, nonzero if has_input else 0)
 
     def _replay(self, name: Program, nonzero: int) -> tuple[int, int]:
-        lines = self.schedule.programs[name]
-        if not lines:
+        instructions = self.schedule.programs[name]
+        if not instructions:
             return 0, 0
         now, chain_free, written, macs = 1, 0, 0, 0
-        for line in lines:
-            beats, useful = self._beats(line, nonzero)
-            begin = max(now + 1, written) if line.sync else now + 1
+        for instruction in instructions:
+            beats, useful = self._beats(instruction, nonzero)
+            begin = max(now + 1, written) if instruction.sync else now + 1
             last = begin + beats - 1
-            if line.drain is not Drain.NONE:
+            if instruction.drain is not Drain.NONE:
                 last = max(last, chain_free)
-                chain_free = last + line.drain_count
-            if line.wait:
-                written = max(written, last + line.wait + 1)
+                chain_free = last + instruction.drain_count
+            if instruction.wait:
+                written = max(written, last + instruction.wait + 1)
             macs += useful
             now = last + 1
         return max(now, written) + 1, macs
 
-    def _beats(self, line: Instruction, nonzero: int) -> tuple[int, int]:
-        if line.op is Op.COPY:
-            return line.count, 0
-        if line.op is Op.DIFFERENCE:
-            return 2 * line.count, 0
-        if line.feed is Feed.NOTHING:
+    def _beats(self, instruction: Instruction, nonzero: int) -> tuple[int, int]:
+        if instruction.op is Op.COPY:
+            return instruction.count, 0
+        if instruction.op is Op.DIFFERENCE:
+            return 2 * instruction.count, 0
+        if instruction.feed is Feed.NOTHING:
             return 1, 0
-        if line.feed is Feed.RING:
-            rows = (line.groups - 1) * self.lanes + line.last_rows
-            return line.groups * self.lanes, rows * line.last_columns
-        count = nonzero if line.feed is Feed.INPUT else line.count
-        return max(count, 1), count * line.last_rows
+        if instruction.feed is Feed.RING:
+            rows = (instruction.groups - 1) * self.lanes + instruction.last_rows
+            return instruction.groups * self.lanes, rows * instruction.last_columns
+        count = nonzero if instruction.feed is Feed.INPUT else instruction.count
+        return max(count, 1), count * instruction.last_rows
 
     def update(self, occupancy: NDArray[np.integer], samples: int) -> tuple[int, int]:
         """Cycles and multiplications of the update of one batch.
@@ -125,18 +125,18 @@ class CycleModel:
             Samples of the batch.
         """
         now, macs = 1, 0
-        for line in self.schedule.programs[Program.UPDATE]:
-            loads = np.asarray(occupancy) if line.feed is Feed.INPUT else np.full(line.count, samples)
-            rows = (line.groups - 1) * self.lanes + line.last_rows
+        for instruction in self.schedule.programs[Program.UPDATE]:
+            loads = np.asarray(occupancy) if instruction.feed is Feed.INPUT else np.full(instruction.count, samples)
+            rows = (instruction.groups - 1) * self.lanes + instruction.last_rows
             macs += int(loads.sum()) * rows
             columns = np.flatnonzero(loads)
             begin = now + 1
             if columns.size == 0:
-                last = begin + line.count
+                last = begin + instruction.count
             else:
-                gaps = np.diff(columns, append=line.count)
-                last = begin + int(columns[0]) + int(np.maximum(loads[columns] * line.groups, gaps).sum())
-            written = last + line.wait + 1
+                gaps = np.diff(columns, append=instruction.count)
+                last = begin + int(columns[0]) + int(np.maximum(loads[columns] * instruction.groups, gaps).sum())
+            written = last + instruction.wait + 1
             now = last + 1
         return max(now, written) + 1, macs
 

@@ -81,7 +81,7 @@ class Drain(IntEnum):
 
 @dataclass(frozen=True)
 class Instruction:
-    """One line of the schedule.
+    """One step of the schedule.
 
     Parameters
     ----------

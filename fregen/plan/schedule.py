@@ -45,14 +45,14 @@ class _Compiler:
 
     memory: MemoryMap
     pipeline: Pipeline
-    lines: list[Instruction] = field(default_factory=list)
+    instructions: list[Instruction] = field(default_factory=list)
     fresh: set[tuple[Store, Plane, int]] = field(default_factory=set)
 
     def emit(self, instruction: Instruction, reads: tuple[Store, Plane, int] | None = None) -> None:
         sync = reads in self.fresh
         if sync:
             self.fresh.clear()
-        self.lines.append(replace(instruction, sync=instruction.sync or sync))
+        self.instructions.append(replace(instruction, sync=instruction.sync or sync))
 
     def layer(
         self,
@@ -73,19 +73,19 @@ class _Compiler:
         for tile in range(memory.groups(size)):
             sources = [(p, plane, (_store(p), plane, p.source)) for p, plane in products]
             rest = sorted(sources[saved:], key=lambda item: item[2] in self.fresh)
-            lines = [(self._product(p, plane, tile), reads) for p, plane, reads in sources[:saved] + rest]
-            if not lines:
-                lines = [(Instruction(Op.PRODUCT, Feed.NOTHING), (Store.STATES, Plane.SLOT, 0))]
+            instructions = [(self._product(p, plane, tile), reads) for p, plane, reads in sources[:saved] + rest]
+            if not instructions:
+                instructions = [(Instruction(Op.PRODUCT, Feed.NOTHING), (Store.STATES, Plane.SLOT, 0))]
             neurons = memory.tile(size, tile)
             wait = self.pipeline.word_wait(neurons)
             if drain is Drain.SOFTMAX:
                 is_last = tile == memory.groups(size) - 1
                 wait = self.pipeline.error_wait(neurons, size) if is_last and wants_error else 0
-            for index, (line, reads) in enumerate(lines):
-                is_final = index == len(lines) - 1
+            for index, (instruction, reads) in enumerate(instructions):
+                is_final = index == len(instructions) - 1
                 self.emit(
                     replace(
-                        line,
+                        instruction,
                         start=start if index == 0 else Start.KEEP,
                         save=index == saved - 1,
                         drive=0 if target == output else memory.vector_bases[target] + tile,
@@ -187,11 +187,13 @@ class Schedule:
             Program.CONTRAST: self._contrast(),
             Program.UPDATE: self._update(),
         }
-        return {name: self._ended(name, lines) if lines else () for name, lines in compiled.items()}
+        return {
+            name: self._ended(name, instructions) if instructions else () for name, instructions in compiled.items()
+        }
 
-    def _ended(self, name: Program, lines: list[Instruction]) -> tuple[Instruction, ...]:
+    def _ended(self, name: Program, instructions: list[Instruction]) -> tuple[Instruction, ...]:
         """Mark the last instruction: it waits for what the end of its program needs, instead of for readers."""
-        last, pipeline = lines[-1], self.pipeline
+        last, pipeline = instructions[-1], self.pipeline
         wait = last.wait
         if name is Program.PREDICT:
             wait = pipeline.prediction_wait(last.drain_count)
@@ -200,31 +202,31 @@ class Schedule:
         elif last.op is Op.PRODUCT:
             stops = self.spec.design.learning.stop
             wait = pipeline.change_wait(last.drain_count) if stops else pipeline.step_wait(last.drain_count)
-        return (*lines[:-1], replace(last, wait=wait, end=True))
+        return (*instructions[:-1], replace(last, wait=wait, end=True))
 
     @cached_property
     def starts(self) -> dict[Program, int]:
         """Address of every program's first instruction."""
         starts, at = {}, 0
-        for name, lines in self.programs.items():
+        for name, instructions in self.programs.items():
             starts[name] = at
-            at += len(lines)
+            at += len(instructions)
         return starts
 
     @cached_property
-    def lines(self) -> tuple[Instruction, ...]:
+    def instructions(self) -> tuple[Instruction, ...]:
         """All instructions, program after program."""
-        return tuple(line for lines in self.programs.values() for line in lines)
+        return tuple(instruction for instructions in self.programs.values() for instruction in instructions)
 
     @cached_property
     def shifts(self) -> tuple[int, ...]:
         """The left shifts that occur, rising; 0 is always there (updates use it)."""
-        return tuple(sorted({0, *(line.shift for line in self.lines)}))
+        return tuple(sorted({0, *(instruction.shift for instruction in self.instructions)}))
 
     @cached_property
     def sigmas(self) -> tuple[int, int]:
         """Least and greatest right shift of an update at rate 1, bits."""
-        found = [line.sigma for line in self.programs[Program.UPDATE]]
+        found = [instruction.sigma for instruction in self.programs[Program.UPDATE]]
         return min(found), max(found)
 
     def _free(self, first: bool) -> list[Instruction]:
@@ -243,13 +245,13 @@ class Schedule:
                 done.add(layer)
         if plane is Plane.NEXT:
             compiler.commit(Store.STATES, Plane.SLOT)
-        return compiler.lines
+        return compiler.instructions
 
     def _readout(self, wants_error: bool) -> list[Instruction]:
         compiler = _Compiler(self.memory, self.pipeline)
         products = [(p, Plane.SLOT) for p in self.spec.free_products(self.spec.graph.output)]
         self._logits(compiler, products, Plane.SLOT, wants_error)
-        return compiler.lines
+        return compiler.instructions
 
     def _logits(
         self, compiler: _Compiler, products: list[tuple[Product, Plane]], plane: Plane, wants_error: bool
@@ -291,7 +293,7 @@ class Schedule:
                 done.add(layer)
         if plane is Plane.NEXT:
             compiler.commit(store, home)
-        return compiler.lines
+        return compiler.instructions
 
     def _contrast(self) -> list[Instruction]:
         if self.spec.has_offsets:

@@ -353,7 +353,7 @@ def test_the_bench_sees_a_wait_too_few(monkeypatch, program):
     """A sequencer whose program ends after a wait that is a cycle short, beside the cycle model of the right one."""
     sizes = make_sizes((6, 5, 3), 4, learning={"batch": 2})
     last = sizes.schedule.starts[program] + len(sizes.schedule.programs[program]) - 1
-    assert sizes.schedule.lines[last].wait > 1
+    assert sizes.schedule.instructions[last].wait > 1
     short, original = Sizes(with_one_wait_less(sizes.schedule, last)), SequencerUnit.__init__
     monkeypatch.setattr(SequencerUnit, "__init__", lambda self, _: original(self, short))
     wrong, _ = differences(sizes, 1)

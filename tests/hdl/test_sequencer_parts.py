@@ -56,7 +56,7 @@ def test_walk_visits_every_beat_once_and_waits_where_it_is_not_stepped(nonzero):
     learning = {"order": "synchronous", "nudged": "states", "error": "recomputed"}
     sizes = make_sizes((6, 5, 4, 3), 2, learning=learning)
     rows, wanted, waits = [], [], []
-    for number, line in enumerate(sizes.schedule.lines):
+    for number, line in enumerate(sizes.schedule.instructions):
         if line.op is Op.UPDATE:
             continue
         rows.append({"instruction": word_of(sizes, number), "nonzero": nonzero, "clear": 1, "step": 0})
@@ -80,8 +80,8 @@ def test_walk_visits_every_beat_once_and_waits_where_it_is_not_stepped(nonzero):
 def test_scan_visits_columns_that_a_sample_feeds_their_groups_and_samples(masks):
     """One cycle a column without samples; slots outside the batch count for nothing."""
     sizes = make_sizes((4, 5, 3), 2, learning={"batch": 2})
-    number = next(k for k, line in enumerate(sizes.schedule.lines) if line.op is Op.UPDATE)
-    line, active = sizes.schedule.lines[number], 0b011
+    number = next(k for k, line in enumerate(sizes.schedule.instructions) if line.op is Op.UPDATE)
+    line, active = sizes.schedule.instructions[number], 0b011
     wanted = []
     for column, mask in enumerate(masks):
         slots = [k for k in range(3) if mask & active & 1 << k]

@@ -122,7 +122,7 @@ def test_shifts_are_those_that_are_built():
     for design in ALL:
         schedule = Schedule.of(NetworkSpec(design))
         low, high = schedule.sigmas
-        assert all(line.shift in schedule.shifts for line in schedule.lines)
+        assert all(line.shift in schedule.shifts for line in schedule.instructions)
         assert all(low <= line.sigma <= high for line in schedule.programs[Program.UPDATE])
 
 

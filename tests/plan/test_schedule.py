@@ -213,9 +213,9 @@ def test_programs_lie_one_after_the_other_and_end(schedule):
         assert schedule.starts[name] == at
         assert [line.end for line in lines] == [False] * (len(lines) - 1) + [True] * bool(lines)
         at += len(lines)
-    assert len(schedule.lines) == at
+    assert len(schedule.instructions) == at
     assert schedule.shifts[0] == 0
-    assert {line.shift for line in schedule.lines} | {0} == set(schedule.shifts)
+    assert {line.shift for line in schedule.instructions} | {0} == set(schedule.shifts)
 
 
 def test_the_first_step_of_a_small_net_is_this():
