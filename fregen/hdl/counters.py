@@ -47,11 +47,18 @@ class CounterUnit(wiring.Component):
     Timing
     ------
     An event is counted at most 4 cycles later.  Reset sets all counters to their start.
+
+    Raises
+    ------
+    ValueError
+        If ``start`` names a counter that there is not.
     """
 
     def __init__(self, sizes: Sizes, start: Mapping[str, int] | None = None) -> None:
         self.sizes = sizes
         layout = counter_layout()
+        if unknown := set(start or {}) - {name for name, _ in layout}:
+            raise ValueError(f"start names counters that there are not: {', '.join(sorted(unknown))}")
         super().__init__(
             {
                 "events": In(event_signature()),

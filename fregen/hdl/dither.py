@@ -52,11 +52,20 @@ class DitherUnit(wiring.Component):
     Timing
     ------
     Latency 7 cycles, interval 1.  ``step`` only while no beat is under way.  After reset: the key of the first update.
+
+    Raises
+    ------
+    ValueError
+        If ``lanes`` is no power of two, or a width is 0.
     """
 
     LATENCY = 7
 
     def __init__(self, seed: int, lanes: int, id_width: int, group_width: int) -> None:
+        if lanes < 1 or lanes & (lanes - 1):
+            raise ValueError(f"lanes must be a power of two, not {lanes}")
+        if id_width < 1 or group_width < 1:
+            raise ValueError(f"id_width and group_width must be at least 1, not {id_width} and {group_width}")
         self.seed = seed
         self.lanes = lanes
         super().__init__(

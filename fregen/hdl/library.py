@@ -42,6 +42,10 @@ class UnitLibrary:
         known: dict[str, str] | None = None,
         platform: object = None,
     ) -> None:
+        if prefix is not None and known is not None:
+            raise ValueError(
+                f"modules are called after {prefix!r} or after their content, which known is kept by: not both"
+            )
         self.write = write
         self.platform = platform
         self.prefix = prefix

@@ -65,6 +65,11 @@ class NeuronUnit(wiring.Component):
     ------
     Latency ``pipeline.neuron`` cycles (portable: 7), interval 1, never stalls.  Reset clears the registers, not the
     kept words and slopes.
+
+    Raises
+    ------
+    ValueError
+        If there is no neuron, or ``sum_width`` or ``word_width`` is less than the spec's words need.
     """
 
     def __init__(
@@ -75,6 +80,17 @@ class NeuronUnit(wiring.Component):
         word_width: int,
         pipeline: Pipeline = PORTABLE,
     ) -> None:
+        widest = max(spec.state.width, spec.offset.width) if spec.has_offsets else spec.state.width
+        if word_width < widest:
+            raise ValueError(
+                f"word_width must hold the words of {widest} bits that the unit gives, not {word_width} bits"
+            )
+        if neurons < 1:
+            raise ValueError(f"neurons must be at least 1, not {neurons}")
+        if sum_width < spec.sum_width:
+            raise ValueError(
+                f"sum_width must hold the sums of {spec.sum_width} bits that the spec has, not {sum_width}"
+            )
         self.spec = spec
         self.pipeline = pipeline
         self.latency = pipeline.neuron
