@@ -95,8 +95,8 @@ if __name__ == "__main__":
     try:
         with processes.workers(2) as pool:
             jobs = [pool.submit(job) for _ in range(2)]
-            for one in jobs:
-                one.result()
+            while not all(one.done() for one in jobs):
+                time.sleep(0.05)  # a signal that comes just before a lock is waited for wakes nobody
     except KeyboardInterrupt:
         sys.exit(9)
 """
