@@ -20,6 +20,9 @@ __all__ = ["GRACE", "InterruptionError", "code", "leave", "report", "watch"]
 GRACE = 1.0
 """Seconds that the main thread has to end by itself."""
 
+_TRACKER = "ignore:resource_tracker:UserWarning"
+"""For multiprocessing's tracker, which inherits it: what a process that was ended leaves, it removes without a word."""
+
 _SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _received: list[int] = []
 _reported = threading.Event()
@@ -31,6 +34,8 @@ class InterruptionError(Exception):
 
 def watch() -> None:
     """Handle both signals from now on; in the main thread."""
+    if _TRACKER not in sys.warnoptions:
+        sys.warnoptions.append(_TRACKER)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
