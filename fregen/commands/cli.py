@@ -17,7 +17,7 @@ from ..files import make_folder
 from .command import DESIGN, MISMATCH, SEED, TOLERANCE, CommandGroup, json_option, percent, precision_option, print_json
 from .console import Bars, table
 
-__all__ = ["cli", "main"]
+__all__ = ["cli"]
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -447,8 +447,3 @@ def benchmark(out: Path, as_json: bool) -> int:
         table(rows(figures), ("figure", "measured", "wanted"), "fregen benchmark")
         click.echo(f"written to {out}")
     return 0
-
-
-def main() -> None:
-    """Entry point of the ``fregen`` command."""
-    cli()
