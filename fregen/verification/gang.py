@@ -10,19 +10,17 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from ..design.document import Design
-from ..emit.emitted import Emitted, emit
+from ..emit.emitted import Emitted, Memories, emit
 from ..emit.render import render_bench, render_gang
 from ..golden import NetworkModel
 from ..runs.prepare import EXPECTED, STIMULUS, Prepared, prepare, random_samples
 from ..runs.scenario import Scenario
+from ..runtime import BRIEF
 from ..spec.network import NetworkSpec
 from .models import build
 from .simulate import Result, run_gang
 
 __all__ = ["Member", "Outcome", "plain_run", "verify_apart", "verify_gang"]
-
-_BRIEF = "-O0"
-"""The C++ compiler's option: runs are so short that compiling is what takes the time."""
 
 Planner = Callable[[Design], Scenario]
 """What a design is to do."""
@@ -68,8 +66,12 @@ class Member:
         """Write the folder of a design's run, and emit its hardware; units that are new join those that are known."""
         folder = where / design.name
         run, _ = prepare(plan(design), folder)
-        emitted = emit(design, units)
+        # Tables in files: Verilator makes a C++ statement of every word that the Verilog holds, and compiles each.
+        emitted = emit(design, units, Memories.READMEMH)
         digest = hashlib.sha256(emitted.verilog.encode())
+        for name, words in sorted(emitted.images.items()):
+            if name.startswith(f"{design.name}_"):  # a unit's name is made of its tables
+                digest.update(words.encode())
         digest.update((folder / STIMULUS).read_bytes())
         with np.load(folder / EXPECTED) as file:
             for name in sorted(file.files):
@@ -109,10 +111,12 @@ def verify_gang(designs: Sequence[Design], where: Path, plan: Planner = plain_ru
         for file, text in ((f"{name}.v", member.emitted.core), (f"bench_{name}.v", bench)):
             (where / file).write_text(text, encoding="utf-8")
             sources.append(where / file)
+        for file, words in member.emitted.images.items():
+            (where / file).write_text(words, encoding="utf-8")
     (where / "units.v").write_text("".join(units.values()), encoding="utf-8")
     top = where / "bench.v"
     top.write_text(render_gang(names), encoding="utf-8")
-    built = build([*sources, top], optimise=_BRIEF, shared=True)
+    built = build([*sources, top], optimise=BRIEF, shared=True)
     try:
         results = run_gang(built, where, [member.run for member in members])
     finally:

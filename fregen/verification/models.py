@@ -11,16 +11,17 @@ from .. import processes
 from ..cache import Models
 from ..emit.render import folder
 from ..errors import ToolError
-from ..tools import VERILATOR_ARGS, environment, find_icarus, find_verilator
+from ..runtime import BRIEF, FAST, environment
+from ..tools import VERILATOR_ARGS, find_verilator, need_icarus
 
-__all__ = ["FAST", "Build", "Simulator", "build", "runner"]
+__all__ = ["Build", "Simulator", "build", "optimisation", "runner"]
 
 Simulator = Literal["verilator", "icarus"]
 
-FAST = "-O3"
-"""Option of the C++ compiler for long runs."""
+_LONG = 400_000
+"""Cycles from which a model that runs fast saves more time than it takes to build."""
 
-_SHARED = ("-fno-dfg", "-fno-gate", "--output-groups", "2")
+_SHARED = ("-fno-dfg", "-fno-gate")
 """Verilator's arguments that leave a module's instances alike, and write few files."""
 
 _KEPT = {"verilator": ("bench",), "icarus": ("sim.vvp", "cmds.f")}
@@ -50,6 +51,11 @@ class Build:
         Models(self.path.parent).discard(self.path)
 
 
+def optimisation(cycles: int) -> str:
+    """Return the C++ compiler's option with which a run of so many cycles is over soonest, build included."""
+    return BRIEF if cycles < _LONG else FAST
+
+
 def build(
     sources: Sequence[Path],
     simulator: Simulator = "verilator",
@@ -77,9 +83,7 @@ def build(
     ToolError
         If the simulator is missing or refuses the sources.
     """
-    tool = find_verilator() if simulator == "verilator" else find_icarus()
-    if tool is None:
-        raise ToolError("Icarus Verilog is not installed: apt-get install iverilog, or use --simulator verilator")
+    tool = find_verilator() if simulator == "verilator" else need_icarus()
     arguments = _arguments(simulator, waves, optimise, shared)
     digest = hashlib.sha256(f"{simulator} {tool.version} {waves} {optimise} {arguments} {_interface()}".encode())
     for source in sources:

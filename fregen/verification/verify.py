@@ -22,7 +22,7 @@ from ..progress import Progress
 from ..runs.prepare import EXPECTED, STIMULUS, Prepared, prepare, random_samples
 from ..runs.scenario import Scenario
 from ..spec.network import NetworkSpec
-from .models import Build, Simulator, build
+from .models import Build, Simulator, build, optimisation
 from .simulate import Result, run
 
 __all__ = ["Verdict", "simulate", "verify"]
@@ -99,7 +99,8 @@ def simulate(
     asked, _ = prepare(scenario, where, progress)
     if progress:
         progress(0, 0, f"building the {simulator} model")
-    built = build(sources, simulator)
+    optimise = optimisation(asked.limit // 2)
+    built = build(sources, simulator, optimise=optimise)
     count = scenario.samples
 
     def report(done: int) -> None:
@@ -108,17 +109,17 @@ def simulate(
 
     result = run(built, asked, progress=report)
     report(count)
-    wave = None if result.passed else _wave(sources, asked, simulator, result)
+    wave = None if result.passed else _wave(sources, asked, simulator, result, optimise)
     return result, wave
 
 
-def _wave(sources: list[Path], asked: Prepared, simulator: Simulator, result: Result) -> Path | None:
+def _wave(sources: list[Path], asked: Prepared, simulator: Simulator, result: Result, optimise: str) -> Path | None:
     """Waveform from the first sample that differs to the one after it."""
     folder = make_folder(asked.folder / "wave")
     for name in (EXPECTED, STIMULUS, *(image.name for image in asked.folder.glob("*.hex"))):
         shutil.copyfile(asked.folder / name, folder / name)
     begin = max(result.sample or 0, 0)
-    built: Build = build(sources, simulator, waves=True)
+    built: Build = build(sources, simulator, waves=True, optimise=optimise)
     name = "wave.vcd" if simulator == "verilator" else "wave.fst"
     again = replace(asked, folder=folder)
     run(built, again, [f"+wave={name}", f"+wave_from={begin}", f"+wave_to={begin + 2}"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fregen import tools
+from fregen import runtime, tools
 from fregen.design.document import Design
 from fregen.emit.emitted import emit
 from fregen.emit.render import render_bench, render_example
@@ -67,7 +67,7 @@ def verilator(files, top, waivers=(), *options):
     command += ["--top-module", top, *options]
     command += [f"-Wno-{name}" for name in waivers]
     done = subprocess.run(
-        [*command, *map(str, files)], capture_output=True, text=True, env=tools.environment("verilator")
+        [*command, *map(str, files)], capture_output=True, text=True, env=runtime.environment("verilator")
     )
     said = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("- ")]  # its own report
     return done.returncode, "\n".join(said)
