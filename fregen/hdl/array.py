@@ -12,8 +12,9 @@ from .beat import Sizes, beat_layout
 from .delay import delayed, taps
 from .dither import DitherUnit
 from .lane import LaneUnit, lane_control, lane_signature
-from .library import UnitLibrary, submodule
+from .library import UnitLibrary, add_unit
 from .links import move_signature, read_signature, sum_signature, weight_signature, write_signature
+from .names import named
 
 __all__ = ["ArrayUnit"]
 
@@ -109,6 +110,7 @@ class ArrayUnit(wiring.Component):
             units = [self.library.instance(lane, ports) for ports in lanes]
         for number, (lane, unit) in enumerate(zip(lanes, units, strict=True)):
             m.submodules[f"lane_{number}"] = unit
+            named(f"lane_{number}", lane)
             own = Mux(operands.own_is_offset, self.vectors.offsets[number], self.vectors.states[number])
             m.d.comb += [
                 lane.number.eq(number),
@@ -175,7 +177,7 @@ class ArrayUnit(wiring.Component):
         """Make the dither word of an updated weight, when the updaters need it."""
         sizes = self.sizes
         unit = DitherUnit(sizes.spec.design.seed, sizes.lanes, sizes.column_bits, sizes.group_bits)
-        m.submodules.dither = submodule(unit, self.library)
+        add_unit(m, "dither", unit, self.library)
         asked = stages[sizes.pipeline.dithered - unit.LATENCY].dither
         m.d.comb += [unit.step.eq(self.next_update), unit.column.eq(asked.column), unit.group.eq(asked.group)]
         return unit.word

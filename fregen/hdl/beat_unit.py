@@ -74,7 +74,8 @@ class BeatUnit(wiring.Component):
         is_ring = is_product & (instruction.feed == Feed.RING)
         is_first = is_product & position.is_first
         # Not read from `o`: simulators would see a loop through the whole of it.
-        valid, is_null = Signal(), Signal()
+        valid = Signal()
+        is_null = Signal()
         m.d.comb += [
             valid.eq(self.issue & (is_product | is_update)),
             is_null.eq(
@@ -121,7 +122,8 @@ class BeatUnit(wiring.Component):
         is_product, is_update = instruction.op == Op.PRODUCT, instruction.op == Op.UPDATE
         from_input = instruction.feed == Feed.INPUT
         columns_in_states = instruction.store == Store.STATES
-        slot, word = Signal.like(self.slot), Signal.like(position.index)
+        slot = Signal.like(self.slot)
+        word = Signal.like(position.index)
         m.d.comb += [
             slot.eq(Mux(is_update, element.slot, self.slot)),
             word.eq(Mux(is_update, element.column, position.index)),

@@ -61,7 +61,8 @@ class ChoiceUnit(wiring.Component):
         design, running = self.schedule.spec.design, self.running
         has_contrast = bool(self.schedule.programs[Program.CONTRAST])
         step = Signal(range(max(design.free_steps, design.nudged_steps) + 1))
-        is_again, follows = Signal(), Signal(Program)
+        is_again = Signal()
+        follows = Signal(Program)
 
         with m.Switch(running):
             with m.Case(Program.FREE_FIRST, Program.FREE_STEP):

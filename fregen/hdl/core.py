@@ -11,7 +11,7 @@ from .array import ArrayUnit
 from .beat import Sizes
 from .counters import CounterUnit
 from .delay import delayed
-from .library import UnitLibrary, submodule
+from .library import UnitLibrary, add_unit
 from .neuron import NeuronUnit
 from .ports import core_members
 from .samples import SampleUnit
@@ -22,7 +22,7 @@ from .weight_port import WeightPort
 
 __all__ = ["Core"]
 
-_UNITS = ("samples", "sequencer", "vectors", "array", "neuron", "softmax", "counters", "weights")
+_UNITS = ("samples", "sequencer", "vectors", "array", "neurons", "softmax", "counter", "weights")
 
 
 class Core(wiring.Component):
@@ -67,7 +67,7 @@ class Core(wiring.Component):
         counters, weights = CounterUnit(sizes, self.counter_start), WeightPort(sizes)
         units = (samples, sequencer, vectors, array, neuron, softmax, counters, weights)
         for name, unit in zip(_UNITS, units, strict=True):
-            m.submodules[name] = submodule(unit, self.library)
+            add_unit(m, name, unit, self.library)
 
         wiring.connect(m, wiring.flipped(self.sample), samples.i)
         wiring.connect(m, samples.sample, sequencer.sample)

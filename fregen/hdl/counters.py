@@ -77,7 +77,8 @@ class CounterUnit(wiring.Component):
         most = lanes * lanes
         macs = Signal(range(most + 1))
         mac_phase_late = delayed(m, self.events.phase, 2, "mac_phase")
-        rows, columns = Signal.like(self.work.rows), Signal.like(self.work.columns)
+        rows = Signal.like(self.work.rows)
+        columns = Signal.like(self.work.columns)
         with m.If(self.work.valid & (self.work.turned | ~self.work.ring)):
             m.d.sync += rows.eq(self.work.rows)
         with m.Else():

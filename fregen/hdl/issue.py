@@ -8,6 +8,7 @@ from ..plan import Drain
 from .beat import Sizes
 from .bits import bits
 from .program import instruction_layout
+from .walk import position_layout
 
 __all__ = ["IssueUnit"]
 
@@ -24,8 +25,8 @@ class IssueUnit(wiring.Component):
     -------
     instruction : ``In``
         The instruction that is worked on.
-    is_first, is_last : ``In(1)``
-        The beat to be issued is its first, its last one.
+    position : ``In``
+        Of the beat that is to be issued (:func:`fregen.hdl.walk.position_layout`).
     finish : ``In(1)``
         This is the last cycle of the instruction: results are there ``wait`` cycles after the next one.
     may_issue : ``Out(1)``
@@ -36,7 +37,7 @@ class IssueUnit(wiring.Component):
 
     Timing
     ------
-    Outputs are combinational from registers and from ``is_first``, ``is_last``.  After reset nothing is waited for.
+    Outputs are combinational from registers and from ``position``.  After reset nothing is waited for.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -44,8 +45,7 @@ class IssueUnit(wiring.Component):
         super().__init__(
             {
                 "instruction": In(instruction_layout(sizes.schedule)),
-                "is_first": In(1),
-                "is_last": In(1),
+                "position": In(position_layout(sizes)),
                 "finish": In(1),
                 "may_issue": Out(1),
                 "settled": Out(1),
@@ -61,7 +61,8 @@ class IssueUnit(wiring.Component):
         m.d.comb += [
             self.settled.eq(pending == 0),
             self.may_issue.eq(
-                ~(self.is_first & instruction.sync & ~self.settled) & ~(self.is_last & drains & (draining != 0))
+                ~(self.position.is_first & instruction.sync & ~self.settled)
+                & ~(self.position.is_last & drains & (draining != 0))
             ),
         ]
         with m.If(self.finish & (instruction.wait >= pending)):

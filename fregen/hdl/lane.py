@@ -5,13 +5,13 @@ Golden twin of what P lanes compute together: :mod:`fregen.golden.relax` and :mo
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .beat import Sizes
 from .delay import delayed
 from .dither import lane_dither
-from .library import UnitLibrary, submodule
+from .library import UnitLibrary, add_unit
+from .ram import ram
 from .update import UpdateUnit
 
 __all__ = ["LaneUnit", "lane_control", "lane_signature"]
@@ -119,21 +119,20 @@ class LaneUnit(wiring.Component):
         """From addresses to the product; also return the weight that was read."""
         sizes, control, width = self.sizes, self.control, self.sizes.spec.weight.width
         pipeline = sizes.pipeline
-        m.submodules.weights = weights = Memory(shape=signed(width), depth=sizes.memory.weight_depth, init=[])
-        read, write = weights.read_port(), weights.write_port()
+        weights = ram(m, "weights", signed(width), sizes.memory.weight_depth, pipeline.read)
 
         # In the ring, each lane starts at its own column of the tile.
         address: Value = control.address.weight
         if sizes.lane_bits:
             low = (control.address.rotate + self.number)[: sizes.lane_bits]
             address = Mux(control.address.ring, Cat(low, address[sizes.lane_bits :]), address)
-        weight = delayed(m, read.data, pipeline.read - 1, "weight")
+        weight = weights.read_word
         m.d.comb += [
-            read.addr.eq(address),
+            weights.read_address.eq(address),
             self.weight.eq(weight),
-            write.addr.eq(control.write.weight),
-            write.data.eq(self.write_word),
-            write.en.eq(self.write),
+            weights.write_address.eq(control.write.weight),
+            weights.write_word.eq(self.write_word),
+            weights.write.eq(self.write),
         ]
 
         a = Signal(signed(max(width, sizes.word_width)))
@@ -153,20 +152,17 @@ class LaneUnit(wiring.Component):
         m.d.comb += aligned.eq(shifted)
         aligned = delayed(m, aligned, sizes.pipeline.align, "aligned")
 
-        m.submodules.drives = drives = Memory(
-            shape=signed(sizes.sum_width), depth=max(sizes.memory.hidden_groups, 2), init=[]
-        )
-        drive_read, drive_write = drives.read_port(), drives.write_port()
+        depth = max(sizes.memory.hidden_groups, 2)
+        drives = ram(m, "drives", signed(sizes.sum_width), depth, sizes.pipeline.read)
         m.d.comb += [
-            drive_read.addr.eq(control.drive_read.drive),
-            drive_write.addr.eq(control.total.drive),
-            drive_write.data.eq(self.sum),
-            drive_write.en.eq(control.total.save),
+            drives.read_address.eq(control.drive_read.drive),
+            drives.write_address.eq(control.total.drive),
+            drives.write_word.eq(self.sum),
+            drives.write.eq(control.total.save),
         ]
         base = Signal(signed(sizes.sum_width))
-        drive = delayed(m, drive_read.data, sizes.pipeline.read - 1, "drive")
         with m.If(control.add.load):
-            m.d.comb += base.eq(drive)
+            m.d.comb += base.eq(drives.read_word)
         with m.Elif(~control.add.clear):
             m.d.comb += base.eq(self.sum)
         m.d.comb += self.total.eq(base + aligned)
@@ -183,7 +179,7 @@ class LaneUnit(wiring.Component):
             sizes.sigma,
             sizes.pipeline,
         )
-        m.submodules.updater = submodule(updater, self.library)
+        add_unit(m, "updater", updater, self.library)
         m.d.comb += [
             updater.sum.eq(self.sum[: sizes.update_width]),
             updater.shift.eq(control.total.sigma),

@@ -5,13 +5,13 @@ import re
 from collections.abc import Callable
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Elaboratable, Instance, ResetSignal, Value
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from .names import named_ports
+from .names import named, named_ports
 
-__all__ = ["UnitLibrary", "submodule"]
+__all__ = ["UnitLibrary", "add_unit"]
 
 
 class UnitLibrary:
@@ -92,6 +92,7 @@ class UnitLibrary:
         return name
 
 
-def submodule(unit: wiring.Component, library: UnitLibrary | None) -> Elaboratable | Instance:
-    """Return what to add to a module for a unit: an instance where there is a library, else the unit."""
-    return unit if library is None else library.instance(unit)
+def add_unit(m: Module, name: str, unit: wiring.Component, library: UnitLibrary | None) -> None:
+    """Add a unit to a module: an instance where there is a library, else the unit."""
+    m.submodules[name] = unit if library is None else library.instance(unit)
+    named(name, unit)

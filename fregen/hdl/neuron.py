@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..plan import PORTABLE, Pipeline
 from ..spec.network import NetworkSpec
 from .bits import bits
 from .delay import delayed, taps
+from .ram import ram
 from .requant import fits, round_shift, saturate
 from .rom import rom
 
@@ -138,10 +138,12 @@ class NeuronUnit(wiring.Component):
         knot, slope = self._table(m, magnitude[spec.tau : spec.tau + seg_bits], platform)
 
         # Operands of the one multiplier.
-        zero, used = Signal(), Signal(table.slope_width)
+        zero = Signal()
+        used = Signal(table.slope_width)
         m.d.comb += [zero.eq(is_flat | (negative[answered] if not table.odd else 0)), used.eq(Mux(zero, 0, slope))]
         x = Signal(signed(max(spec.tau + 1, len(self.sum) if has_offsets else 0)))
-        y, base = Signal(table.slope_width), Signal(table.knot_width)
+        y = Signal(table.slope_width)
+        base = Signal(table.knot_width)
         m.d.sync += base.eq(Mux(is_flat, table.knots[-1], knot))
         if has_offsets:
             kept = self._kept_slope(m, neuron, used, valid[answered] & ~is_offset[answered])
@@ -161,7 +163,8 @@ class NeuronUnit(wiring.Component):
             chosen = Mux(is_offset[product_at + 1], round_shift(total, spec.offset_shift), state)
             rounded = Signal(signed(len(chosen)))
         else:
-            chosen, rounded = state, Signal(signed(max(len(state), len(total))))
+            chosen = state
+            rounded = Signal(signed(max(len(state), len(total))))
         m.d.sync += rounded.eq(chosen)
         signed_state = Signal(signed(len(rounded) + 1))
         m.d.comb += signed_state.eq(Mux(negative[rounded_at], -rounded if table.odd else 0, rounded))
@@ -176,30 +179,27 @@ class NeuronUnit(wiring.Component):
 
     def _kept_slope(self, m: Module, neuron: Sequence[Value], used: Value, write_enable: Value) -> Value:
         """Keep the slope that an activation uses; return a neuron's kept one, with the table's answer."""
-        m.submodules.slopes = slopes = Memory(shape=len(used), depth=1 << len(self.neuron), init=[])
-        read, write = slopes.read_port(), slopes.write_port()
+        slopes = ram(m, "slopes", len(used), 1 << len(self.neuron), self.pipeline.read)
         m.d.comb += [
-            read.addr.eq(neuron[1]),
-            write.addr.eq(neuron[1 + self.pipeline.read]),
-            write.data.eq(used),
-            write.en.eq(write_enable),
+            slopes.read_address.eq(neuron[1]),
+            slopes.write_address.eq(neuron[1 + self.pipeline.read]),
+            slopes.write_word.eq(used),
+            slopes.write.eq(write_enable),
         ]
-        return delayed(m, read.data, self.pipeline.read - 1, "kept_slope")
+        return slopes.read_word
 
     def _compare(self, m: Module, neuron_before: Value, neuron: Value, first: Value) -> None:
         """Keep every neuron's word, and note whether one differs from the word before."""
-        m.submodules.previous = previous = Memory(shape=signed(self.word_width), depth=1 << len(self.neuron), init=[])
-        read, write = previous.read_port(), previous.write_port()
+        previous = ram(m, "previous", signed(self.word_width), 1 << len(self.neuron), self.pipeline.read)
         m.d.comb += [
-            read.addr.eq(neuron_before),
-            write.addr.eq(neuron),
-            write.data.eq(self.o_word),
-            write.en.eq(self.o_valid),
+            previous.read_address.eq(neuron_before),
+            previous.write_address.eq(neuron),
+            previous.write_word.eq(self.o_word),
+            previous.write.eq(self.o_valid),
         ]
-        before = delayed(m, read.data, self.pipeline.read - 1, "word_before")
         with m.If(self.clear):
             m.d.sync += self.changed.eq(0)
-        with m.Elif(self.o_valid & (self.o_word != Mux(first, 0, before))):
+        with m.Elif(self.o_valid & (self.o_word != Mux(first, 0, previous.read_word))):
             m.d.sync += self.changed.eq(1)
 
     def _table(self, m: Module, segment: Value, platform: object) -> tuple[Value, Value]:

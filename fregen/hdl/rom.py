@@ -7,6 +7,7 @@ from amaranth.hdl import Const, Module, Shape, ShapeCastable, Signal, Value
 from amaranth.lib.memory import Memory
 
 from .delay import delayed
+from .names import call
 
 __all__ = ["TablesAsLogic", "rom"]
 
@@ -51,8 +52,10 @@ def rom(
     if not getattr(platform, "roms_as_logic", False):
         m.submodules[name] = memory = Memory(shape=shape, depth=depth, init=words)
         port = memory.read_port()
+        call(port.addr, f"{name}_address")
+        call(port.data, f"{name}_word")
         m.d.comb += port.addr.eq(address)
-        return delayed(m, port.data, latency - 1, name)
+        return delayed(m, port.data, latency - 1, f"{name}_late")
     found = Signal(shape, name=name)
     with m.Switch(address[: depth.bit_length() - 1]):
         for place, word in enumerate(words):
@@ -62,4 +65,4 @@ def rom(
                 )
         with m.Default():
             m.d.sync += Value.cast(found).eq(0)
-    return delayed(m, found, latency - 1, name)
+    return delayed(m, found, latency - 1, f"{name}_late")

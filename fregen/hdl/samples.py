@@ -2,12 +2,11 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .beat import Sizes
-from .delay import delayed
 from .links import mask_signature, sample_signature
+from .ram import ram
 
 __all__ = ["SampleUnit", "sample_layout"]
 
@@ -73,13 +72,18 @@ class SampleUnit(wiring.Component):
         sizes, size = self.sizes, self.sizes.memory.input_size
 
         # The sample that is being loaded, in the lowest slot that is free when it begins.
-        slot, position, found = Signal(sizes.slot_bits), Signal(sizes.input_bits), Signal.like(self.sample.nonzero)
-        free, starting = Signal(sizes.slot_bits), Signal(init=1)
+        slot = Signal(sizes.slot_bits)
+        position = Signal(sizes.input_bits)
+        found = Signal.like(self.sample.nonzero)
+        free = Signal(sizes.slot_bits)
+        starting = Signal(init=1)
         for k in reversed(range(sizes.memory.slots)):
             with m.If(~self.sample.busy[k]):
                 m.d.comb += free.eq(k)
         target = Mux(starting, free, slot)
-        label, learn, close = Signal.like(self.sample.label), Signal(), Signal()
+        label = Signal.like(self.sample.label)
+        learn = Signal()
+        close = Signal()
         accept = self.i.valid & self.i.ready
         is_nonzero = self.i.p.word != 0
         bank = Signal()
@@ -101,41 +105,36 @@ class SampleUnit(wiring.Component):
 
     def _list(self, m: Module, address: Value, position: Value, enable: Value, read_bank: Value) -> None:
         """Keep where the nonzero words are: of the sample that streams in, and of the one before."""
-        bits_of_input = self.sizes.input_bits
-        m.submodules.lists = lists = Memory(shape=bits_of_input, depth=2 << bits_of_input, init=[])
-        write, read = lists.write_port(), lists.read_port()
+        lists = ram(m, "lists", self.sizes.input_bits, 2 << self.sizes.input_bits)
         m.d.comb += [
-            write.addr.eq(address),
-            write.data.eq(position),
-            write.en.eq(enable),
-            read.addr.eq(Cat(self.list_index, read_bank)),
-            self.index.eq(read.data),
+            lists.write_address.eq(address),
+            lists.write_word.eq(position),
+            lists.write.eq(enable),
+            lists.read_address.eq(Cat(self.list_index, read_bank)),
+            self.index.eq(lists.read_word),
         ]
 
     def _words(self, m: Module, address: Value, enable: Value) -> None:
         """Keep the words of all slots."""
         sizes = self.sizes
         depth = sizes.memory.slots << sizes.input_bits
-        m.submodules.words = words = Memory(shape=signed(sizes.state_width), depth=depth, init=[])
-        write, read = words.write_port(), words.read_port()
+        words = ram(m, "words", signed(sizes.state_width), depth, sizes.pipeline.read)
         m.d.comb += [
-            write.addr.eq(address),
-            write.data.eq(self.i.p.word),
-            write.en.eq(enable),
-            read.addr.eq(Cat(self.word_index, self.word_slot)),
-            self.word.eq(delayed(m, read.data, sizes.pipeline.read - 1, "word")),
+            words.write_address.eq(address),
+            words.write_word.eq(self.i.p.word),
+            words.write.eq(enable),
+            words.read_address.eq(Cat(self.word_index, self.word_slot)),
+            self.word.eq(words.read_word),
         ]
 
     def _masks(self, m: Module, position: Value, is_nonzero: Value, slots: Value) -> None:
         """Keep for every input the slots in which it is not zero."""
-        m.submodules.masks = masks = Memory(
-            shape=data.ArrayLayout(1, self.sizes.memory.slots), depth=1 << self.sizes.input_bits, init=[]
-        )
-        write, read = masks.write_port(granularity=1), masks.read_port()
+        slots_of_word = data.ArrayLayout(1, self.sizes.memory.slots)
+        masks = ram(m, "masks", slots_of_word, 1 << self.sizes.input_bits, parts=1)
         m.d.comb += [
-            write.addr.eq(position),
-            write.data.eq(is_nonzero.replicate(self.sizes.memory.slots)),
-            write.en.eq(slots),
-            read.addr.eq(self.mask.index),
-            self.mask.slots.eq(read.data),
+            masks.write_address.eq(position),
+            masks.write_word.eq(is_nonzero.replicate(self.sizes.memory.slots)),
+            masks.write.eq(slots),
+            masks.read_address.eq(self.mask.index),
+            self.mask.slots.eq(masks.read_word),
         ]

@@ -78,8 +78,11 @@ class ScanUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         o, instruction, slots = self.o, self.instruction, self.sizes.memory.slots
-        valid, column, ahead = Signal(), Signal.like(o.column), Signal.like(o.column)
-        group, row_offset = Signal.like(o.group), Signal.like(o.row_offset)
+        valid = Signal()
+        column = Signal.like(o.column)
+        ahead = Signal.like(o.column)
+        group = Signal.like(o.group)
+        row_offset = Signal.like(o.row_offset)
 
         # Samples of the column, and those of them that are still to come in this row group.
         samples, remaining, after, found = (Signal(slots, name=f"{name}_slots") for name in _SETS)
@@ -100,7 +103,9 @@ class ScanUnit(wiring.Component):
             o.is_last.eq(is_last),
         ]
 
-        takes, scanned, advance = Signal(), ahead == instruction.count, Signal()
+        takes = Signal()
+        scanned = ahead == instruction.count
+        advance = Signal()
         m.d.comb += [
             takes.eq(self.run & (~valid | (is_last & is_last_group))),
             self.done.eq(takes & scanned),

@@ -82,13 +82,14 @@ class SequencerUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         sizes, sample, events = self.sizes, self.sample, self.events
-        m.submodules.fetch = fetch = FetchUnit(sizes.schedule)
-        m.submodules.choice = choice = ChoiceUnit(sizes.schedule)
-        m.submodules.walk = walk = WalkUnit(sizes)
-        m.submodules.scan = scan = named(ScanUnit(sizes))
-        m.submodules.issue = issue = IssueUnit(sizes)
-        m.submodules.beats = beats = named(BeatUnit(sizes))
-        slots, working = Signal(sizes.memory.slots, name="batch"), Signal()
+        m.submodules.fetch = fetch = named("fetch", FetchUnit(sizes.schedule))
+        m.submodules.choice = choice = named("choice", ChoiceUnit(sizes.schedule))
+        m.submodules.walk = walk = named("walk", WalkUnit(sizes))
+        m.submodules.scan = scan = named("scan", ScanUnit(sizes))
+        m.submodules.issue = issue = named("issue", IssueUnit(sizes))
+        m.submodules.beats = beats = named("beats", BeatUnit(sizes))
+        slots = Signal(sizes.memory.slots, name="batch")
+        working = Signal()
         wiring.connect(m, scan.mask, wiring.flipped(self.mask))
         wiring.connect(m, beats.work, wiring.flipped(self.work))
         m.d.comb += [
@@ -100,8 +101,7 @@ class SequencerUnit(wiring.Component):
             choice.learns.eq(sample.learn),
             walk.nonzero.eq(sample.nonzero),
             scan.active.eq(slots),
-            issue.is_first.eq(walk.o.is_first),
-            issue.is_last.eq(walk.o.is_last),
+            issue.position.eq(walk.o),
             beats.position.eq(walk.o),
             beats.element.eq(scan.o),
             beats.slot.eq(sample.slot),

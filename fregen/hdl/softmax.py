@@ -2,13 +2,13 @@
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..plan import PORTABLE, Pipeline
 from ..spec.network import SoftmaxSpec
 from .bits import bits
 from .delay import delayed
+from .ram import ram
 from .requant import round_shift, saturate
 from .rom import rom
 
@@ -74,7 +74,10 @@ class SoftmaxUnit(wiring.Component):
         spec, read, classes = self.spec, self.pipeline.read, self.spec.classes
 
         # Two walks over the classes: after the last logit, and when all exponentials have been summed.
-        count, walking, is_second, summed = Signal(range(classes + 1)), Signal(), Signal(), Signal()
+        count = Signal(range(classes + 1))
+        walking = Signal()
+        is_second = Signal()
+        summed = Signal()
         with m.If(self.valid & self.wants_error & (self.index == classes - 1)):
             m.d.sync += [walking.eq(1), is_second.eq(0), count.eq(0)]
         with m.Elif(walking):
@@ -92,19 +95,18 @@ class SoftmaxUnit(wiring.Component):
         with m.If(valid):
             m.d.sync += total.eq(Mux(index == 0, 0, total) + exponential)
         m.d.sync += summed.eq(valid & (index == classes - 1))
-        m.submodules.kept = kept = Memory(shape=len(exponential), depth=max(classes, 2), init=[])
-        kept_write, kept_read = kept.write_port(), kept.read_port()
+        kept = ram(m, "kept", len(exponential), max(classes, 2), read)
         m.d.comb += [
-            kept_write.addr.eq(index),
-            kept_write.data.eq(exponential),
-            kept_write.en.eq(valid),
-            kept_read.addr.eq(count),
+            kept.write_address.eq(index),
+            kept.write_word.eq(exponential),
+            kept.write.eq(valid),
+            kept.read_address.eq(count),
         ]
 
         # Second walk: exponential x reciprocal, and what is missing to the target.
         flight = read + self.pipeline.multiply + 1
         index = delayed(m, count, flight, "second_class")
-        probability = self._probability(m, delayed(m, kept_read.data, read - 1, "kept"), total, platform)
+        probability = self._probability(m, kept.read_word, total, platform)
         difference = Signal(signed(max(len(probability), spec.error.width + 1) + 1))
         m.d.comb += difference.eq(Mux(index == self.label, spec.one, 0) - probability)
         m.d.sync += [
@@ -117,15 +119,15 @@ class SoftmaxUnit(wiring.Component):
     def _distance(self, m: Module, count: Value) -> Value:
         """Keep the logits, and the greatest; return how far a class's logit lies below it, ``read`` cycles later."""
         spec = self.spec
-        m.submodules.logits = logits = Memory(shape=signed(spec.sum_width), depth=max(spec.classes, 2), init=[])
-        write, read = logits.write_port(), logits.read_port()
-        greatest, distance = Signal(signed(spec.sum_width)), Signal(spec.sum_width)
+        logits = ram(m, "logits", signed(spec.sum_width), max(spec.classes, 2), self.pipeline.read)
+        greatest = Signal(signed(spec.sum_width))
+        distance = Signal(spec.sum_width)
         m.d.comb += [
-            write.addr.eq(self.index),
-            write.data.eq(self.sum),
-            write.en.eq(self.valid),
-            read.addr.eq(count),
-            distance.eq(greatest - delayed(m, read.data, self.pipeline.read - 1, "logit")),
+            logits.write_address.eq(self.index),
+            logits.write_word.eq(self.sum),
+            logits.write.eq(self.valid),
+            logits.read_address.eq(count),
+            distance.eq(greatest - logits.read_word),
         ]
         with m.If(self.valid & ((self.index == 0) | (self.sum > greatest))):
             m.d.sync += [greatest.eq(self.sum), self.prediction.eq(self.index)]
@@ -150,7 +152,8 @@ class SoftmaxUnit(wiring.Component):
         places = spec.total_width - lowest
 
         # Leading one of the sum, and the bits below it.
-        extra, below = Signal(bits(places)), Signal(spec.reciprocal.index_bits)
+        extra = Signal(bits(places))
+        below = Signal(spec.reciprocal.index_bits)
         for k in range(places):
             with m.If(total[lowest + k]):
                 bits_below = Cat(Const(0, spec.reciprocal.index_bits), total[: lowest + k])

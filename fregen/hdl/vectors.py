@@ -2,12 +2,11 @@
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .beat import Sizes
-from .delay import delayed
 from .links import move_signature, read_signature, word_signature
+from .ram import ram
 
 __all__ = ["VectorUnit"]
 
@@ -66,7 +65,8 @@ class VectorUnit(wiring.Component):
             with m.Else():
                 m.d.comb += word.eq(write.word)
 
-        one_lane, target = Signal(lanes), Signal.like(write.address)
+        one_lane = Signal(lanes)
+        target = Signal.like(write.address)
         m.d.comb += [
             one_lane.eq(write.valid << write.lane),
             target.eq(Mux(move.copy | move.subtract, move.target, write.address)),
@@ -84,8 +84,7 @@ class VectorUnit(wiring.Component):
     ) -> data.View:
         """Add a memory of rows, which writes the words of some lanes; return the row at an address."""
         depth = self.sizes.memory.planes * self.sizes.memory.plane_size
-        m.submodules[name] = memory = Memory(shape=row, depth=depth, init=[])
-        read, write = memory.read_port(), memory.write_port(granularity=1)
-        m.d.comb += [read.addr.eq(address), write.addr.eq(target), write.en.eq(lanes)]
-        m.d.comb += [write.data[lane].eq(self.written[lane]) for lane in range(self.sizes.lanes)]
-        return delayed(m, read.data, self.sizes.pipeline.read - 1, name)
+        memory = ram(m, name, row, depth, self.sizes.pipeline.read, parts=1)
+        m.d.comb += [memory.read_address.eq(address), memory.write_address.eq(target), memory.write.eq(lanes)]
+        m.d.comb += [memory.write_word[lane].eq(self.written[lane]) for lane in range(self.sizes.lanes)]
+        return memory.read_word

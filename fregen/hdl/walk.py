@@ -83,8 +83,11 @@ class WalkUnit(wiring.Component):
             m.d.comb += count.eq(1)
 
         # A part of `o` that is a register cannot lie in one signal with a part that is not.
-        index, rotate, half = Signal.like(o.index), Signal.like(o.rotate), Signal()
-        group, row_offset = Signal.like(o.group), Signal.like(o.row_offset)
+        index = Signal.like(o.index)
+        rotate = Signal.like(o.rotate)
+        half = Signal()
+        group = Signal.like(o.group)
+        row_offset = Signal.like(o.row_offset)
         turned, all_words = rotate == self.sizes.lanes - 1, index == count - 1
         m.d.comb += [
             o.index.eq(index),

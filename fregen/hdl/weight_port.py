@@ -59,7 +59,9 @@ class WeightPort(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         lanes, depth = self.sizes.lanes, self.sizes.memory.weight_depth
-        lane, address, loading = Signal(max(self.sizes.lane_bits, 1)), Signal(self.sizes.weight_address), Signal()
+        lane = Signal(max(self.sizes.lane_bits, 1))
+        address = Signal(self.sizes.weight_address)
+        loading = Signal()
         last_lane, last_address = lane == lanes - 1, address == depth - 1
         row = Signal.like(self.lanes.weights)
         answered = delayed(m, self.lanes.read, self.sizes.pipeline.read, "read")

@@ -44,101 +44,139 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire [3:0] \$7 ;
   wire [6:0] \$8 ;
   wire [6:0] \$9 ;
-  wire [84:0] beat;
-  wire [84:0] \beat$120 ;
-  wire [1:0] \beat$120.add ;
-  wire \beat$120.add.clear ;
-  wire \beat$120.add.load ;
-  wire [2:0] \beat$120.align ;
-  wire [2:0] \beat$120.align.shift ;
-  wire [8:0] \beat$120.dither ;
-  wire [6:0] \beat$120.dither.column ;
-  wire [1:0] \beat$120.dither.group ;
-  wire [1:0] \beat$120.drive ;
-  wire \beat$120.learn ;
-  wire \beat$120.learn.last ;
-  wire [23:0] \beat$120.memory ;
-  wire \beat$120.memory.from_list ;
-  wire [5:0] \beat$120.memory.index ;
-  wire [5:0] \beat$120.memory.offset ;
-  wire [1:0] \beat$120.memory.rotate ;
-  wire [2:0] \beat$120.memory.slot ;
-  wire [5:0] \beat$120.memory.state ;
-  wire [3:0] \beat$120.move ;
-  wire \beat$120.move.copy ;
-  wire \beat$120.move.keep ;
-  wire \beat$120.move.subtract ;
-  wire \beat$120.move.to_offsets ;
-  wire [5:0] \beat$120.operands ;
-  wire \beat$120.operands.null ;
-  wire \beat$120.operands.own_is_offset ;
-  wire [1:0] \beat$120.operands.select ;
-  wire \beat$120.operands.shared_is_input ;
-  wire \beat$120.operands.shared_is_offset ;
-  wire \beat$120.ring ;
-  wire [5:0] \beat$120.target ;
-  wire [10:0] \beat$120.tile ;
-  wire [1:0] \beat$120.tile.drain ;
-  wire [2:0] \beat$120.tile.drain_count ;
-  wire \beat$120.tile.first ;
-  wire [3:0] \beat$120.tile.neuron ;
-  wire \beat$120.tile.wants_error ;
-  wire [5:0] \beat$120.total ;
-  wire \beat$120.total.save ;
-  wire [4:0] \beat$120.total.sigma ;
-  wire \beat$120.update ;
-  wire \beat$120.valid ;
-  wire [7:0] \beat$120.weight ;
-  wire [1:0] \beat.add ;
-  wire \beat.add.clear ;
-  wire \beat.add.load ;
-  wire [2:0] \beat.align ;
-  wire [2:0] \beat.align.shift ;
-  wire [8:0] \beat.dither ;
-  wire [6:0] \beat.dither.column ;
-  wire [1:0] \beat.dither.group ;
-  wire [1:0] \beat.drive ;
-  wire \beat.learn ;
-  wire \beat.learn.last ;
-  wire [23:0] \beat.memory ;
-  wire \beat.memory.from_list ;
-  wire [5:0] \beat.memory.index ;
-  wire [5:0] \beat.memory.offset ;
-  wire [1:0] \beat.memory.rotate ;
-  wire [2:0] \beat.memory.slot ;
-  wire [5:0] \beat.memory.state ;
-  wire [3:0] \beat.move ;
-  wire \beat.move.copy ;
-  wire \beat.move.keep ;
-  wire \beat.move.subtract ;
-  wire \beat.move.to_offsets ;
-  wire [5:0] \beat.operands ;
-  wire \beat.operands.null ;
-  wire \beat.operands.own_is_offset ;
-  wire [1:0] \beat.operands.select ;
-  wire \beat.operands.shared_is_input ;
-  wire \beat.operands.shared_is_offset ;
-  wire \beat.ring ;
-  wire [5:0] \beat.target ;
-  wire [10:0] \beat.tile ;
-  wire [1:0] \beat.tile.drain ;
-  wire [2:0] \beat.tile.drain_count ;
-  wire \beat.tile.first ;
-  wire [3:0] \beat.tile.neuron ;
-  wire \beat.tile.wants_error ;
-  wire [5:0] \beat.total ;
-  wire \beat.total.save ;
-  wire [4:0] \beat.total.sigma ;
-  wire \beat.update ;
-  wire \beat.valid ;
-  wire [7:0] \beat.weight ;
-  wire busy;
-  wire changed;
-  wire \changed$129 ;
-  wire clear;
-  wire \clear$131 ;
+  wire [84:0] array_beat;
+  wire [1:0] \array_beat.add ;
+  wire \array_beat.add.clear ;
+  wire \array_beat.add.load ;
+  wire [2:0] \array_beat.align ;
+  wire [2:0] \array_beat.align.shift ;
+  wire [8:0] \array_beat.dither ;
+  wire [6:0] \array_beat.dither.column ;
+  wire [1:0] \array_beat.dither.group ;
+  wire [1:0] \array_beat.drive ;
+  wire \array_beat.learn ;
+  wire \array_beat.learn.last ;
+  wire [23:0] \array_beat.memory ;
+  wire \array_beat.memory.from_list ;
+  wire [5:0] \array_beat.memory.index ;
+  wire [5:0] \array_beat.memory.offset ;
+  wire [1:0] \array_beat.memory.rotate ;
+  wire [2:0] \array_beat.memory.slot ;
+  wire [5:0] \array_beat.memory.state ;
+  wire [3:0] \array_beat.move ;
+  wire \array_beat.move.copy ;
+  wire \array_beat.move.keep ;
+  wire \array_beat.move.subtract ;
+  wire \array_beat.move.to_offsets ;
+  wire [5:0] \array_beat.operands ;
+  wire \array_beat.operands.null ;
+  wire \array_beat.operands.own_is_offset ;
+  wire [1:0] \array_beat.operands.select ;
+  wire \array_beat.operands.shared_is_input ;
+  wire \array_beat.operands.shared_is_offset ;
+  wire \array_beat.ring ;
+  wire [5:0] \array_beat.target ;
+  wire [10:0] \array_beat.tile ;
+  wire [1:0] \array_beat.tile.drain ;
+  wire [2:0] \array_beat.tile.drain_count ;
+  wire \array_beat.tile.first ;
+  wire [3:0] \array_beat.tile.neuron ;
+  wire \array_beat.tile.wants_error ;
+  wire [5:0] \array_beat.total ;
+  wire \array_beat.total.save ;
+  wire [4:0] \array_beat.total.sigma ;
+  wire \array_beat.update ;
+  wire \array_beat.valid ;
+  wire [7:0] \array_beat.weight ;
+  wire [5:0] array_index;
+  wire [15:0] array_input_word;
+  wire [23:0] array_inputs;
+  wire \array_inputs.from_list ;
+  wire [5:0] \array_inputs.index ;
+  wire [5:0] \array_inputs.offset ;
+  wire [1:0] \array_inputs.rotate ;
+  wire [2:0] \array_inputs.slot ;
+  wire [5:0] \array_inputs.state ;
+  wire array_move_copy;
+  wire array_move_keep;
+  wire array_move_subtract;
+  wire [5:0] array_move_target;
+  wire array_move_to_offsets;
+  wire array_next_update;
+  (* enum_base_type = "Drain" *)
+  (* enum_value_00 = "NONE" *)
+  (* enum_value_01 = "STATE" *)
+  (* enum_value_10 = "OFFSET" *)
+  (* enum_value_11 = "SOFTMAX" *)
+  wire [1:0] array_o_drain;
+  wire array_o_first;
+  wire [1:0] array_o_lane;
+  wire [3:0] array_o_neuron;
+  wire [42:0] array_o_sum;
+  wire [5:0] array_o_target;
+  wire array_o_valid;
+  wire array_o_wants_error;
+  wire [7:0] array_outside_address;
+  wire [1:0] array_outside_lane;
+  wire array_outside_load;
+  wire array_outside_read;
+  wire [63:0] array_outside_weights;
+  wire [15:0] \array_outside_weights[0] ;
+  wire [15:0] \array_outside_weights[1] ;
+  wire [15:0] \array_outside_weights[2] ;
+  wire [15:0] \array_outside_weights[3] ;
+  wire [15:0] array_outside_word;
+  wire [5:0] array_vectors_offset;
+  wire [63:0] array_vectors_offsets;
+  wire [15:0] \array_vectors_offsets[0] ;
+  wire [15:0] \array_vectors_offsets[1] ;
+  wire [15:0] \array_vectors_offsets[2] ;
+  wire [15:0] \array_vectors_offsets[3] ;
+  wire [5:0] array_vectors_state;
+  wire [63:0] array_vectors_states;
+  wire [15:0] \array_vectors_states[0] ;
+  wire [15:0] \array_vectors_states[1] ;
+  wire [15:0] \array_vectors_states[2] ;
+  wire [15:0] \array_vectors_states[3] ;
+  wire [7:0] array_write_address;
+  wire array_write_is_update;
+  wire [3:0] array_write_lanes;
+  wire [3:0] array_write_limited;
+  wire [63:0] array_write_words;
+  wire [15:0] \array_write_words[0] ;
+  wire [15:0] \array_write_words[1] ;
+  wire [15:0] \array_write_words[2] ;
+  wire [15:0] \array_write_words[3] ;
   input clk;
   wire clk;
+  wire counter_events_busy;
+  wire counter_events_free_step;
+  wire counter_events_nudged_step;
+  wire [1:0] counter_events_phase;
+  wire counter_events_sample;
+  wire counter_events_update;
+  wire counter_limited_offset;
+  wire [3:0] counter_limited_weights;
+  wire [671:0] counter_o;
+  wire [47:0] \counter_o.free_cycles ;
+  wire [47:0] \counter_o.free_macs ;
+  wire [47:0] \counter_o.free_steps ;
+  wire [47:0] \counter_o.nudged_cycles ;
+  wire [47:0] \counter_o.nudged_macs ;
+  wire [47:0] \counter_o.nudged_steps ;
+  wire [47:0] \counter_o.offset_saturations ;
+  wire [47:0] \counter_o.readout_cycles ;
+  wire [47:0] \counter_o.readout_macs ;
+  wire [47:0] \counter_o.samples ;
+  wire [47:0] \counter_o.update_cycles ;
+  wire [47:0] \counter_o.update_macs ;
+  wire [47:0] \counter_o.updates ;
+  wire [47:0] \counter_o.weight_saturations ;
+  wire [2:0] counter_work_columns;
+  wire counter_work_ring;
+  wire [2:0] counter_work_rows;
+  wire counter_work_turned;
+  wire counter_work_valid;
   output [671:0] counters;
   wire [671:0] counters;
   wire [47:0] \counters.free_cycles ;
@@ -157,50 +195,9 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire [47:0] \counters.weight_saturations ;
   input dump;
   wire dump;
-  wire \dump$133 ;
-  wire emit;
-  wire emit_ready;
   reg [5:0] error_base = 6'h00;
-  wire events_busy;
-  wire \events_busy$96 ;
-  wire events_free_step;
-  wire \events_free_step$98 ;
-  wire events_nudged_step;
-  wire \events_nudged_step$100 ;
-  wire [1:0] events_phase;
-  wire [1:0] \events_phase$102 ;
-  wire events_sample;
-  wire \events_sample$104 ;
-  wire events_update;
-  wire \events_update$106 ;
-  wire first;
-  wire hold;
-  wire [21:0] i_payload;
-  wire [15:0] \i_payload$107 ;
-  wire \i_payload.close ;
-  wire [3:0] \i_payload.label ;
-  wire \i_payload.learn ;
-  wire [15:0] \i_payload.word ;
-  wire i_ready;
-  wire \i_ready$108 ;
-  wire i_valid;
-  wire \i_valid$109 ;
   output idle;
   wire idle;
-  wire \idle$135 ;
-  wire [5:0] index;
-  wire [5:0] \index$121 ;
-  wire [3:0] \index$153 ;
-  wire [15:0] input_word;
-  wire [23:0] inputs;
-  wire \inputs.from_list ;
-  wire [5:0] \inputs.index ;
-  wire [5:0] \inputs.offset ;
-  wire [1:0] \inputs.rotate ;
-  wire [2:0] \inputs.slot ;
-  wire [5:0] \inputs.state ;
-  wire is_offset;
-  wire [3:0] label;
   reg [1:0] lane_1 = 2'h0;
   reg [1:0] lane_2 = 2'h0;
   reg [1:0] lane_3 = 2'h0;
@@ -208,85 +205,17 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   reg [1:0] lane_5 = 2'h0;
   reg [1:0] lane_6 = 2'h0;
   reg [1:0] lane_7 = 2'h0;
-  wire [7:0] lanes_address;
-  wire [1:0] lanes_lane;
-  wire lanes_load;
-  wire lanes_read;
-  wire [63:0] lanes_weights;
-  wire [15:0] \lanes_weights[0] ;
-  wire [15:0] \lanes_weights[1] ;
-  wire [15:0] \lanes_weights[2] ;
-  wire [15:0] \lanes_weights[3] ;
-  wire [15:0] lanes_word;
-  wire limited_offset;
-  wire [3:0] limited_weights;
-  wire [5:0] list_index;
-  wire [5:0] \list_index$114 ;
-  wire [5:0] mask_index;
-  wire [5:0] \mask_index$52 ;
-  wire [4:0] mask_slots;
-  wire [4:0] \mask_slots$54 ;
-  wire may_start;
-  wire move_copy;
-  wire \move_copy$64 ;
-  wire move_keep;
-  wire \move_keep$66 ;
-  wire move_subtract;
-  wire \move_subtract$68 ;
-  wire [5:0] move_target;
-  wire [5:0] \move_target$70 ;
-  wire move_to_offsets;
-  wire \move_to_offsets$72 ;
-  wire [3:0] neuron;
-  wire next_update;
-  wire [671:0] o;
-  wire [47:0] \o.free_cycles ;
-  wire [47:0] \o.free_macs ;
-  wire [47:0] \o.free_steps ;
-  wire [47:0] \o.nudged_cycles ;
-  wire [47:0] \o.nudged_macs ;
-  wire [47:0] \o.nudged_steps ;
-  wire [47:0] \o.offset_saturations ;
-  wire [47:0] \o.readout_cycles ;
-  wire [47:0] \o.readout_macs ;
-  wire [47:0] \o.samples ;
-  wire [47:0] \o.update_cycles ;
-  wire [47:0] \o.update_macs ;
-  wire [47:0] \o.updates ;
-  wire [47:0] \o.weight_saturations ;
-  (* enum_base_type = "Drain" *)
-  (* enum_value_00 = "NONE" *)
-  (* enum_value_01 = "STATE" *)
-  (* enum_value_10 = "OFFSET" *)
-  (* enum_value_11 = "SOFTMAX" *)
-  wire [1:0] o_drain;
-  wire o_first;
-  wire [3:0] o_index;
-  wire [1:0] o_lane;
-  wire [3:0] o_neuron;
-  wire o_offset;
-  wire [15:0] o_payload;
-  wire o_ready;
-  wire [42:0] o_sum;
-  wire [5:0] o_target;
-  wire o_valid;
-  wire \o_valid$142 ;
-  wire \o_valid$157 ;
-  wire \o_valid$158 ;
-  wire o_wants_error;
-  wire [15:0] o_word;
-  wire [7:0] \o_word$169 ;
-  wire [7:0] outside_address;
-  wire [1:0] outside_lane;
-  wire outside_load;
-  wire outside_read;
-  wire [63:0] outside_weights;
-  wire [15:0] \outside_weights[0] ;
-  wire [15:0] \outside_weights[1] ;
-  wire [15:0] \outside_weights[2] ;
-  wire [15:0] \outside_weights[3] ;
-  wire [15:0] outside_word;
-  wire [3:0] prediction;
+  wire neurons_changed;
+  wire neurons_clear;
+  wire neurons_first;
+  wire neurons_is_offset;
+  wire [3:0] neurons_neuron;
+  wire neurons_o_offset;
+  wire neurons_o_valid;
+  wire [15:0] neurons_o_word;
+  wire neurons_saturated;
+  wire [42:0] neurons_sum;
+  wire neurons_valid;
   output [3:0] prediction_payload;
   reg [3:0] prediction_payload = 4'h0;
   input prediction_ready;
@@ -323,33 +252,8 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire probe_word_valid;
   input [3:0] rate;
   wire [3:0] rate;
-  wire [3:0] \rate$125 ;
-  wire [5:0] read_offset;
-  wire [63:0] read_offsets;
-  wire [15:0] \read_offsets[0] ;
-  wire [15:0] \read_offsets[1] ;
-  wire [15:0] \read_offsets[2] ;
-  wire [15:0] \read_offsets[3] ;
-  wire [5:0] read_state;
-  wire [63:0] read_states;
-  wire [15:0] \read_states[0] ;
-  wire [15:0] \read_states[1] ;
-  wire [15:0] \read_states[2] ;
-  wire [15:0] \read_states[3] ;
   input rst;
   wire rst;
-  wire [4:0] sample_busy;
-  wire [4:0] \sample_busy$36 ;
-  wire sample_close;
-  wire \sample_close$38 ;
-  wire [3:0] sample_label;
-  wire [3:0] \sample_label$40 ;
-  wire sample_learn;
-  wire \sample_learn$42 ;
-  wire sample_loaded;
-  wire \sample_loaded$44 ;
-  wire [6:0] sample_nonzero;
-  wire [6:0] \sample_nonzero$46 ;
   input [21:0] sample_payload;
   wire [21:0] sample_payload;
   wire \sample_payload.close ;
@@ -358,15 +262,112 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire [15:0] \sample_payload.word ;
   output sample_ready;
   wire sample_ready;
-  wire [2:0] sample_slot;
-  wire [2:0] \sample_slot$48 ;
-  wire sample_take;
-  wire \sample_take$50 ;
   input sample_valid;
   wire sample_valid;
-  wire saturated;
-  wire [42:0] sum;
-  wire [42:0] \sum$152 ;
+  wire [21:0] samples_i_payload;
+  wire \samples_i_payload.close ;
+  wire [3:0] \samples_i_payload.label ;
+  wire \samples_i_payload.learn ;
+  wire [15:0] \samples_i_payload.word ;
+  wire samples_i_ready;
+  wire samples_i_valid;
+  wire [5:0] samples_index;
+  wire [5:0] samples_list_index;
+  wire [5:0] samples_mask_index;
+  wire [4:0] samples_mask_slots;
+  wire [4:0] samples_sample_busy;
+  wire samples_sample_close;
+  wire [3:0] samples_sample_label;
+  wire samples_sample_learn;
+  wire samples_sample_loaded;
+  wire [6:0] samples_sample_nonzero;
+  wire [2:0] samples_sample_slot;
+  wire samples_sample_take;
+  wire [15:0] samples_word;
+  wire [5:0] samples_word_index;
+  wire [2:0] samples_word_slot;
+  wire [84:0] sequencer_beat;
+  wire [1:0] \sequencer_beat.add ;
+  wire \sequencer_beat.add.clear ;
+  wire \sequencer_beat.add.load ;
+  wire [2:0] \sequencer_beat.align ;
+  wire [2:0] \sequencer_beat.align.shift ;
+  wire [8:0] \sequencer_beat.dither ;
+  wire [6:0] \sequencer_beat.dither.column ;
+  wire [1:0] \sequencer_beat.dither.group ;
+  wire [1:0] \sequencer_beat.drive ;
+  wire \sequencer_beat.learn ;
+  wire \sequencer_beat.learn.last ;
+  wire [23:0] \sequencer_beat.memory ;
+  wire \sequencer_beat.memory.from_list ;
+  wire [5:0] \sequencer_beat.memory.index ;
+  wire [5:0] \sequencer_beat.memory.offset ;
+  wire [1:0] \sequencer_beat.memory.rotate ;
+  wire [2:0] \sequencer_beat.memory.slot ;
+  wire [5:0] \sequencer_beat.memory.state ;
+  wire [3:0] \sequencer_beat.move ;
+  wire \sequencer_beat.move.copy ;
+  wire \sequencer_beat.move.keep ;
+  wire \sequencer_beat.move.subtract ;
+  wire \sequencer_beat.move.to_offsets ;
+  wire [5:0] \sequencer_beat.operands ;
+  wire \sequencer_beat.operands.null ;
+  wire \sequencer_beat.operands.own_is_offset ;
+  wire [1:0] \sequencer_beat.operands.select ;
+  wire \sequencer_beat.operands.shared_is_input ;
+  wire \sequencer_beat.operands.shared_is_offset ;
+  wire \sequencer_beat.ring ;
+  wire [5:0] \sequencer_beat.target ;
+  wire [10:0] \sequencer_beat.tile ;
+  wire [1:0] \sequencer_beat.tile.drain ;
+  wire [2:0] \sequencer_beat.tile.drain_count ;
+  wire \sequencer_beat.tile.first ;
+  wire [3:0] \sequencer_beat.tile.neuron ;
+  wire \sequencer_beat.tile.wants_error ;
+  wire [5:0] \sequencer_beat.total ;
+  wire \sequencer_beat.total.save ;
+  wire [4:0] \sequencer_beat.total.sigma ;
+  wire \sequencer_beat.update ;
+  wire \sequencer_beat.valid ;
+  wire [7:0] \sequencer_beat.weight ;
+  wire sequencer_changed;
+  wire sequencer_clear;
+  wire sequencer_emit;
+  wire sequencer_emit_ready;
+  wire sequencer_events_busy;
+  wire sequencer_events_free_step;
+  wire sequencer_events_nudged_step;
+  wire [1:0] sequencer_events_phase;
+  wire sequencer_events_sample;
+  wire sequencer_events_update;
+  wire sequencer_hold;
+  wire sequencer_idle;
+  wire [5:0] sequencer_list_index;
+  wire [5:0] sequencer_mask_index;
+  wire [4:0] sequencer_mask_slots;
+  wire [3:0] sequencer_rate;
+  wire [4:0] sequencer_sample_busy;
+  wire sequencer_sample_close;
+  wire [3:0] sequencer_sample_label;
+  wire sequencer_sample_learn;
+  wire sequencer_sample_loaded;
+  wire [6:0] sequencer_sample_nonzero;
+  wire [2:0] sequencer_sample_slot;
+  wire sequencer_sample_take;
+  wire [2:0] sequencer_work_columns;
+  wire sequencer_work_ring;
+  wire [2:0] sequencer_work_rows;
+  wire sequencer_work_turned;
+  wire sequencer_work_valid;
+  wire [3:0] softmax_index;
+  wire [3:0] softmax_label;
+  wire [3:0] softmax_o_index;
+  wire softmax_o_valid;
+  wire [7:0] softmax_o_word;
+  wire [3:0] softmax_prediction;
+  wire [42:0] softmax_sum;
+  wire softmax_valid;
+  wire softmax_wants_error;
   reg [5:0] target_1 = 6'h00;
   reg [5:0] target_2 = 6'h00;
   reg [5:0] target_3 = 6'h00;
@@ -374,21 +375,33 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   reg [5:0] target_5 = 6'h00;
   reg [5:0] target_6 = 6'h00;
   reg [5:0] target_7 = 6'h00;
-  wire valid;
-  wire \valid$151 ;
-  wire [5:0] vectors_offset;
-  wire [63:0] vectors_offsets;
-  wire [15:0] \vectors_offsets[0] ;
-  wire [15:0] \vectors_offsets[1] ;
-  wire [15:0] \vectors_offsets[2] ;
-  wire [15:0] \vectors_offsets[3] ;
-  wire [5:0] vectors_state;
-  wire [63:0] vectors_states;
-  wire [15:0] \vectors_states[0] ;
-  wire [15:0] \vectors_states[1] ;
-  wire [15:0] \vectors_states[2] ;
-  wire [15:0] \vectors_states[3] ;
-  wire wants_error;
+  wire vectors_move_copy;
+  wire vectors_move_keep;
+  wire vectors_move_subtract;
+  wire [5:0] vectors_move_target;
+  wire vectors_move_to_offsets;
+  wire [5:0] vectors_read_offset;
+  wire [63:0] vectors_read_offsets;
+  wire [15:0] \vectors_read_offsets[0] ;
+  wire [15:0] \vectors_read_offsets[1] ;
+  wire [15:0] \vectors_read_offsets[2] ;
+  wire [15:0] \vectors_read_offsets[3] ;
+  wire [5:0] vectors_read_state;
+  wire [63:0] vectors_read_states;
+  wire [15:0] \vectors_read_states[0] ;
+  wire [15:0] \vectors_read_states[1] ;
+  wire [15:0] \vectors_read_states[2] ;
+  wire [15:0] \vectors_read_states[3] ;
+  wire [5:0] vectors_write_address;
+  wire vectors_write_is_offset;
+  wire [1:0] vectors_write_lane;
+  wire vectors_write_valid;
+  wire [15:0] vectors_write_word;
+  wire [63:0] vectors_written;
+  wire [15:0] \vectors_written[0] ;
+  wire [15:0] \vectors_written[1] ;
+  wire [15:0] \vectors_written[2] ;
+  wire [15:0] \vectors_written[3] ;
   input [15:0] weight_in_payload;
   wire [15:0] weight_in_payload;
   output weight_in_ready;
@@ -401,63 +414,50 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire weight_out_ready;
   output weight_out_valid;
   wire weight_out_valid;
-  wire [15:0] word;
-  wire [5:0] word_index;
-  wire [2:0] word_slot;
-  wire [2:0] work_columns;
-  wire [2:0] \work_columns$86 ;
-  wire work_ring;
-  wire \work_ring$88 ;
-  wire [2:0] work_rows;
-  wire [2:0] \work_rows$90 ;
-  wire work_turned;
-  wire \work_turned$92 ;
-  wire work_valid;
-  wire \work_valid$94 ;
-  wire [5:0] write_address;
-  wire [7:0] \write_address$174 ;
-  wire write_is_offset;
-  wire write_is_update;
-  wire [1:0] write_lane;
-  wire [3:0] write_lanes;
-  wire [3:0] write_limited;
-  wire write_valid;
-  wire [15:0] write_word;
-  wire [63:0] write_words;
-  wire [15:0] \write_words[0] ;
-  wire [15:0] \write_words[1] ;
-  wire [15:0] \write_words[2] ;
-  wire [15:0] \write_words[3] ;
-  wire [63:0] written;
-  wire [15:0] \written[0] ;
-  wire [15:0] \written[1] ;
-  wire [15:0] \written[2] ;
-  wire [15:0] \written[3] ;
-  assign word_index = inputs[2] ? index : inputs[23:18];
-  assign \$1  = ~ hold;
-  assign \$2  = may_start & \$1 ;
-  assign \$3  = ~ sample_loaded;
+  wire weights_busy;
+  wire weights_dump;
+  wire [15:0] weights_i_payload;
+  wire weights_i_ready;
+  wire weights_i_valid;
+  wire [7:0] weights_lanes_address;
+  wire [1:0] weights_lanes_lane;
+  wire weights_lanes_load;
+  wire weights_lanes_read;
+  wire [63:0] weights_lanes_weights;
+  wire [15:0] \weights_lanes_weights[0] ;
+  wire [15:0] \weights_lanes_weights[1] ;
+  wire [15:0] \weights_lanes_weights[2] ;
+  wire [15:0] \weights_lanes_weights[3] ;
+  wire [15:0] weights_lanes_word;
+  wire weights_may_start;
+  wire [15:0] weights_o_payload;
+  wire weights_o_ready;
+  wire weights_o_valid;
+  assign samples_word_index = array_inputs[2] ? samples_index : array_inputs[23:18];
+  assign \$1  = ~ sequencer_hold;
+  assign \$2  = weights_may_start & \$1 ;
+  assign \$3  = ~ sequencer_sample_loaded;
   assign idle = \$2  & \$3 ;
-  assign \$4  = o_drain == 2'h3;
+  assign \$4  = array_o_drain == 2'h3;
   assign \$5  = ~ \$4 ;
-  assign valid = \o_valid$142  & \$5 ;
-  assign is_offset = o_drain == 2'h2;
-  assign \$6  = o_drain == 2'h3;
-  assign \valid$151  = \o_valid$142  & \$6 ;
-  assign probe_word_valid = \o_valid$157  | probe_word_error;
-  assign probe_word_offset = probe_word_error | o_offset;
+  assign neurons_valid = array_o_valid & \$5 ;
+  assign neurons_is_offset = array_o_drain == 2'h2;
+  assign \$6  = array_o_drain == 2'h3;
+  assign softmax_valid = array_o_valid & \$6 ;
+  assign probe_word_valid = neurons_o_valid | probe_word_error;
+  assign probe_word_offset = probe_word_error | neurons_o_offset;
   assign \$8  = error_base + \$7 ;
   assign \$9  = probe_word_error ? \$8  : { 1'h0, target_7 };
-  assign probe_word_lane = probe_word_error ? o_index[1:0] : lane_7;
-  assign probe_word = probe_word_error ? { \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169 [7], \o_word$169  } : o_word;
+  assign probe_word_lane = probe_word_error ? softmax_o_index[1:0] : lane_7;
+  assign probe_word = probe_word_error ? { softmax_o_word[7], softmax_o_word[7], softmax_o_word[7], softmax_o_word[7], softmax_o_word[7], softmax_o_word[7], softmax_o_word[7], softmax_o_word[7], softmax_o_word } : neurons_o_word;
   assign \$10  = ~ prediction_valid;
-  assign emit_ready = \$10  | prediction_ready;
-  assign probe_weight_write = write_is_update ? write_lanes : 4'h0;
-  assign \$11  = o_drain == 2'h3;
-  assign \$12  = \o_valid$142  & \$11 ;
-  assign \$13  = ! neuron;
+  assign sequencer_emit_ready = \$10  | prediction_ready;
+  assign probe_weight_write = array_write_is_update ? array_write_lanes : 4'h0;
+  assign \$11  = array_o_drain == 2'h3;
+  assign \$12  = array_o_valid & \$11 ;
+  assign \$13  = ! neurons_neuron;
   assign \$14  = \$12  & \$13 ;
-  assign \$15  = emit & emit_ready;
+  assign \$15  = sequencer_emit & sequencer_emit_ready;
   always @(posedge clk)
     target_1 <= \$16 ;
   always @(posedge clk)
@@ -493,155 +493,155 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   always @(posedge clk)
     prediction_payload <= \$32 ;
   tiny_array array (
-    .beat(beat),
+    .beat(array_beat),
     .clk(clk),
-    .index(index),
-    .input_word(input_word),
-    .inputs(inputs),
-    .move_copy(move_copy),
-    .move_keep(move_keep),
+    .index(samples_index),
+    .input_word(array_input_word),
+    .inputs(array_inputs),
+    .move_copy(vectors_move_copy),
+    .move_keep(vectors_move_keep),
     .move_subtract(probe_contrast_valid),
     .move_target(probe_contrast_address),
-    .move_to_offsets(move_to_offsets),
+    .move_to_offsets(vectors_move_to_offsets),
     .next_update(probe_update),
-    .o_drain(o_drain),
-    .o_first(first),
-    .o_lane(o_lane),
-    .o_neuron(neuron),
-    .o_sum(sum),
-    .o_target(o_target),
-    .o_valid(\o_valid$142 ),
-    .o_wants_error(wants_error),
-    .outside_address(outside_address),
-    .outside_lane(outside_lane),
-    .outside_load(outside_load),
-    .outside_read(outside_read),
-    .outside_weights(lanes_weights),
-    .outside_word(outside_word),
+    .o_drain(array_o_drain),
+    .o_first(neurons_first),
+    .o_lane(array_o_lane),
+    .o_neuron(neurons_neuron),
+    .o_sum(neurons_sum),
+    .o_target(array_o_target),
+    .o_valid(array_o_valid),
+    .o_wants_error(softmax_wants_error),
+    .outside_address(array_outside_address),
+    .outside_lane(array_outside_lane),
+    .outside_load(array_outside_load),
+    .outside_read(array_outside_read),
+    .outside_weights(weights_lanes_weights),
+    .outside_word(array_outside_word),
     .rst(rst),
-    .vectors_offset(read_offset),
-    .vectors_offsets(vectors_offsets),
-    .vectors_state(read_state),
-    .vectors_states(vectors_states),
+    .vectors_offset(vectors_read_offset),
+    .vectors_offsets(array_vectors_offsets),
+    .vectors_state(vectors_read_state),
+    .vectors_states(array_vectors_states),
     .write_address(probe_weight_address),
-    .write_is_update(write_is_update),
-    .write_lanes(write_lanes),
-    .write_limited(limited_weights),
+    .write_is_update(array_write_is_update),
+    .write_lanes(array_write_lanes),
+    .write_limited(counter_limited_weights),
     .write_words(probe_weight_words)
   );
-  tiny_counter \counters$198  (
+  tiny_counter counter (
     .clk(clk),
-    .events_busy(events_busy),
-    .events_free_step(events_free_step),
-    .events_nudged_step(events_nudged_step),
+    .events_busy(counter_events_busy),
+    .events_free_step(counter_events_free_step),
+    .events_nudged_step(counter_events_nudged_step),
     .events_phase(probe_phase),
-    .events_sample(events_sample),
+    .events_sample(counter_events_sample),
     .events_update(probe_update),
-    .limited_offset(limited_offset),
-    .limited_weights(limited_weights),
+    .limited_offset(counter_limited_offset),
+    .limited_weights(counter_limited_weights),
     .o(counters),
     .rst(rst),
-    .work_columns(work_columns),
-    .work_ring(work_ring),
-    .work_rows(work_rows),
-    .work_turned(work_turned),
-    .work_valid(work_valid)
+    .work_columns(counter_work_columns),
+    .work_ring(counter_work_ring),
+    .work_rows(counter_work_rows),
+    .work_turned(counter_work_turned),
+    .work_valid(counter_work_valid)
   );
-  tiny_neuron \neuron$196  (
-    .changed(changed),
-    .clear(clear),
+  tiny_neuron neurons (
+    .changed(sequencer_changed),
+    .clear(neurons_clear),
     .clk(clk),
-    .first(first),
-    .is_offset(is_offset),
-    .neuron(neuron),
-    .o_offset(o_offset),
-    .o_valid(\o_valid$157 ),
-    .o_word(o_word),
+    .first(neurons_first),
+    .is_offset(neurons_is_offset),
+    .neuron(neurons_neuron),
+    .o_offset(neurons_o_offset),
+    .o_valid(neurons_o_valid),
+    .o_word(neurons_o_word),
     .rst(rst),
-    .saturated(limited_offset),
-    .sum(sum),
-    .valid(valid)
+    .saturated(counter_limited_offset),
+    .sum(neurons_sum),
+    .valid(neurons_valid)
   );
   tiny_sample samples (
     .clk(clk),
     .i_payload(sample_payload),
     .i_ready(sample_ready),
     .i_valid(sample_valid),
-    .index(index),
-    .list_index(list_index),
-    .mask_index(mask_index),
-    .mask_slots(mask_slots),
+    .index(samples_index),
+    .list_index(samples_list_index),
+    .mask_index(samples_mask_index),
+    .mask_slots(sequencer_mask_slots),
     .rst(rst),
-    .sample_busy(sample_busy),
-    .sample_close(sample_close),
-    .sample_label(sample_label),
-    .sample_learn(sample_learn),
-    .sample_loaded(sample_loaded),
-    .sample_nonzero(sample_nonzero),
-    .sample_slot(sample_slot),
-    .sample_take(sample_take),
-    .word(input_word),
-    .word_index(word_index),
-    .word_slot(inputs[17:15])
+    .sample_busy(samples_sample_busy),
+    .sample_close(sequencer_sample_close),
+    .sample_label(sequencer_sample_label),
+    .sample_learn(sequencer_sample_learn),
+    .sample_loaded(sequencer_sample_loaded),
+    .sample_nonzero(sequencer_sample_nonzero),
+    .sample_slot(sequencer_sample_slot),
+    .sample_take(samples_sample_take),
+    .word(array_input_word),
+    .word_index(samples_word_index),
+    .word_slot(array_inputs[17:15])
   );
   tiny_sequencer sequencer (
-    .beat(beat),
-    .changed(changed),
-    .clear(clear),
+    .beat(array_beat),
+    .changed(sequencer_changed),
+    .clear(neurons_clear),
     .clk(clk),
-    .emit(emit),
-    .emit_ready(emit_ready),
-    .events_busy(events_busy),
-    .events_free_step(events_free_step),
-    .events_nudged_step(events_nudged_step),
+    .emit(sequencer_emit),
+    .emit_ready(sequencer_emit_ready),
+    .events_busy(counter_events_busy),
+    .events_free_step(counter_events_free_step),
+    .events_nudged_step(counter_events_nudged_step),
     .events_phase(probe_phase),
-    .events_sample(events_sample),
+    .events_sample(counter_events_sample),
     .events_update(probe_update),
-    .hold(hold),
-    .idle(may_start),
-    .list_index(list_index),
-    .mask_index(mask_index),
-    .mask_slots(mask_slots),
+    .hold(sequencer_hold),
+    .idle(weights_may_start),
+    .list_index(samples_list_index),
+    .mask_index(samples_mask_index),
+    .mask_slots(sequencer_mask_slots),
     .rate(rate),
     .rst(rst),
-    .sample_busy(sample_busy),
-    .sample_close(sample_close),
-    .sample_label(sample_label),
-    .sample_learn(sample_learn),
-    .sample_loaded(sample_loaded),
-    .sample_nonzero(sample_nonzero),
-    .sample_slot(sample_slot),
-    .sample_take(sample_take),
-    .work_columns(work_columns),
-    .work_ring(work_ring),
-    .work_rows(work_rows),
-    .work_turned(work_turned),
-    .work_valid(work_valid)
+    .sample_busy(samples_sample_busy),
+    .sample_close(sequencer_sample_close),
+    .sample_label(sequencer_sample_label),
+    .sample_learn(sequencer_sample_learn),
+    .sample_loaded(sequencer_sample_loaded),
+    .sample_nonzero(sequencer_sample_nonzero),
+    .sample_slot(sequencer_sample_slot),
+    .sample_take(samples_sample_take),
+    .work_columns(counter_work_columns),
+    .work_ring(counter_work_ring),
+    .work_rows(counter_work_rows),
+    .work_turned(counter_work_turned),
+    .work_valid(counter_work_valid)
   );
   tiny_softmax softmax (
     .clk(clk),
-    .index(neuron),
-    .label(sample_label),
-    .o_index(o_index),
+    .index(neurons_neuron),
+    .label(sequencer_sample_label),
+    .o_index(softmax_o_index),
     .o_valid(probe_word_error),
-    .o_word(\o_word$169 ),
-    .prediction(prediction),
+    .o_word(softmax_o_word),
+    .prediction(softmax_prediction),
     .rst(rst),
-    .sum(sum),
-    .valid(\valid$151 ),
-    .wants_error(wants_error)
+    .sum(neurons_sum),
+    .valid(softmax_valid),
+    .wants_error(softmax_wants_error)
   );
   tiny_vector vectors (
     .clk(clk),
-    .move_copy(move_copy),
-    .move_keep(move_keep),
+    .move_copy(vectors_move_copy),
+    .move_keep(vectors_move_keep),
     .move_subtract(probe_contrast_valid),
     .move_target(probe_contrast_address),
-    .move_to_offsets(move_to_offsets),
-    .read_offset(read_offset),
-    .read_offsets(vectors_offsets),
-    .read_state(read_state),
-    .read_states(vectors_states),
+    .move_to_offsets(vectors_move_to_offsets),
+    .read_offset(vectors_read_offset),
+    .read_offsets(array_vectors_offsets),
+    .read_state(vectors_read_state),
+    .read_states(array_vectors_states),
     .rst(rst),
     .write_address(\$9 [5:0]),
     .write_is_offset(probe_word_offset),
@@ -651,19 +651,19 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
     .written(probe_contrast)
   );
   tiny_weightport weights (
-    .busy(hold),
+    .busy(sequencer_hold),
     .clk(clk),
     .dump(dump),
     .i_payload(weight_in_payload),
     .i_ready(weight_in_ready),
     .i_valid(weight_in_valid),
-    .lanes_address(outside_address),
-    .lanes_lane(outside_lane),
-    .lanes_load(outside_load),
-    .lanes_read(outside_read),
-    .lanes_weights(lanes_weights),
-    .lanes_word(outside_word),
-    .may_start(may_start),
+    .lanes_address(array_outside_address),
+    .lanes_lane(array_outside_lane),
+    .lanes_load(array_outside_load),
+    .lanes_read(array_outside_read),
+    .lanes_weights(weights_lanes_weights),
+    .lanes_word(array_outside_word),
+    .may_start(weights_may_start),
     .o_payload(weight_out_payload),
     .o_ready(weight_out_ready),
     .o_valid(weight_out_valid),
@@ -671,7 +671,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$16  = o_target;
+    \$16  = array_o_target;
     if (rst) begin
       \$16  = 6'h00;
     end
@@ -720,7 +720,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$23  = o_lane;
+    \$23  = array_o_lane;
     if (rst) begin
       \$23  = 2'h0;
     end
@@ -771,7 +771,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$30  = error_base;
     if (\$14 ) begin
-      \$30  = o_target;
+      \$30  = array_o_target;
     end
     if (rst) begin
       \$30  = 6'h00;
@@ -793,92 +793,92 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$32  = prediction_payload;
     if (\$15 ) begin
-      \$32  = prediction;
+      \$32  = softmax_prediction;
     end
     if (rst) begin
       \$32  = 4'h0;
     end
   end
-  assign i_payload = sample_payload;
-  assign i_ready = sample_ready;
-  assign i_valid = sample_valid;
-  assign \sample_busy$36  = sample_busy;
-  assign \sample_close$38  = sample_close;
-  assign \sample_label$40  = sample_label;
-  assign \sample_learn$42  = sample_learn;
-  assign \sample_loaded$44  = sample_loaded;
-  assign \sample_nonzero$46  = sample_nonzero;
-  assign \sample_slot$48  = sample_slot;
-  assign \sample_take$50  = sample_take;
-  assign \mask_index$52  = mask_index;
-  assign \mask_slots$54  = mask_slots;
-  assign vectors_offset = read_offset;
-  assign read_offsets = vectors_offsets;
-  assign vectors_state = read_state;
-  assign read_states = vectors_states;
-  assign \move_copy$64  = move_copy;
-  assign \move_keep$66  = move_keep;
-  assign move_subtract = probe_contrast_valid;
-  assign \move_subtract$68  = probe_contrast_valid;
-  assign move_target = probe_contrast_address;
-  assign \move_target$70  = probe_contrast_address;
-  assign \move_to_offsets$72  = move_to_offsets;
-  assign lanes_address = outside_address;
-  assign lanes_lane = outside_lane;
-  assign lanes_load = outside_load;
-  assign lanes_read = outside_read;
-  assign outside_weights = lanes_weights;
-  assign lanes_word = outside_word;
-  assign \work_columns$86  = work_columns;
-  assign \work_ring$88  = work_ring;
-  assign \work_rows$90  = work_rows;
-  assign \work_turned$92  = work_turned;
-  assign \work_valid$94  = work_valid;
-  assign \events_busy$96  = events_busy;
-  assign \events_free_step$98  = events_free_step;
-  assign \events_nudged_step$100  = events_nudged_step;
-  assign events_phase = probe_phase;
-  assign \events_phase$102  = probe_phase;
-  assign \events_sample$104  = events_sample;
-  assign events_update = probe_update;
-  assign \events_update$106  = probe_update;
-  assign \i_payload$107  = weight_in_payload;
-  assign \i_ready$108  = weight_in_ready;
-  assign \i_valid$109  = weight_in_valid;
-  assign o_payload = weight_out_payload;
-  assign o_ready = weight_out_ready;
-  assign o_valid = weight_out_valid;
-  assign \list_index$114  = list_index;
-  assign word_slot = inputs[17:15];
-  assign \beat$120  = beat;
-  assign \index$121  = index;
-  assign word = input_word;
-  assign next_update = probe_update;
-  assign \rate$125  = rate;
-  assign busy = hold;
-  assign \changed$129  = changed;
-  assign \clear$131  = clear;
-  assign label = sample_label;
-  assign \dump$133  = dump;
-  assign \idle$135  = may_start;
-  assign write_limited = limited_weights;
-  assign saturated = limited_offset;
-  assign o = counters;
-  assign o_sum = sum;
-  assign o_neuron = neuron;
-  assign o_first = first;
-  assign \sum$152  = sum;
-  assign \index$153  = neuron;
-  assign o_wants_error = wants_error;
-  assign write_valid = probe_word_valid;
-  assign \o_valid$158  = probe_word_error;
-  assign write_is_offset = probe_word_offset;
-  assign write_address = \$9 [5:0];
-  assign write_lane = probe_word_lane;
-  assign write_word = probe_word;
-  assign written = probe_contrast;
-  assign \write_address$174  = probe_weight_address;
-  assign write_words = probe_weight_words;
+  assign samples_i_payload = sample_payload;
+  assign samples_i_ready = sample_ready;
+  assign samples_i_valid = sample_valid;
+  assign sequencer_sample_busy = samples_sample_busy;
+  assign samples_sample_close = sequencer_sample_close;
+  assign samples_sample_label = sequencer_sample_label;
+  assign samples_sample_learn = sequencer_sample_learn;
+  assign samples_sample_loaded = sequencer_sample_loaded;
+  assign samples_sample_nonzero = sequencer_sample_nonzero;
+  assign samples_sample_slot = sequencer_sample_slot;
+  assign sequencer_sample_take = samples_sample_take;
+  assign sequencer_mask_index = samples_mask_index;
+  assign samples_mask_slots = sequencer_mask_slots;
+  assign array_vectors_offset = vectors_read_offset;
+  assign vectors_read_offsets = array_vectors_offsets;
+  assign array_vectors_state = vectors_read_state;
+  assign vectors_read_states = array_vectors_states;
+  assign array_move_copy = vectors_move_copy;
+  assign array_move_keep = vectors_move_keep;
+  assign vectors_move_subtract = probe_contrast_valid;
+  assign array_move_subtract = probe_contrast_valid;
+  assign vectors_move_target = probe_contrast_address;
+  assign array_move_target = probe_contrast_address;
+  assign array_move_to_offsets = vectors_move_to_offsets;
+  assign weights_lanes_address = array_outside_address;
+  assign weights_lanes_lane = array_outside_lane;
+  assign weights_lanes_load = array_outside_load;
+  assign weights_lanes_read = array_outside_read;
+  assign array_outside_weights = weights_lanes_weights;
+  assign weights_lanes_word = array_outside_word;
+  assign sequencer_work_columns = counter_work_columns;
+  assign sequencer_work_ring = counter_work_ring;
+  assign sequencer_work_rows = counter_work_rows;
+  assign sequencer_work_turned = counter_work_turned;
+  assign sequencer_work_valid = counter_work_valid;
+  assign sequencer_events_busy = counter_events_busy;
+  assign sequencer_events_free_step = counter_events_free_step;
+  assign sequencer_events_nudged_step = counter_events_nudged_step;
+  assign counter_events_phase = probe_phase;
+  assign sequencer_events_phase = probe_phase;
+  assign sequencer_events_sample = counter_events_sample;
+  assign counter_events_update = probe_update;
+  assign sequencer_events_update = probe_update;
+  assign weights_i_payload = weight_in_payload;
+  assign weights_i_ready = weight_in_ready;
+  assign weights_i_valid = weight_in_valid;
+  assign weights_o_payload = weight_out_payload;
+  assign weights_o_ready = weight_out_ready;
+  assign weights_o_valid = weight_out_valid;
+  assign sequencer_list_index = samples_list_index;
+  assign samples_word_slot = array_inputs[17:15];
+  assign sequencer_beat = array_beat;
+  assign array_index = samples_index;
+  assign samples_word = array_input_word;
+  assign array_next_update = probe_update;
+  assign sequencer_rate = rate;
+  assign weights_busy = sequencer_hold;
+  assign neurons_changed = sequencer_changed;
+  assign sequencer_clear = neurons_clear;
+  assign softmax_label = sequencer_sample_label;
+  assign weights_dump = dump;
+  assign sequencer_idle = weights_may_start;
+  assign array_write_limited = counter_limited_weights;
+  assign neurons_saturated = counter_limited_offset;
+  assign counter_o = counters;
+  assign array_o_sum = neurons_sum;
+  assign array_o_neuron = neurons_neuron;
+  assign array_o_first = neurons_first;
+  assign softmax_sum = neurons_sum;
+  assign softmax_index = neurons_neuron;
+  assign array_o_wants_error = softmax_wants_error;
+  assign vectors_write_valid = probe_word_valid;
+  assign softmax_o_valid = probe_word_error;
+  assign vectors_write_is_offset = probe_word_offset;
+  assign vectors_write_address = \$9 [5:0];
+  assign vectors_write_lane = probe_word_lane;
+  assign vectors_write_word = probe_word;
+  assign vectors_written = probe_contrast;
+  assign array_write_address = probe_weight_address;
+  assign array_write_words = probe_weight_words;
   assign probe_word_address = \$9 [5:0];
   assign \sample_payload.word  = sample_payload[15:0];
   assign \sample_payload.label  = sample_payload[19:16];
@@ -898,149 +898,149 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   assign \counters.updates  = counters[575:528];
   assign \counters.weight_saturations  = counters[623:576];
   assign \counters.offset_saturations  = counters[671:624];
-  assign \i_payload.word  = sample_payload[15:0];
-  assign \i_payload.label  = sample_payload[19:16];
-  assign \i_payload.learn  = sample_payload[20];
-  assign \i_payload.close  = sample_payload[21];
-  assign \vectors_offsets[0]  = vectors_offsets[15:0];
-  assign \vectors_offsets[1]  = vectors_offsets[31:16];
-  assign \vectors_offsets[2]  = vectors_offsets[47:32];
-  assign \vectors_offsets[3]  = vectors_offsets[63:48];
-  assign \read_offsets[0]  = vectors_offsets[15:0];
-  assign \read_offsets[1]  = vectors_offsets[31:16];
-  assign \read_offsets[2]  = vectors_offsets[47:32];
-  assign \read_offsets[3]  = vectors_offsets[63:48];
-  assign \vectors_states[0]  = vectors_states[15:0];
-  assign \vectors_states[1]  = vectors_states[31:16];
-  assign \vectors_states[2]  = vectors_states[47:32];
-  assign \vectors_states[3]  = vectors_states[63:48];
-  assign \read_states[0]  = vectors_states[15:0];
-  assign \read_states[1]  = vectors_states[31:16];
-  assign \read_states[2]  = vectors_states[47:32];
-  assign \read_states[3]  = vectors_states[63:48];
-  assign \lanes_weights[0]  = lanes_weights[15:0];
-  assign \lanes_weights[1]  = lanes_weights[31:16];
-  assign \lanes_weights[2]  = lanes_weights[47:32];
-  assign \lanes_weights[3]  = lanes_weights[63:48];
-  assign \outside_weights[0]  = lanes_weights[15:0];
-  assign \outside_weights[1]  = lanes_weights[31:16];
-  assign \outside_weights[2]  = lanes_weights[47:32];
-  assign \outside_weights[3]  = lanes_weights[63:48];
-  assign \inputs.rotate  = inputs[1:0];
-  assign \inputs.from_list  = inputs[2];
-  assign \inputs.state  = inputs[8:3];
-  assign \inputs.offset  = inputs[14:9];
-  assign \inputs.slot  = inputs[17:15];
-  assign \inputs.index  = inputs[23:18];
-  assign \beat.valid  = beat[0];
-  assign \beat.update  = beat[1];
-  assign \beat.ring  = beat[2];
-  assign \beat.weight  = beat[10:3];
-  assign \beat.drive  = beat[12:11];
-  assign \beat.target  = beat[18:13];
-  assign \beat.memory  = beat[42:19];
-  assign \beat.memory.rotate  = beat[20:19];
-  assign \beat.memory.from_list  = beat[21];
-  assign \beat.memory.state  = beat[27:22];
-  assign \beat.memory.offset  = beat[33:28];
-  assign \beat.memory.slot  = beat[36:34];
-  assign \beat.memory.index  = beat[42:37];
-  assign \beat.operands  = beat[48:43];
-  assign \beat.operands.null  = beat[43];
-  assign \beat.operands.select  = beat[45:44];
-  assign \beat.operands.shared_is_offset  = beat[46];
-  assign \beat.operands.shared_is_input  = beat[47];
-  assign \beat.operands.own_is_offset  = beat[48];
-  assign \beat.move  = beat[52:49];
-  assign \beat.move.copy  = beat[49];
-  assign \beat.move.keep  = beat[50];
-  assign \beat.move.subtract  = beat[51];
-  assign \beat.move.to_offsets  = beat[52];
-  assign \beat.align  = beat[55:53];
-  assign \beat.align.shift  = beat[55:53];
-  assign \beat.add  = beat[57:56];
-  assign \beat.add.clear  = beat[56];
-  assign \beat.add.load  = beat[57];
-  assign \beat.total  = beat[63:58];
-  assign \beat.total.save  = beat[58];
-  assign \beat.total.sigma  = beat[63:59];
-  assign \beat.dither  = beat[72:64];
-  assign \beat.dither.column  = beat[70:64];
-  assign \beat.dither.group  = beat[72:71];
-  assign \beat.learn  = beat[73];
-  assign \beat.learn.last  = beat[73];
-  assign \beat.tile  = beat[84:74];
-  assign \beat.tile.drain  = beat[75:74];
-  assign \beat.tile.drain_count  = beat[78:76];
-  assign \beat.tile.neuron  = beat[82:79];
-  assign \beat.tile.first  = beat[83];
-  assign \beat.tile.wants_error  = beat[84];
-  assign \beat$120.valid  = beat[0];
-  assign \beat$120.update  = beat[1];
-  assign \beat$120.ring  = beat[2];
-  assign \beat$120.weight  = beat[10:3];
-  assign \beat$120.drive  = beat[12:11];
-  assign \beat$120.target  = beat[18:13];
-  assign \beat$120.memory  = beat[42:19];
-  assign \beat$120.memory.rotate  = beat[20:19];
-  assign \beat$120.memory.from_list  = beat[21];
-  assign \beat$120.memory.state  = beat[27:22];
-  assign \beat$120.memory.offset  = beat[33:28];
-  assign \beat$120.memory.slot  = beat[36:34];
-  assign \beat$120.memory.index  = beat[42:37];
-  assign \beat$120.operands  = beat[48:43];
-  assign \beat$120.operands.null  = beat[43];
-  assign \beat$120.operands.select  = beat[45:44];
-  assign \beat$120.operands.shared_is_offset  = beat[46];
-  assign \beat$120.operands.shared_is_input  = beat[47];
-  assign \beat$120.operands.own_is_offset  = beat[48];
-  assign \beat$120.move  = beat[52:49];
-  assign \beat$120.move.copy  = beat[49];
-  assign \beat$120.move.keep  = beat[50];
-  assign \beat$120.move.subtract  = beat[51];
-  assign \beat$120.move.to_offsets  = beat[52];
-  assign \beat$120.align  = beat[55:53];
-  assign \beat$120.align.shift  = beat[55:53];
-  assign \beat$120.add  = beat[57:56];
-  assign \beat$120.add.clear  = beat[56];
-  assign \beat$120.add.load  = beat[57];
-  assign \beat$120.total  = beat[63:58];
-  assign \beat$120.total.save  = beat[58];
-  assign \beat$120.total.sigma  = beat[63:59];
-  assign \beat$120.dither  = beat[72:64];
-  assign \beat$120.dither.column  = beat[70:64];
-  assign \beat$120.dither.group  = beat[72:71];
-  assign \beat$120.learn  = beat[73];
-  assign \beat$120.learn.last  = beat[73];
-  assign \beat$120.tile  = beat[84:74];
-  assign \beat$120.tile.drain  = beat[75:74];
-  assign \beat$120.tile.drain_count  = beat[78:76];
-  assign \beat$120.tile.neuron  = beat[82:79];
-  assign \beat$120.tile.first  = beat[83];
-  assign \beat$120.tile.wants_error  = beat[84];
-  assign \o.free_cycles  = counters[47:0];
-  assign \o.free_macs  = counters[95:48];
-  assign \o.readout_cycles  = counters[143:96];
-  assign \o.readout_macs  = counters[191:144];
-  assign \o.nudged_cycles  = counters[239:192];
-  assign \o.nudged_macs  = counters[287:240];
-  assign \o.update_cycles  = counters[335:288];
-  assign \o.update_macs  = counters[383:336];
-  assign \o.samples  = counters[431:384];
-  assign \o.free_steps  = counters[479:432];
-  assign \o.nudged_steps  = counters[527:480];
-  assign \o.updates  = counters[575:528];
-  assign \o.weight_saturations  = counters[623:576];
-  assign \o.offset_saturations  = counters[671:624];
-  assign \written[0]  = probe_contrast[15:0];
-  assign \written[1]  = probe_contrast[31:16];
-  assign \written[2]  = probe_contrast[47:32];
-  assign \written[3]  = probe_contrast[63:48];
-  assign \write_words[0]  = probe_weight_words[15:0];
-  assign \write_words[1]  = probe_weight_words[31:16];
-  assign \write_words[2]  = probe_weight_words[47:32];
-  assign \write_words[3]  = probe_weight_words[63:48];
-  assign \$7  = { 2'h0, o_index[3:2] };
+  assign \samples_i_payload.word  = sample_payload[15:0];
+  assign \samples_i_payload.label  = sample_payload[19:16];
+  assign \samples_i_payload.learn  = sample_payload[20];
+  assign \samples_i_payload.close  = sample_payload[21];
+  assign \array_vectors_offsets[0]  = array_vectors_offsets[15:0];
+  assign \array_vectors_offsets[1]  = array_vectors_offsets[31:16];
+  assign \array_vectors_offsets[2]  = array_vectors_offsets[47:32];
+  assign \array_vectors_offsets[3]  = array_vectors_offsets[63:48];
+  assign \vectors_read_offsets[0]  = array_vectors_offsets[15:0];
+  assign \vectors_read_offsets[1]  = array_vectors_offsets[31:16];
+  assign \vectors_read_offsets[2]  = array_vectors_offsets[47:32];
+  assign \vectors_read_offsets[3]  = array_vectors_offsets[63:48];
+  assign \array_vectors_states[0]  = array_vectors_states[15:0];
+  assign \array_vectors_states[1]  = array_vectors_states[31:16];
+  assign \array_vectors_states[2]  = array_vectors_states[47:32];
+  assign \array_vectors_states[3]  = array_vectors_states[63:48];
+  assign \vectors_read_states[0]  = array_vectors_states[15:0];
+  assign \vectors_read_states[1]  = array_vectors_states[31:16];
+  assign \vectors_read_states[2]  = array_vectors_states[47:32];
+  assign \vectors_read_states[3]  = array_vectors_states[63:48];
+  assign \weights_lanes_weights[0]  = weights_lanes_weights[15:0];
+  assign \weights_lanes_weights[1]  = weights_lanes_weights[31:16];
+  assign \weights_lanes_weights[2]  = weights_lanes_weights[47:32];
+  assign \weights_lanes_weights[3]  = weights_lanes_weights[63:48];
+  assign \array_outside_weights[0]  = weights_lanes_weights[15:0];
+  assign \array_outside_weights[1]  = weights_lanes_weights[31:16];
+  assign \array_outside_weights[2]  = weights_lanes_weights[47:32];
+  assign \array_outside_weights[3]  = weights_lanes_weights[63:48];
+  assign \array_inputs.rotate  = array_inputs[1:0];
+  assign \array_inputs.from_list  = array_inputs[2];
+  assign \array_inputs.state  = array_inputs[8:3];
+  assign \array_inputs.offset  = array_inputs[14:9];
+  assign \array_inputs.slot  = array_inputs[17:15];
+  assign \array_inputs.index  = array_inputs[23:18];
+  assign \array_beat.valid  = array_beat[0];
+  assign \array_beat.update  = array_beat[1];
+  assign \array_beat.ring  = array_beat[2];
+  assign \array_beat.weight  = array_beat[10:3];
+  assign \array_beat.drive  = array_beat[12:11];
+  assign \array_beat.target  = array_beat[18:13];
+  assign \array_beat.memory  = array_beat[42:19];
+  assign \array_beat.memory.rotate  = array_beat[20:19];
+  assign \array_beat.memory.from_list  = array_beat[21];
+  assign \array_beat.memory.state  = array_beat[27:22];
+  assign \array_beat.memory.offset  = array_beat[33:28];
+  assign \array_beat.memory.slot  = array_beat[36:34];
+  assign \array_beat.memory.index  = array_beat[42:37];
+  assign \array_beat.operands  = array_beat[48:43];
+  assign \array_beat.operands.null  = array_beat[43];
+  assign \array_beat.operands.select  = array_beat[45:44];
+  assign \array_beat.operands.shared_is_offset  = array_beat[46];
+  assign \array_beat.operands.shared_is_input  = array_beat[47];
+  assign \array_beat.operands.own_is_offset  = array_beat[48];
+  assign \array_beat.move  = array_beat[52:49];
+  assign \array_beat.move.copy  = array_beat[49];
+  assign \array_beat.move.keep  = array_beat[50];
+  assign \array_beat.move.subtract  = array_beat[51];
+  assign \array_beat.move.to_offsets  = array_beat[52];
+  assign \array_beat.align  = array_beat[55:53];
+  assign \array_beat.align.shift  = array_beat[55:53];
+  assign \array_beat.add  = array_beat[57:56];
+  assign \array_beat.add.clear  = array_beat[56];
+  assign \array_beat.add.load  = array_beat[57];
+  assign \array_beat.total  = array_beat[63:58];
+  assign \array_beat.total.save  = array_beat[58];
+  assign \array_beat.total.sigma  = array_beat[63:59];
+  assign \array_beat.dither  = array_beat[72:64];
+  assign \array_beat.dither.column  = array_beat[70:64];
+  assign \array_beat.dither.group  = array_beat[72:71];
+  assign \array_beat.learn  = array_beat[73];
+  assign \array_beat.learn.last  = array_beat[73];
+  assign \array_beat.tile  = array_beat[84:74];
+  assign \array_beat.tile.drain  = array_beat[75:74];
+  assign \array_beat.tile.drain_count  = array_beat[78:76];
+  assign \array_beat.tile.neuron  = array_beat[82:79];
+  assign \array_beat.tile.first  = array_beat[83];
+  assign \array_beat.tile.wants_error  = array_beat[84];
+  assign \sequencer_beat.valid  = array_beat[0];
+  assign \sequencer_beat.update  = array_beat[1];
+  assign \sequencer_beat.ring  = array_beat[2];
+  assign \sequencer_beat.weight  = array_beat[10:3];
+  assign \sequencer_beat.drive  = array_beat[12:11];
+  assign \sequencer_beat.target  = array_beat[18:13];
+  assign \sequencer_beat.memory  = array_beat[42:19];
+  assign \sequencer_beat.memory.rotate  = array_beat[20:19];
+  assign \sequencer_beat.memory.from_list  = array_beat[21];
+  assign \sequencer_beat.memory.state  = array_beat[27:22];
+  assign \sequencer_beat.memory.offset  = array_beat[33:28];
+  assign \sequencer_beat.memory.slot  = array_beat[36:34];
+  assign \sequencer_beat.memory.index  = array_beat[42:37];
+  assign \sequencer_beat.operands  = array_beat[48:43];
+  assign \sequencer_beat.operands.null  = array_beat[43];
+  assign \sequencer_beat.operands.select  = array_beat[45:44];
+  assign \sequencer_beat.operands.shared_is_offset  = array_beat[46];
+  assign \sequencer_beat.operands.shared_is_input  = array_beat[47];
+  assign \sequencer_beat.operands.own_is_offset  = array_beat[48];
+  assign \sequencer_beat.move  = array_beat[52:49];
+  assign \sequencer_beat.move.copy  = array_beat[49];
+  assign \sequencer_beat.move.keep  = array_beat[50];
+  assign \sequencer_beat.move.subtract  = array_beat[51];
+  assign \sequencer_beat.move.to_offsets  = array_beat[52];
+  assign \sequencer_beat.align  = array_beat[55:53];
+  assign \sequencer_beat.align.shift  = array_beat[55:53];
+  assign \sequencer_beat.add  = array_beat[57:56];
+  assign \sequencer_beat.add.clear  = array_beat[56];
+  assign \sequencer_beat.add.load  = array_beat[57];
+  assign \sequencer_beat.total  = array_beat[63:58];
+  assign \sequencer_beat.total.save  = array_beat[58];
+  assign \sequencer_beat.total.sigma  = array_beat[63:59];
+  assign \sequencer_beat.dither  = array_beat[72:64];
+  assign \sequencer_beat.dither.column  = array_beat[70:64];
+  assign \sequencer_beat.dither.group  = array_beat[72:71];
+  assign \sequencer_beat.learn  = array_beat[73];
+  assign \sequencer_beat.learn.last  = array_beat[73];
+  assign \sequencer_beat.tile  = array_beat[84:74];
+  assign \sequencer_beat.tile.drain  = array_beat[75:74];
+  assign \sequencer_beat.tile.drain_count  = array_beat[78:76];
+  assign \sequencer_beat.tile.neuron  = array_beat[82:79];
+  assign \sequencer_beat.tile.first  = array_beat[83];
+  assign \sequencer_beat.tile.wants_error  = array_beat[84];
+  assign \counter_o.free_cycles  = counters[47:0];
+  assign \counter_o.free_macs  = counters[95:48];
+  assign \counter_o.readout_cycles  = counters[143:96];
+  assign \counter_o.readout_macs  = counters[191:144];
+  assign \counter_o.nudged_cycles  = counters[239:192];
+  assign \counter_o.nudged_macs  = counters[287:240];
+  assign \counter_o.update_cycles  = counters[335:288];
+  assign \counter_o.update_macs  = counters[383:336];
+  assign \counter_o.samples  = counters[431:384];
+  assign \counter_o.free_steps  = counters[479:432];
+  assign \counter_o.nudged_steps  = counters[527:480];
+  assign \counter_o.updates  = counters[575:528];
+  assign \counter_o.weight_saturations  = counters[623:576];
+  assign \counter_o.offset_saturations  = counters[671:624];
+  assign \vectors_written[0]  = probe_contrast[15:0];
+  assign \vectors_written[1]  = probe_contrast[31:16];
+  assign \vectors_written[2]  = probe_contrast[47:32];
+  assign \vectors_written[3]  = probe_contrast[63:48];
+  assign \array_write_words[0]  = probe_weight_words[15:0];
+  assign \array_write_words[1]  = probe_weight_words[31:16];
+  assign \array_write_words[2]  = probe_weight_words[47:32];
+  assign \array_write_words[3]  = probe_weight_words[63:48];
+  assign \$7  = { 2'h0, softmax_o_index[3:2] };
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -1540,7 +1540,6 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   reg [42:0] chain_3 = 43'h00000000000;
   input clk;
   wire clk;
-  wire [6:0] column;
   reg [87:0] control;
   wire [3:0] \control.add ;
   wire \control.add.clear ;
@@ -1569,7 +1568,10 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [8:0] \control.write ;
   wire \control.write.update ;
   wire [7:0] \control.write.weight ;
-  wire [1:0] group;
+  wire [6:0] dither_column;
+  wire [1:0] dither_group;
+  wire dither_step;
+  wire [31:0] dither_word;
   input [5:0] index;
   wire [5:0] index;
   input [15:0] input_word;
@@ -1582,162 +1584,162 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [1:0] \inputs.rotate ;
   wire [2:0] \inputs.slot ;
   wire [5:0] \inputs.state ;
-  wire [87:0] lane_0__control;
-  wire [3:0] \lane_0__control.add ;
-  wire \lane_0__control.add.clear ;
-  wire \lane_0__control.add.load ;
-  wire \lane_0__control.add.ring ;
-  wire \lane_0__control.add.valid ;
-  wire [10:0] \lane_0__control.address ;
-  wire \lane_0__control.address.ring ;
-  wire [1:0] \lane_0__control.address.rotate ;
-  wire [7:0] \lane_0__control.address.weight ;
-  wire [2:0] \lane_0__control.align ;
-  wire [2:0] \lane_0__control.align.shift ;
-  wire [31:0] \lane_0__control.dither ;
-  wire [31:0] \lane_0__control.dither.word ;
-  wire [1:0] \lane_0__control.drive_read ;
-  wire [1:0] \lane_0__control.drive_read.drive ;
-  wire [18:0] \lane_0__control.operands ;
-  wire \lane_0__control.operands.null ;
-  wire \lane_0__control.operands.ring ;
-  wire [15:0] \lane_0__control.operands.shared ;
-  wire \lane_0__control.operands.update ;
-  wire [7:0] \lane_0__control.total ;
-  wire [1:0] \lane_0__control.total.drive ;
-  wire \lane_0__control.total.save ;
-  wire [4:0] \lane_0__control.total.sigma ;
-  wire [8:0] \lane_0__control.write ;
-  wire \lane_0__control.write.update ;
-  wire [7:0] \lane_0__control.write.weight ;
-  wire lane_0__load;
-  wire [15:0] lane_0__load_word;
-  wire [42:0] lane_0__neighbour;
-  wire [1:0] lane_0__number;
-  wire [15:0] lane_0__own;
-  wire lane_0__saturated;
-  wire [42:0] lane_0__sum;
-  wire [42:0] lane_0__total;
-  wire [15:0] lane_0__weight;
-  wire lane_0__write;
-  wire [15:0] lane_0__write_word;
-  wire [87:0] lane_1__control;
-  wire [3:0] \lane_1__control.add ;
-  wire \lane_1__control.add.clear ;
-  wire \lane_1__control.add.load ;
-  wire \lane_1__control.add.ring ;
-  wire \lane_1__control.add.valid ;
-  wire [10:0] \lane_1__control.address ;
-  wire \lane_1__control.address.ring ;
-  wire [1:0] \lane_1__control.address.rotate ;
-  wire [7:0] \lane_1__control.address.weight ;
-  wire [2:0] \lane_1__control.align ;
-  wire [2:0] \lane_1__control.align.shift ;
-  wire [31:0] \lane_1__control.dither ;
-  wire [31:0] \lane_1__control.dither.word ;
-  wire [1:0] \lane_1__control.drive_read ;
-  wire [1:0] \lane_1__control.drive_read.drive ;
-  wire [18:0] \lane_1__control.operands ;
-  wire \lane_1__control.operands.null ;
-  wire \lane_1__control.operands.ring ;
-  wire [15:0] \lane_1__control.operands.shared ;
-  wire \lane_1__control.operands.update ;
-  wire [7:0] \lane_1__control.total ;
-  wire [1:0] \lane_1__control.total.drive ;
-  wire \lane_1__control.total.save ;
-  wire [4:0] \lane_1__control.total.sigma ;
-  wire [8:0] \lane_1__control.write ;
-  wire \lane_1__control.write.update ;
-  wire [7:0] \lane_1__control.write.weight ;
-  wire lane_1__load;
-  wire [15:0] lane_1__load_word;
-  wire [42:0] lane_1__neighbour;
-  wire [1:0] lane_1__number;
-  wire [15:0] lane_1__own;
-  wire lane_1__saturated;
-  wire [42:0] lane_1__sum;
-  wire [42:0] lane_1__total;
-  wire [15:0] lane_1__weight;
-  wire lane_1__write;
-  wire [15:0] lane_1__write_word;
-  wire [87:0] lane_2__control;
-  wire [3:0] \lane_2__control.add ;
-  wire \lane_2__control.add.clear ;
-  wire \lane_2__control.add.load ;
-  wire \lane_2__control.add.ring ;
-  wire \lane_2__control.add.valid ;
-  wire [10:0] \lane_2__control.address ;
-  wire \lane_2__control.address.ring ;
-  wire [1:0] \lane_2__control.address.rotate ;
-  wire [7:0] \lane_2__control.address.weight ;
-  wire [2:0] \lane_2__control.align ;
-  wire [2:0] \lane_2__control.align.shift ;
-  wire [31:0] \lane_2__control.dither ;
-  wire [31:0] \lane_2__control.dither.word ;
-  wire [1:0] \lane_2__control.drive_read ;
-  wire [1:0] \lane_2__control.drive_read.drive ;
-  wire [18:0] \lane_2__control.operands ;
-  wire \lane_2__control.operands.null ;
-  wire \lane_2__control.operands.ring ;
-  wire [15:0] \lane_2__control.operands.shared ;
-  wire \lane_2__control.operands.update ;
-  wire [7:0] \lane_2__control.total ;
-  wire [1:0] \lane_2__control.total.drive ;
-  wire \lane_2__control.total.save ;
-  wire [4:0] \lane_2__control.total.sigma ;
-  wire [8:0] \lane_2__control.write ;
-  wire \lane_2__control.write.update ;
-  wire [7:0] \lane_2__control.write.weight ;
-  wire lane_2__load;
-  wire [15:0] lane_2__load_word;
-  wire [42:0] lane_2__neighbour;
-  wire [1:0] lane_2__number;
-  wire [15:0] lane_2__own;
-  wire lane_2__saturated;
-  wire [42:0] lane_2__sum;
-  wire [42:0] lane_2__total;
-  wire [15:0] lane_2__weight;
-  wire lane_2__write;
-  wire [15:0] lane_2__write_word;
-  wire [87:0] lane_3__control;
-  wire [3:0] \lane_3__control.add ;
-  wire \lane_3__control.add.clear ;
-  wire \lane_3__control.add.load ;
-  wire \lane_3__control.add.ring ;
-  wire \lane_3__control.add.valid ;
-  wire [10:0] \lane_3__control.address ;
-  wire \lane_3__control.address.ring ;
-  wire [1:0] \lane_3__control.address.rotate ;
-  wire [7:0] \lane_3__control.address.weight ;
-  wire [2:0] \lane_3__control.align ;
-  wire [2:0] \lane_3__control.align.shift ;
-  wire [31:0] \lane_3__control.dither ;
-  wire [31:0] \lane_3__control.dither.word ;
-  wire [1:0] \lane_3__control.drive_read ;
-  wire [1:0] \lane_3__control.drive_read.drive ;
-  wire [18:0] \lane_3__control.operands ;
-  wire \lane_3__control.operands.null ;
-  wire \lane_3__control.operands.ring ;
-  wire [15:0] \lane_3__control.operands.shared ;
-  wire \lane_3__control.operands.update ;
-  wire [7:0] \lane_3__control.total ;
-  wire [1:0] \lane_3__control.total.drive ;
-  wire \lane_3__control.total.save ;
-  wire [4:0] \lane_3__control.total.sigma ;
-  wire [8:0] \lane_3__control.write ;
-  wire \lane_3__control.write.update ;
-  wire [7:0] \lane_3__control.write.weight ;
-  wire lane_3__load;
-  wire [15:0] lane_3__load_word;
-  wire [42:0] lane_3__neighbour;
-  wire [1:0] lane_3__number;
-  wire [15:0] lane_3__own;
-  wire lane_3__saturated;
-  wire [42:0] lane_3__sum;
-  wire [42:0] lane_3__total;
-  wire [15:0] lane_3__weight;
-  wire lane_3__write;
-  wire [15:0] lane_3__write_word;
+  wire [87:0] lane_0_control;
+  wire [3:0] \lane_0_control.add ;
+  wire \lane_0_control.add.clear ;
+  wire \lane_0_control.add.load ;
+  wire \lane_0_control.add.ring ;
+  wire \lane_0_control.add.valid ;
+  wire [10:0] \lane_0_control.address ;
+  wire \lane_0_control.address.ring ;
+  wire [1:0] \lane_0_control.address.rotate ;
+  wire [7:0] \lane_0_control.address.weight ;
+  wire [2:0] \lane_0_control.align ;
+  wire [2:0] \lane_0_control.align.shift ;
+  wire [31:0] \lane_0_control.dither ;
+  wire [31:0] \lane_0_control.dither.word ;
+  wire [1:0] \lane_0_control.drive_read ;
+  wire [1:0] \lane_0_control.drive_read.drive ;
+  wire [18:0] \lane_0_control.operands ;
+  wire \lane_0_control.operands.null ;
+  wire \lane_0_control.operands.ring ;
+  wire [15:0] \lane_0_control.operands.shared ;
+  wire \lane_0_control.operands.update ;
+  wire [7:0] \lane_0_control.total ;
+  wire [1:0] \lane_0_control.total.drive ;
+  wire \lane_0_control.total.save ;
+  wire [4:0] \lane_0_control.total.sigma ;
+  wire [8:0] \lane_0_control.write ;
+  wire \lane_0_control.write.update ;
+  wire [7:0] \lane_0_control.write.weight ;
+  wire lane_0_load;
+  wire [15:0] lane_0_load_word;
+  wire [42:0] lane_0_neighbour;
+  wire [1:0] lane_0_number;
+  wire [15:0] lane_0_own;
+  wire lane_0_saturated;
+  wire [42:0] lane_0_sum;
+  wire [42:0] lane_0_total;
+  wire [15:0] lane_0_weight;
+  wire lane_0_write;
+  wire [15:0] lane_0_write_word;
+  wire [87:0] lane_1_control;
+  wire [3:0] \lane_1_control.add ;
+  wire \lane_1_control.add.clear ;
+  wire \lane_1_control.add.load ;
+  wire \lane_1_control.add.ring ;
+  wire \lane_1_control.add.valid ;
+  wire [10:0] \lane_1_control.address ;
+  wire \lane_1_control.address.ring ;
+  wire [1:0] \lane_1_control.address.rotate ;
+  wire [7:0] \lane_1_control.address.weight ;
+  wire [2:0] \lane_1_control.align ;
+  wire [2:0] \lane_1_control.align.shift ;
+  wire [31:0] \lane_1_control.dither ;
+  wire [31:0] \lane_1_control.dither.word ;
+  wire [1:0] \lane_1_control.drive_read ;
+  wire [1:0] \lane_1_control.drive_read.drive ;
+  wire [18:0] \lane_1_control.operands ;
+  wire \lane_1_control.operands.null ;
+  wire \lane_1_control.operands.ring ;
+  wire [15:0] \lane_1_control.operands.shared ;
+  wire \lane_1_control.operands.update ;
+  wire [7:0] \lane_1_control.total ;
+  wire [1:0] \lane_1_control.total.drive ;
+  wire \lane_1_control.total.save ;
+  wire [4:0] \lane_1_control.total.sigma ;
+  wire [8:0] \lane_1_control.write ;
+  wire \lane_1_control.write.update ;
+  wire [7:0] \lane_1_control.write.weight ;
+  wire lane_1_load;
+  wire [15:0] lane_1_load_word;
+  wire [42:0] lane_1_neighbour;
+  wire [1:0] lane_1_number;
+  wire [15:0] lane_1_own;
+  wire lane_1_saturated;
+  wire [42:0] lane_1_sum;
+  wire [42:0] lane_1_total;
+  wire [15:0] lane_1_weight;
+  wire lane_1_write;
+  wire [15:0] lane_1_write_word;
+  wire [87:0] lane_2_control;
+  wire [3:0] \lane_2_control.add ;
+  wire \lane_2_control.add.clear ;
+  wire \lane_2_control.add.load ;
+  wire \lane_2_control.add.ring ;
+  wire \lane_2_control.add.valid ;
+  wire [10:0] \lane_2_control.address ;
+  wire \lane_2_control.address.ring ;
+  wire [1:0] \lane_2_control.address.rotate ;
+  wire [7:0] \lane_2_control.address.weight ;
+  wire [2:0] \lane_2_control.align ;
+  wire [2:0] \lane_2_control.align.shift ;
+  wire [31:0] \lane_2_control.dither ;
+  wire [31:0] \lane_2_control.dither.word ;
+  wire [1:0] \lane_2_control.drive_read ;
+  wire [1:0] \lane_2_control.drive_read.drive ;
+  wire [18:0] \lane_2_control.operands ;
+  wire \lane_2_control.operands.null ;
+  wire \lane_2_control.operands.ring ;
+  wire [15:0] \lane_2_control.operands.shared ;
+  wire \lane_2_control.operands.update ;
+  wire [7:0] \lane_2_control.total ;
+  wire [1:0] \lane_2_control.total.drive ;
+  wire \lane_2_control.total.save ;
+  wire [4:0] \lane_2_control.total.sigma ;
+  wire [8:0] \lane_2_control.write ;
+  wire \lane_2_control.write.update ;
+  wire [7:0] \lane_2_control.write.weight ;
+  wire lane_2_load;
+  wire [15:0] lane_2_load_word;
+  wire [42:0] lane_2_neighbour;
+  wire [1:0] lane_2_number;
+  wire [15:0] lane_2_own;
+  wire lane_2_saturated;
+  wire [42:0] lane_2_sum;
+  wire [42:0] lane_2_total;
+  wire [15:0] lane_2_weight;
+  wire lane_2_write;
+  wire [15:0] lane_2_write_word;
+  wire [87:0] lane_3_control;
+  wire [3:0] \lane_3_control.add ;
+  wire \lane_3_control.add.clear ;
+  wire \lane_3_control.add.load ;
+  wire \lane_3_control.add.ring ;
+  wire \lane_3_control.add.valid ;
+  wire [10:0] \lane_3_control.address ;
+  wire \lane_3_control.address.ring ;
+  wire [1:0] \lane_3_control.address.rotate ;
+  wire [7:0] \lane_3_control.address.weight ;
+  wire [2:0] \lane_3_control.align ;
+  wire [2:0] \lane_3_control.align.shift ;
+  wire [31:0] \lane_3_control.dither ;
+  wire [31:0] \lane_3_control.dither.word ;
+  wire [1:0] \lane_3_control.drive_read ;
+  wire [1:0] \lane_3_control.drive_read.drive ;
+  wire [18:0] \lane_3_control.operands ;
+  wire \lane_3_control.operands.null ;
+  wire \lane_3_control.operands.ring ;
+  wire [15:0] \lane_3_control.operands.shared ;
+  wire \lane_3_control.operands.update ;
+  wire [7:0] \lane_3_control.total ;
+  wire [1:0] \lane_3_control.total.drive ;
+  wire \lane_3_control.total.save ;
+  wire [4:0] \lane_3_control.total.sigma ;
+  wire [8:0] \lane_3_control.write ;
+  wire \lane_3_control.write.update ;
+  wire [7:0] \lane_3_control.write.weight ;
+  wire lane_3_load;
+  wire [15:0] lane_3_load_word;
+  wire [42:0] lane_3_neighbour;
+  wire [1:0] lane_3_number;
+  wire [15:0] lane_3_own;
+  wire lane_3_saturated;
+  wire [42:0] lane_3_sum;
+  wire [42:0] lane_3_total;
+  wire [15:0] lane_3_weight;
+  wire lane_3_write;
+  wire [15:0] lane_3_write_word;
   reg [2:0] left = 3'h0;
   output move_copy;
   wire move_copy;
@@ -1790,7 +1792,6 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [15:0] outside_word;
   input rst;
   wire rst;
-  wire step;
   output [5:0] vectors_offset;
   wire [5:0] vectors_offset;
   input [63:0] vectors_offsets;
@@ -1807,7 +1808,6 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [15:0] \vectors_states[1] ;
   wire [15:0] \vectors_states[2] ;
   wire [15:0] \vectors_states[3] ;
-  wire [31:0] word;
   output [7:0] write_address;
   wire [7:0] write_address;
   output write_is_update;
@@ -1860,18 +1860,18 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   assign \$16  = \$15  ? beat_9[10:3] : outside_address;
   assign \$17  = beat_9[0] & beat_9[1];
   assign \$18  = \$17  & beat_9[73];
-  assign lane_0__own = beat_2[48] ? vectors_offsets[15:0] : vectors_states[15:0];
+  assign lane_0_own = beat_2[48] ? vectors_offsets[15:0] : vectors_states[15:0];
   assign \$19  = ! outside_lane;
-  assign lane_0__load = outside_load & \$19 ;
-  assign lane_1__own = beat_2[48] ? vectors_offsets[31:16] : vectors_states[31:16];
+  assign lane_0_load = outside_load & \$19 ;
+  assign lane_1_own = beat_2[48] ? vectors_offsets[31:16] : vectors_states[31:16];
   assign \$20  = outside_lane == 1'h1;
-  assign lane_1__load = outside_load & \$20 ;
-  assign lane_2__own = beat_2[48] ? vectors_offsets[47:32] : vectors_states[47:32];
+  assign lane_1_load = outside_load & \$20 ;
+  assign lane_2_own = beat_2[48] ? vectors_offsets[47:32] : vectors_states[47:32];
   assign \$21  = outside_lane == 2'h2;
-  assign lane_2__load = outside_load & \$21 ;
-  assign lane_3__own = beat_2[48] ? vectors_offsets[63:48] : vectors_states[63:48];
+  assign lane_2_load = outside_load & \$21 ;
+  assign lane_3_own = beat_2[48] ? vectors_offsets[63:48] : vectors_states[63:48];
   assign \$22  = outside_lane == 2'h3;
-  assign lane_3__load = outside_load & \$22 ;
+  assign lane_3_load = outside_load & \$22 ;
   assign o_valid = | left;
   always @(posedge clk)
     beat_1 <= \$23 ;
@@ -1901,77 +1901,77 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
     .group(beat[72:71]),
     .rst(rst),
     .step(next_update),
-    .word(word)
+    .word(dither_word)
   );
   tiny_lane lane_0 (
     .clk(clk),
     .control(control),
-    .load(lane_0__load),
+    .load(lane_0_load),
     .load_word(outside_word),
-    .neighbour(lane_0__neighbour),
+    .neighbour(lane_0_neighbour),
     .number(2'h0),
-    .own(lane_0__own),
+    .own(lane_0_own),
     .rst(rst),
-    .saturated(lane_0__saturated),
-    .sum(lane_0__sum),
-    .total(lane_3__neighbour),
-    .weight(lane_0__weight),
-    .write(lane_0__write),
-    .write_word(lane_0__write_word)
+    .saturated(lane_0_saturated),
+    .sum(lane_0_sum),
+    .total(lane_3_neighbour),
+    .weight(lane_0_weight),
+    .write(lane_0_write),
+    .write_word(lane_0_write_word)
   );
   tiny_lane lane_1 (
     .clk(clk),
     .control(control),
-    .load(lane_1__load),
+    .load(lane_1_load),
     .load_word(outside_word),
-    .neighbour(lane_1__neighbour),
+    .neighbour(lane_1_neighbour),
     .number(2'h1),
-    .own(lane_1__own),
+    .own(lane_1_own),
     .rst(rst),
-    .saturated(lane_1__saturated),
-    .sum(lane_1__sum),
-    .total(lane_0__neighbour),
-    .weight(lane_1__weight),
-    .write(lane_1__write),
-    .write_word(lane_1__write_word)
+    .saturated(lane_1_saturated),
+    .sum(lane_1_sum),
+    .total(lane_0_neighbour),
+    .weight(lane_1_weight),
+    .write(lane_1_write),
+    .write_word(lane_1_write_word)
   );
   tiny_lane lane_2 (
     .clk(clk),
     .control(control),
-    .load(lane_2__load),
+    .load(lane_2_load),
     .load_word(outside_word),
-    .neighbour(lane_2__neighbour),
+    .neighbour(lane_2_neighbour),
     .number(2'h2),
-    .own(lane_2__own),
+    .own(lane_2_own),
     .rst(rst),
-    .saturated(lane_2__saturated),
-    .sum(lane_2__sum),
-    .total(lane_1__neighbour),
-    .weight(lane_2__weight),
-    .write(lane_2__write),
-    .write_word(lane_2__write_word)
+    .saturated(lane_2_saturated),
+    .sum(lane_2_sum),
+    .total(lane_1_neighbour),
+    .weight(lane_2_weight),
+    .write(lane_2_write),
+    .write_word(lane_2_write_word)
   );
   tiny_lane lane_3 (
     .clk(clk),
     .control(control),
-    .load(lane_3__load),
+    .load(lane_3_load),
     .load_word(outside_word),
-    .neighbour(lane_3__neighbour),
+    .neighbour(lane_3_neighbour),
     .number(2'h3),
-    .own(lane_3__own),
+    .own(lane_3_own),
     .rst(rst),
-    .saturated(lane_3__saturated),
-    .sum(lane_3__sum),
-    .total(lane_2__neighbour),
-    .weight(lane_3__weight),
-    .write(lane_3__write),
-    .write_word(lane_3__write_word)
+    .saturated(lane_3_saturated),
+    .sum(lane_3_sum),
+    .total(lane_2_neighbour),
+    .weight(lane_3_weight),
+    .write(lane_3_write),
+    .write_word(lane_3_write_word)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$34  = chain_2;
     if (\$1 ) begin
-      \$34  = lane_2__sum;
+      \$34  = lane_2_sum;
     end else if (\$2 ) begin
       \$34  = chain_3;
     end
@@ -1983,7 +1983,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$35  = chain_3;
     if (\$1 ) begin
-      \$35  = lane_3__sum;
+      \$35  = lane_3_sum;
     end
     if (rst) begin
       \$35  = 43'h00000000000;
@@ -2092,7 +2092,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
         control[39] = beat_6[58];
         control[46:42] = beat_6[63:59];
         control[41:40] = beat_6[12:11];
-        control[78:47] = word;
+        control[78:47] = dither_word;
         control[86:79] = \$16 ;
         control[87] = \$18 ;
       end
@@ -2165,7 +2165,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$32  = o_sum;
     if (\$1 ) begin
-      \$32  = lane_0__sum;
+      \$32  = lane_0_sum;
     end else if (\$2 ) begin
       \$32  = chain_1;
     end
@@ -2177,7 +2177,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$33  = chain_1;
     if (\$1 ) begin
-      \$33  = lane_1__sum;
+      \$33  = lane_1_sum;
     end else if (\$2 ) begin
       \$33  = chain_2;
     end
@@ -2186,25 +2186,25 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
     end
   end
   assign chain_0 = o_sum;
-  assign step = next_update;
-  assign column = beat[70:64];
-  assign group = beat[72:71];
-  assign lane_0__number = 2'h0;
-  assign lane_0__control = control;
-  assign lane_1__total = lane_0__neighbour;
-  assign lane_0__load_word = outside_word;
-  assign lane_1__number = 2'h1;
-  assign lane_1__control = control;
-  assign lane_2__total = lane_1__neighbour;
-  assign lane_1__load_word = outside_word;
-  assign lane_2__number = 2'h2;
-  assign lane_2__control = control;
-  assign lane_3__total = lane_2__neighbour;
-  assign lane_2__load_word = outside_word;
-  assign lane_3__number = 2'h3;
-  assign lane_3__control = control;
-  assign lane_0__total = lane_3__neighbour;
-  assign lane_3__load_word = outside_word;
+  assign dither_step = next_update;
+  assign dither_column = beat[70:64];
+  assign dither_group = beat[72:71];
+  assign lane_0_number = 2'h0;
+  assign lane_0_control = control;
+  assign lane_1_total = lane_0_neighbour;
+  assign lane_0_load_word = outside_word;
+  assign lane_1_number = 2'h1;
+  assign lane_1_control = control;
+  assign lane_2_total = lane_1_neighbour;
+  assign lane_1_load_word = outside_word;
+  assign lane_2_number = 2'h2;
+  assign lane_2_control = control;
+  assign lane_3_total = lane_2_neighbour;
+  assign lane_2_load_word = outside_word;
+  assign lane_3_number = 2'h3;
+  assign lane_3_control = control;
+  assign lane_0_total = lane_3_neighbour;
+  assign lane_3_load_word = outside_word;
   assign inputs = beat_1[42:19];
   assign vectors_state = beat_1[27:22];
   assign vectors_offset = beat_1[33:28];
@@ -2694,130 +2694,130 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   assign \control.write  = control[87:79];
   assign \control.write.weight  = control[86:79];
   assign \control.write.update  = control[87];
-  assign \lane_0__control.address  = control[10:0];
-  assign \lane_0__control.address.weight  = control[7:0];
-  assign \lane_0__control.address.ring  = control[8];
-  assign \lane_0__control.address.rotate  = control[10:9];
-  assign \lane_0__control.operands  = control[29:11];
-  assign \lane_0__control.operands.update  = control[11];
-  assign \lane_0__control.operands.ring  = control[12];
-  assign \lane_0__control.operands.null  = control[13];
-  assign \lane_0__control.operands.shared  = control[29:14];
-  assign \lane_0__control.align  = control[32:30];
-  assign \lane_0__control.align.shift  = control[32:30];
-  assign \lane_0__control.drive_read  = control[34:33];
-  assign \lane_0__control.drive_read.drive  = control[34:33];
-  assign \lane_0__control.add  = control[38:35];
-  assign \lane_0__control.add.valid  = control[35];
-  assign \lane_0__control.add.ring  = control[36];
-  assign \lane_0__control.add.clear  = control[37];
-  assign \lane_0__control.add.load  = control[38];
-  assign \lane_0__control.total  = control[46:39];
-  assign \lane_0__control.total.save  = control[39];
-  assign \lane_0__control.total.drive  = control[41:40];
-  assign \lane_0__control.total.sigma  = control[46:42];
-  assign \lane_0__control.dither  = control[78:47];
-  assign \lane_0__control.dither.word  = control[78:47];
-  assign \lane_0__control.write  = control[87:79];
-  assign \lane_0__control.write.weight  = control[86:79];
-  assign \lane_0__control.write.update  = control[87];
-  assign \lane_1__control.address  = control[10:0];
-  assign \lane_1__control.address.weight  = control[7:0];
-  assign \lane_1__control.address.ring  = control[8];
-  assign \lane_1__control.address.rotate  = control[10:9];
-  assign \lane_1__control.operands  = control[29:11];
-  assign \lane_1__control.operands.update  = control[11];
-  assign \lane_1__control.operands.ring  = control[12];
-  assign \lane_1__control.operands.null  = control[13];
-  assign \lane_1__control.operands.shared  = control[29:14];
-  assign \lane_1__control.align  = control[32:30];
-  assign \lane_1__control.align.shift  = control[32:30];
-  assign \lane_1__control.drive_read  = control[34:33];
-  assign \lane_1__control.drive_read.drive  = control[34:33];
-  assign \lane_1__control.add  = control[38:35];
-  assign \lane_1__control.add.valid  = control[35];
-  assign \lane_1__control.add.ring  = control[36];
-  assign \lane_1__control.add.clear  = control[37];
-  assign \lane_1__control.add.load  = control[38];
-  assign \lane_1__control.total  = control[46:39];
-  assign \lane_1__control.total.save  = control[39];
-  assign \lane_1__control.total.drive  = control[41:40];
-  assign \lane_1__control.total.sigma  = control[46:42];
-  assign \lane_1__control.dither  = control[78:47];
-  assign \lane_1__control.dither.word  = control[78:47];
-  assign \lane_1__control.write  = control[87:79];
-  assign \lane_1__control.write.weight  = control[86:79];
-  assign \lane_1__control.write.update  = control[87];
-  assign \lane_2__control.address  = control[10:0];
-  assign \lane_2__control.address.weight  = control[7:0];
-  assign \lane_2__control.address.ring  = control[8];
-  assign \lane_2__control.address.rotate  = control[10:9];
-  assign \lane_2__control.operands  = control[29:11];
-  assign \lane_2__control.operands.update  = control[11];
-  assign \lane_2__control.operands.ring  = control[12];
-  assign \lane_2__control.operands.null  = control[13];
-  assign \lane_2__control.operands.shared  = control[29:14];
-  assign \lane_2__control.align  = control[32:30];
-  assign \lane_2__control.align.shift  = control[32:30];
-  assign \lane_2__control.drive_read  = control[34:33];
-  assign \lane_2__control.drive_read.drive  = control[34:33];
-  assign \lane_2__control.add  = control[38:35];
-  assign \lane_2__control.add.valid  = control[35];
-  assign \lane_2__control.add.ring  = control[36];
-  assign \lane_2__control.add.clear  = control[37];
-  assign \lane_2__control.add.load  = control[38];
-  assign \lane_2__control.total  = control[46:39];
-  assign \lane_2__control.total.save  = control[39];
-  assign \lane_2__control.total.drive  = control[41:40];
-  assign \lane_2__control.total.sigma  = control[46:42];
-  assign \lane_2__control.dither  = control[78:47];
-  assign \lane_2__control.dither.word  = control[78:47];
-  assign \lane_2__control.write  = control[87:79];
-  assign \lane_2__control.write.weight  = control[86:79];
-  assign \lane_2__control.write.update  = control[87];
-  assign \lane_3__control.address  = control[10:0];
-  assign \lane_3__control.address.weight  = control[7:0];
-  assign \lane_3__control.address.ring  = control[8];
-  assign \lane_3__control.address.rotate  = control[10:9];
-  assign \lane_3__control.operands  = control[29:11];
-  assign \lane_3__control.operands.update  = control[11];
-  assign \lane_3__control.operands.ring  = control[12];
-  assign \lane_3__control.operands.null  = control[13];
-  assign \lane_3__control.operands.shared  = control[29:14];
-  assign \lane_3__control.align  = control[32:30];
-  assign \lane_3__control.align.shift  = control[32:30];
-  assign \lane_3__control.drive_read  = control[34:33];
-  assign \lane_3__control.drive_read.drive  = control[34:33];
-  assign \lane_3__control.add  = control[38:35];
-  assign \lane_3__control.add.valid  = control[35];
-  assign \lane_3__control.add.ring  = control[36];
-  assign \lane_3__control.add.clear  = control[37];
-  assign \lane_3__control.add.load  = control[38];
-  assign \lane_3__control.total  = control[46:39];
-  assign \lane_3__control.total.save  = control[39];
-  assign \lane_3__control.total.drive  = control[41:40];
-  assign \lane_3__control.total.sigma  = control[46:42];
-  assign \lane_3__control.dither  = control[78:47];
-  assign \lane_3__control.dither.word  = control[78:47];
-  assign \lane_3__control.write  = control[87:79];
-  assign \lane_3__control.write.weight  = control[86:79];
-  assign \lane_3__control.write.update  = control[87];
-  assign write_words[63:48] = lane_3__write_word;
-  assign write_words[47:32] = lane_2__write_word;
-  assign write_words[31:16] = lane_1__write_word;
-  assign write_words[15:0] = lane_0__write_word;
-  assign write_lanes[3] = lane_3__write;
-  assign write_lanes[2] = lane_2__write;
-  assign write_lanes[1] = lane_1__write;
-  assign write_lanes[0] = lane_0__write;
-  assign write_limited[3] = lane_3__saturated;
-  assign write_limited[2] = lane_2__saturated;
-  assign write_limited[1] = lane_1__saturated;
-  assign write_limited[0] = lane_0__saturated;
-  assign outside_weights[63:48] = lane_3__weight;
-  assign outside_weights[47:32] = lane_2__weight;
-  assign outside_weights[31:16] = lane_1__weight;
-  assign outside_weights[15:0] = lane_0__weight;
+  assign \lane_0_control.address  = control[10:0];
+  assign \lane_0_control.address.weight  = control[7:0];
+  assign \lane_0_control.address.ring  = control[8];
+  assign \lane_0_control.address.rotate  = control[10:9];
+  assign \lane_0_control.operands  = control[29:11];
+  assign \lane_0_control.operands.update  = control[11];
+  assign \lane_0_control.operands.ring  = control[12];
+  assign \lane_0_control.operands.null  = control[13];
+  assign \lane_0_control.operands.shared  = control[29:14];
+  assign \lane_0_control.align  = control[32:30];
+  assign \lane_0_control.align.shift  = control[32:30];
+  assign \lane_0_control.drive_read  = control[34:33];
+  assign \lane_0_control.drive_read.drive  = control[34:33];
+  assign \lane_0_control.add  = control[38:35];
+  assign \lane_0_control.add.valid  = control[35];
+  assign \lane_0_control.add.ring  = control[36];
+  assign \lane_0_control.add.clear  = control[37];
+  assign \lane_0_control.add.load  = control[38];
+  assign \lane_0_control.total  = control[46:39];
+  assign \lane_0_control.total.save  = control[39];
+  assign \lane_0_control.total.drive  = control[41:40];
+  assign \lane_0_control.total.sigma  = control[46:42];
+  assign \lane_0_control.dither  = control[78:47];
+  assign \lane_0_control.dither.word  = control[78:47];
+  assign \lane_0_control.write  = control[87:79];
+  assign \lane_0_control.write.weight  = control[86:79];
+  assign \lane_0_control.write.update  = control[87];
+  assign \lane_1_control.address  = control[10:0];
+  assign \lane_1_control.address.weight  = control[7:0];
+  assign \lane_1_control.address.ring  = control[8];
+  assign \lane_1_control.address.rotate  = control[10:9];
+  assign \lane_1_control.operands  = control[29:11];
+  assign \lane_1_control.operands.update  = control[11];
+  assign \lane_1_control.operands.ring  = control[12];
+  assign \lane_1_control.operands.null  = control[13];
+  assign \lane_1_control.operands.shared  = control[29:14];
+  assign \lane_1_control.align  = control[32:30];
+  assign \lane_1_control.align.shift  = control[32:30];
+  assign \lane_1_control.drive_read  = control[34:33];
+  assign \lane_1_control.drive_read.drive  = control[34:33];
+  assign \lane_1_control.add  = control[38:35];
+  assign \lane_1_control.add.valid  = control[35];
+  assign \lane_1_control.add.ring  = control[36];
+  assign \lane_1_control.add.clear  = control[37];
+  assign \lane_1_control.add.load  = control[38];
+  assign \lane_1_control.total  = control[46:39];
+  assign \lane_1_control.total.save  = control[39];
+  assign \lane_1_control.total.drive  = control[41:40];
+  assign \lane_1_control.total.sigma  = control[46:42];
+  assign \lane_1_control.dither  = control[78:47];
+  assign \lane_1_control.dither.word  = control[78:47];
+  assign \lane_1_control.write  = control[87:79];
+  assign \lane_1_control.write.weight  = control[86:79];
+  assign \lane_1_control.write.update  = control[87];
+  assign \lane_2_control.address  = control[10:0];
+  assign \lane_2_control.address.weight  = control[7:0];
+  assign \lane_2_control.address.ring  = control[8];
+  assign \lane_2_control.address.rotate  = control[10:9];
+  assign \lane_2_control.operands  = control[29:11];
+  assign \lane_2_control.operands.update  = control[11];
+  assign \lane_2_control.operands.ring  = control[12];
+  assign \lane_2_control.operands.null  = control[13];
+  assign \lane_2_control.operands.shared  = control[29:14];
+  assign \lane_2_control.align  = control[32:30];
+  assign \lane_2_control.align.shift  = control[32:30];
+  assign \lane_2_control.drive_read  = control[34:33];
+  assign \lane_2_control.drive_read.drive  = control[34:33];
+  assign \lane_2_control.add  = control[38:35];
+  assign \lane_2_control.add.valid  = control[35];
+  assign \lane_2_control.add.ring  = control[36];
+  assign \lane_2_control.add.clear  = control[37];
+  assign \lane_2_control.add.load  = control[38];
+  assign \lane_2_control.total  = control[46:39];
+  assign \lane_2_control.total.save  = control[39];
+  assign \lane_2_control.total.drive  = control[41:40];
+  assign \lane_2_control.total.sigma  = control[46:42];
+  assign \lane_2_control.dither  = control[78:47];
+  assign \lane_2_control.dither.word  = control[78:47];
+  assign \lane_2_control.write  = control[87:79];
+  assign \lane_2_control.write.weight  = control[86:79];
+  assign \lane_2_control.write.update  = control[87];
+  assign \lane_3_control.address  = control[10:0];
+  assign \lane_3_control.address.weight  = control[7:0];
+  assign \lane_3_control.address.ring  = control[8];
+  assign \lane_3_control.address.rotate  = control[10:9];
+  assign \lane_3_control.operands  = control[29:11];
+  assign \lane_3_control.operands.update  = control[11];
+  assign \lane_3_control.operands.ring  = control[12];
+  assign \lane_3_control.operands.null  = control[13];
+  assign \lane_3_control.operands.shared  = control[29:14];
+  assign \lane_3_control.align  = control[32:30];
+  assign \lane_3_control.align.shift  = control[32:30];
+  assign \lane_3_control.drive_read  = control[34:33];
+  assign \lane_3_control.drive_read.drive  = control[34:33];
+  assign \lane_3_control.add  = control[38:35];
+  assign \lane_3_control.add.valid  = control[35];
+  assign \lane_3_control.add.ring  = control[36];
+  assign \lane_3_control.add.clear  = control[37];
+  assign \lane_3_control.add.load  = control[38];
+  assign \lane_3_control.total  = control[46:39];
+  assign \lane_3_control.total.save  = control[39];
+  assign \lane_3_control.total.drive  = control[41:40];
+  assign \lane_3_control.total.sigma  = control[46:42];
+  assign \lane_3_control.dither  = control[78:47];
+  assign \lane_3_control.dither.word  = control[78:47];
+  assign \lane_3_control.write  = control[87:79];
+  assign \lane_3_control.write.weight  = control[86:79];
+  assign \lane_3_control.write.update  = control[87];
+  assign write_words[63:48] = lane_3_write_word;
+  assign write_words[47:32] = lane_2_write_word;
+  assign write_words[31:16] = lane_1_write_word;
+  assign write_words[15:0] = lane_0_write_word;
+  assign write_lanes[3] = lane_3_write;
+  assign write_lanes[2] = lane_2_write;
+  assign write_lanes[1] = lane_1_write;
+  assign write_lanes[0] = lane_0_write;
+  assign write_limited[3] = lane_3_saturated;
+  assign write_limited[2] = lane_2_saturated;
+  assign write_limited[1] = lane_1_saturated;
+  assign write_limited[0] = lane_0_saturated;
+  assign outside_weights[63:48] = lane_3_weight;
+  assign outside_weights[47:32] = lane_2_weight;
+  assign outside_weights[31:16] = lane_1_weight;
+  assign outside_weights[15:0] = lane_0_weight;
   always @*
     control[10:9] = beat_1[20:19];
 endmodule
@@ -2871,7 +2871,6 @@ module tiny_counter(events_busy, events_sample, events_free_step, events_nudged_
   wire [1:0] \$7 ;
   wire [2:0] \$8 ;
   wire \$9 ;
-  reg [2:0] \$like  = 3'h0;
   input clk;
   wire clk;
   reg [2:0] columns = 3'h0;
@@ -2910,6 +2909,7 @@ module tiny_counter(events_busy, events_sample, events_free_step, events_nudged_
   wire [47:0] \o.update_macs ;
   wire [47:0] \o.updates ;
   wire [47:0] \o.weight_saturations ;
+  reg [2:0] rows = 3'h0;
   input rst;
   wire rst;
   reg [2:0] saturations = 3'h0;
@@ -2927,7 +2927,7 @@ module tiny_counter(events_busy, events_sample, events_free_step, events_nudged_
   assign \$2  = work_turned | \$1 ;
   assign \$3  = work_valid & \$2 ;
   assign \$4  = work_ring ? work_columns : 3'h1;
-  assign \$5  = \$like  * columns;
+  assign \$5  = rows * columns;
   assign \$6  = limited_weights[0] + limited_weights[1];
   assign \$7  = limited_weights[2] + limited_weights[3];
   assign \$8  = \$6  + \$7 ;
@@ -2966,7 +2966,7 @@ module tiny_counter(events_busy, events_sample, events_free_step, events_nudged_
   always @(posedge clk)
     mac_phase_2 <= \$40 ;
   always @(posedge clk)
-    \$like  <= \$41 ;
+    rows <= \$41 ;
   always @(posedge clk)
     columns <= \$42 ;
   always @(posedge clk)
@@ -3379,10 +3379,6 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   wire [46:0] \$7 ;
   reg [46:0] \$8 ;
   wire \$9 ;
-  wire [7:0] \$signature__addr ;
-  wire [1:0] \$signature__addr$23 ;
-  wire [15:0] \$signature__data ;
-  wire [42:0] \$signature__data$28 ;
   wire [15:0] a;
   reg [15:0] a_1 = 16'h0000;
   wire [42:0] aligned;
@@ -3421,21 +3417,20 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   wire [8:0] \control.write ;
   wire \control.write.update ;
   wire [7:0] \control.write.weight ;
-  wire [15:0] dither;
-  wire [1:0] drive_write__addr;
+  wire [1:0] drives_read_address;
+  wire [42:0] drives_read_word;
+  wire drives_write;
+  wire [1:0] drives_write_address;
   (* init = 43'h00000000000 *)
-  wire [42:0] drive_write__data;
-  wire drive_write__en;
+  wire [42:0] drives_write_word;
   input load;
   wire load;
   input [15:0] load_word;
   wire [15:0] load_word;
   input [42:0] neighbour;
   wire [42:0] neighbour;
-  wire [15:0] \new ;
   input [1:0] number;
   wire [1:0] number;
-  wire [15:0] old;
   input [15:0] own;
   wire [15:0] own;
   reg [31:0] product_1 = 32'd0;
@@ -3443,20 +3438,25 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   wire rst;
   output saturated;
   wire saturated;
-  wire \saturated$34 ;
-  wire [4:0] shift;
   output [42:0] sum;
   reg [42:0] sum = 43'h00000000000;
-  wire [33:0] \sum$30 ;
   output [42:0] total;
   wire [42:0] total;
+  wire [15:0] updater_dither;
+  wire [15:0] updater_new;
+  wire [15:0] updater_old;
+  wire updater_saturated;
+  wire [4:0] updater_shift;
+  wire [33:0] updater_sum;
   output [15:0] weight;
   wire [15:0] weight;
+  wire [7:0] weights_read_address;
+  wire [15:0] weights_read_word;
+  wire weights_write;
+  wire [7:0] weights_write_address;
+  wire [15:0] weights_write_word;
   output write;
   wire write;
-  wire [7:0] write__addr;
-  wire [15:0] write__data;
-  wire write__en;
   output [15:0] write_word;
   wire [15:0] write_word;
   reg [42:0] drives [3:0];
@@ -3473,7 +3473,7 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   always @(posedge clk) begin
     _0_ <= drives[control[34:33]];
   end
-  assign \$signature__data$28  = _0_;
+  assign drives_read_word = _0_;
   reg [15:0] weights [167:0];
   initial begin : zeros_1
     integer row;
@@ -3486,11 +3486,11 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   end
   reg [15:0] _1_;
   always @(posedge clk) begin
-    _1_ <= weights[\$signature__addr ];
+    _1_ <= weights[weights_read_address];
   end
   assign weight = _1_;
   assign \$1  = control[10:9] + number;
-  assign \$signature__addr  = control[8] ? { control[7:2], \$1 [1:0] } : control[7:0];
+  assign weights_read_address = control[8] ? { control[7:2], \$1 [1:0] } : control[7:0];
   assign a = control[11] ? own : weight;
   assign \$2  = control[12] ? own : control[29:14];
   assign b = control[13] ? 16'h0000 : \$2 ;
@@ -3505,9 +3505,9 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   assign \$19  = \$17  ^ \$18 ;
   assign \$20  = control[78:47] ^ \$19 ;
   assign \$21  = \$15 [15:0] + \$20 [31:16];
-  assign saturated = \saturated$34  & control[87];
+  assign saturated = updater_saturated & control[87];
   assign write = control[87] | load;
-  assign write_word = control[87] ? \new  : load_word;
+  assign write_word = control[87] ? updater_new : load_word;
   assign \$22  = $signed(a_1) * $signed(b_1);
   assign \$23  = control[36] ? neighbour : \$10 [42:0];
   always @(posedge clk)
@@ -3523,10 +3523,10 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   tiny_update updater (
     .clk(clk),
     .dither(\$21 [15:0]),
-    .\new (\new ),
+    .\new (updater_new),
     .old(weight),
     .rst(rst),
-    .saturated(\saturated$34 ),
+    .saturated(updater_saturated),
     .shift(control[46:42]),
     .sum(sum[33:0])
   );
@@ -3550,7 +3550,7 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     base = 43'h00000000000;
     if (control[38]) begin
-      base = \$signature__data$28 ;
+      base = drives_read_word;
     end else if (\$9 ) begin
       base = sum;
     end
@@ -3593,19 +3593,19 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
       \$28  = 43'h00000000000;
     end
   end
-  assign \$signature__data  = weight;
-  assign write__addr = control[86:79];
-  assign write__data = write_word;
-  assign write__en = write;
+  assign weights_read_word = weight;
+  assign weights_write_address = control[86:79];
+  assign weights_write_word = write_word;
+  assign weights_write = write;
   assign aligned = \$8 [42:0];
-  assign \$signature__addr$23  = control[34:33];
-  assign drive_write__addr = control[41:40];
-  assign drive_write__data = sum;
-  assign drive_write__en = control[39];
-  assign \sum$30  = sum[33:0];
-  assign shift = control[46:42];
-  assign dither = \$21 [15:0];
-  assign old = weight;
+  assign drives_read_address = control[34:33];
+  assign drives_write_address = control[41:40];
+  assign drives_write_word = sum;
+  assign drives_write = control[39];
+  assign updater_sum = sum[33:0];
+  assign updater_shift = control[46:42];
+  assign updater_dither = \$21 [15:0];
+  assign updater_old = weight;
   assign total = \$10 [42:0];
   assign \control.address  = control[10:0];
   assign \control.address.weight  = control[7:0];
@@ -3740,14 +3740,6 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   reg \$91 ;
   reg \$92 ;
   reg \$93 ;
-  reg [15:0] \$signal  = 16'h0000;
-  wire \$signal$67 ;
-  (* init = 4'h0 *)
-  wire [3:0] \$signature__addr ;
-  (* init = 4'h0 *)
-  wire [3:0] \$signature__addr$73 ;
-  wire [15:0] \$signature__data ;
-  wire [15:0] \$signature__data$64 ;
   reg [16:0] base = 17'h00000;
   reg [16:0] base_1 = 17'h00000;
   output changed;
@@ -3777,6 +3769,8 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   reg is_offset_6 = 1'h0;
   (* init = 1'h0 *)
   wire is_offset_7;
+  wire [2:0] knots_address;
+  wire [16:0] knots_word;
   reg [42:0] magnitude = 43'h00000000000;
   reg negative_1 = 1'h0;
   reg negative_2 = 1'h0;
@@ -3799,10 +3793,15 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   reg o_valid = 1'h0;
   output [15:0] o_word;
   reg [15:0] o_word = 16'h0000;
-  wire [2:0] port__addr;
-  wire [2:0] \port__addr$66 ;
-  wire [16:0] port__data;
-  wire [15:0] \port__data$68 ;
+  (* init = 4'h0 *)
+  wire [3:0] previous_read_address;
+  wire [15:0] previous_read_word;
+  (* init = 1'h0 *)
+  wire previous_write;
+  (* init = 4'h0 *)
+  wire [3:0] previous_write_address;
+  (* init = 16'h0000 *)
+  wire [15:0] previous_write_word;
   wire [59:0] product;
   reg [58:0] product_1 = 59'h000000000000000;
   reg [42:0] raw_1 = 43'h00000000000;
@@ -3813,6 +3812,15 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   output saturated;
   reg saturated = 1'h0;
   wire [28:0] signed_state;
+  wire [2:0] slopes_of_segments_address;
+  wire [15:0] slopes_of_segments_word;
+  (* init = 4'h0 *)
+  wire [3:0] slopes_read_address;
+  wire [15:0] slopes_read_word;
+  wire slopes_write;
+  (* init = 4'h0 *)
+  wire [3:0] slopes_write_address;
+  wire [15:0] slopes_write_word;
   input [42:0] sum;
   wire [42:0] sum;
   reg [60:0] total = 61'h0000000000000000;
@@ -3827,17 +3835,9 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   reg valid_6 = 1'h0;
   (* init = 1'h0 *)
   wire valid_7;
-  (* init = 4'h0 *)
-  wire [3:0] write__addr;
-  (* init = 4'h0 *)
-  wire [3:0] \write__addr$74 ;
-  wire [15:0] write__data;
-  (* init = 16'h0000 *)
-  wire [15:0] \write__data$75 ;
-  wire write__en;
-  (* init = 1'h0 *)
-  wire \write__en$76 ;
   reg [42:0] x = 43'h00000000000;
+  reg [15:0] y = 16'h0000;
+  wire zero;
   reg [16:0] knots [7:0];
   initial begin
     knots[0] = 17'h00000;
@@ -3853,7 +3853,7 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   always @(posedge clk) begin
     _0_ <= knots[magnitude[34:32]];
   end
-  assign port__data = _0_;
+  assign knots_word = _0_;
   reg [15:0] previous [15:0];
   initial begin : zeros_0
     integer row;
@@ -3868,7 +3868,7 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   always @(posedge clk) begin
     _1_ <= previous[neuron_6];
   end
-  assign \$signature__data$64  = _1_;
+  assign previous_read_word = _1_;
   reg [15:0] slopes [15:0];
   initial begin : zeros_1
     integer row;
@@ -3876,14 +3876,14 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
       slopes[row] = 16'd0;
   end
   always @(posedge clk) begin
-    if (write__en)
+    if (slopes_write)
       slopes[neuron_2] <= used;
   end
   reg [15:0] _2_;
   always @(posedge clk) begin
     _2_ <= slopes[neuron_1];
   end
-  assign \$signature__data  = _2_;
+  assign slopes_read_word = _2_;
   reg [15:0] slopes_of_segments [7:0];
   initial begin
     slopes_of_segments[0] = 16'hec9b;
@@ -3899,8 +3899,8 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   always @(posedge clk) begin
     _3_ <= slopes_of_segments[magnitude[34:32]];
   end
-  assign \port__data$68  = _3_;
-  assign \$7  = $signed(x) * $signed({ 1'h0, \$signal  });
+  assign slopes_of_segments_word = _3_;
+  assign \$7  = $signed(x) * $signed({ 1'h0, y });
   assign \$9  = $signed({ 1'h0, \$8  }) + $signed(product_1);
   assign \$10  = is_offset_4 ? { product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1 } : \$9 ;
   assign \$11  = | total[34:0];
@@ -3932,12 +3932,12 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   assign \$37  = \$35  | \$36 ;
   assign \$38  = ~ \$37 ;
   assign \$39  = \$33  & \$38 ;
-  assign \$40  = first_7 ? 16'h0000 : \$signature__data$64 ;
+  assign \$40  = first_7 ? 16'h0000 : previous_read_word;
   assign \$41  = o_word != \$40 ;
   assign \$42  = o_valid & \$41 ;
-  assign used = \$signal$67  ? 16'h0000 : \port__data$68 ;
+  assign used = zero ? 16'h0000 : slopes_of_segments_word;
   assign \$43  = ~ is_offset_2;
-  assign write__en = valid_2 & \$43 ;
+  assign slopes_write = valid_2 & \$43 ;
   assign \$44  = - $signed(rounded);
   assign signed_state = negative_6 ? \$44  : { rounded[27], rounded };
   always @(posedge clk)
@@ -4009,7 +4009,7 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   always @(posedge clk)
     x <= \$78 ;
   always @(posedge clk)
-    \$signal  <= \$79 ;
+    y <= \$79 ;
   always @(posedge clk)
     product_1 <= \$80 ;
   always @(posedge clk)
@@ -4041,9 +4041,9 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   assign \$1  = - $signed(sum);
   assign \$2  = sum[42] ? \$1  : { sum[42], sum };
   assign \$3  = | magnitude[42:35];
-  assign \$4  = is_flat_1 ? 17'h1ffa8 : port__data;
+  assign \$4  = is_flat_1 ? 17'h1ffa8 : knots_word;
   assign \$5  = is_offset_2 ? raw_2 : { 11'h000, inside_1 };
-  assign \$6  = is_offset_2 ? \$signature__data  : used;
+  assign \$6  = is_offset_2 ? slopes_read_word : used;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$45  = valid;
@@ -4395,16 +4395,16 @@ module tiny_neuron(sum, neuron, is_offset, first, clear, clk, rst, o_valid, o_wo
   assign valid_7 = o_valid;
   assign is_offset_7 = o_offset;
   assign product = { product_1[58], product_1 };
-  assign port__addr = magnitude[34:32];
-  assign \port__addr$66  = magnitude[34:32];
-  assign \$signature__addr  = neuron_1;
-  assign write__addr = neuron_2;
-  assign write__data = used;
-  assign \$signature__addr$73  = neuron_6;
-  assign \write__addr$74  = neuron_7;
-  assign \write__data$75  = o_word;
-  assign \write__en$76  = o_valid;
-  assign \$signal$67  = is_flat_1;
+  assign knots_address = magnitude[34:32];
+  assign slopes_of_segments_address = magnitude[34:32];
+  assign slopes_read_address = neuron_1;
+  assign slopes_write_address = neuron_2;
+  assign slopes_write_word = used;
+  assign previous_read_address = neuron_6;
+  assign previous_write_address = neuron_7;
+  assign previous_write_word = o_word;
+  assign previous_write = o_valid;
+  assign zero = is_flat_1;
   assign \$8  = { 31'h00000000, base_1, 32'h00000000 };
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
@@ -4451,32 +4451,12 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
   wire \$7 ;
   wire \$8 ;
   wire [2:0] \$9 ;
-  reg [3:0] \$like  = 4'h0;
-  reg [2:0] \$signal ;
-  (* init = 6'h00 *)
-  wire [5:0] \$signal$25 ;
-  reg [2:0] \$signal$31  = 3'h0;
-  reg \$signal$42  = 1'h0;
-  wire [6:0] \$signature__addr ;
-  wire [8:0] \$signature__addr$29 ;
-  (* init = 6'h00 *)
-  wire [5:0] \$signature__addr$36 ;
-  reg [5:0] \$signature__data  = 6'h00;
-  wire [15:0] \$signature__data$32 ;
-  wire [4:0] \$signature__data$37 ;
-  wire \$signature__data$37[0] ;
-  wire \$signature__data$37[1] ;
-  wire \$signature__data$37[2] ;
-  wire \$signature__data$37[3] ;
-  wire \$signature__data$37[4] ;
-  wire \$signature__en ;
-  wire \$signature__en$33 ;
-  wire [4:0] \$signature__en$38 ;
   reg bank = 1'h0;
   input clk;
   wire clk;
   reg close = 1'h0;
   reg [6:0] found = 7'h00;
+  reg [2:0] free;
   input [21:0] i_payload;
   wire [21:0] i_payload;
   wire \i_payload.close ;
@@ -4489,23 +4469,37 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
   wire i_valid;
   output [5:0] index;
   wire [5:0] index;
+  reg [3:0] label = 4'h0;
+  reg learn = 1'h0;
   input [5:0] list_index;
   wire [5:0] list_index;
+  wire [6:0] lists_read_address;
+  wire [5:0] lists_read_word;
+  wire lists_write;
+  wire [6:0] lists_write_address;
+  reg [5:0] lists_write_word = 6'h00;
   input [5:0] mask_index;
   wire [5:0] mask_index;
   output [4:0] mask_slots;
   wire [4:0] mask_slots;
-  wire [6:0] read__addr;
-  wire [8:0] \read__addr$34 ;
-  wire [5:0] \read__addr$39 ;
-  wire [5:0] read__data;
-  wire [15:0] \read__data$35 ;
-  wire [4:0] \read__data$40 ;
-  wire \read__data$40[0] ;
-  wire \read__data$40[1] ;
-  wire \read__data$40[2] ;
-  wire \read__data$40[3] ;
-  wire \read__data$40[4] ;
+  wire [5:0] masks_read_address;
+  wire [4:0] masks_read_word;
+  wire \masks_read_word[0] ;
+  wire \masks_read_word[1] ;
+  wire \masks_read_word[2] ;
+  wire \masks_read_word[3] ;
+  wire \masks_read_word[4] ;
+  wire [4:0] masks_write;
+  (* init = 6'h00 *)
+  wire [5:0] masks_write_address;
+  wire [4:0] masks_write_word;
+  wire \masks_write_word[0] ;
+  wire \masks_write_word[1] ;
+  wire \masks_write_word[2] ;
+  wire \masks_write_word[3] ;
+  wire \masks_write_word[4] ;
+  (* init = 6'h00 *)
+  wire [5:0] position;
   input rst;
   wire rst;
   input [4:0] sample_busy;
@@ -4524,6 +4518,7 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
   reg [2:0] sample_slot = 3'h0;
   input sample_take;
   wire sample_take;
+  reg [2:0] slot = 3'h0;
   reg starting = 1'h1;
   output [15:0] word;
   wire [15:0] word;
@@ -4531,6 +4526,11 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
   wire [5:0] word_index;
   input [2:0] word_slot;
   wire [2:0] word_slot;
+  wire [8:0] words_read_address;
+  wire [15:0] words_read_word;
+  wire words_write;
+  wire [8:0] words_write_address;
+  wire [15:0] words_write_word;
   reg [5:0] lists [127:0];
   initial begin : zeros_0
     integer row;
@@ -4538,8 +4538,8 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
       lists[row] = 6'd0;
   end
   always @(posedge clk) begin
-    if (\$signature__en )
-      lists[{ bank, found[5:0] }] <= \$signature__data ;
+    if (lists_write)
+      lists[{ bank, found[5:0] }] <= lists_write_word;
   end
   reg [5:0] _0_;
   always @(posedge clk) begin
@@ -4554,15 +4554,15 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
   end
   always @(posedge clk) begin
     if (\$18 [0])
-      masks[\$signature__data ][0:0] <= \$10 ;
+      masks[lists_write_word][0:0] <= \$10 ;
     if (\$18 [1])
-      masks[\$signature__data ][1:1] <= \$11 ;
+      masks[lists_write_word][1:1] <= \$11 ;
     if (\$18 [2])
-      masks[\$signature__data ][2:2] <= \$12 ;
+      masks[lists_write_word][2:2] <= \$12 ;
     if (\$18 [3])
-      masks[\$signature__data ][3:3] <= \$13 ;
+      masks[lists_write_word][3:3] <= \$13 ;
     if (\$18 [4])
-      masks[\$signature__data ][4:4] <= \$14 ;
+      masks[lists_write_word][4:4] <= \$14 ;
   end
   reg [4:0] _1_;
   always @(posedge clk) begin
@@ -4576,8 +4576,8 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
       words[row] = 16'd0;
   end
   always @(posedge clk) begin
-    if (\$signature__en$33 )
-      words[{ \$9 , \$signature__data  }] <= i_payload[15:0];
+    if (words_write)
+      words[{ \$9 , lists_write_word }] <= i_payload[15:0];
   end
   reg [15:0] _2_;
   always @(posedge clk) begin
@@ -4596,40 +4596,40 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
   assign i_ready = ~ sample_loaded;
   assign \$6  = i_valid & i_ready;
   assign \$7  = | i_payload[15:0];
-  assign \$signature__en  = \$6  & \$7 ;
+  assign lists_write = \$6  & \$7 ;
   assign \$8  = ~ bank;
-  assign \$9  = starting ? \$signal  : \$signal$31 ;
-  assign \$signature__en$33  = i_valid & i_ready;
+  assign \$9  = starting ? free : slot;
+  assign words_write = i_valid & i_ready;
   assign \$10  = | i_payload[15:0];
   assign \$11  = | i_payload[15:0];
   assign \$12  = | i_payload[15:0];
   assign \$13  = | i_payload[15:0];
   assign \$14  = | i_payload[15:0];
   assign \$15  = i_valid & i_ready;
-  assign \$16  = starting ? \$signal  : \$signal$31 ;
+  assign \$16  = starting ? free : slot;
   assign \$17  = 1'h1 << \$16 ;
   assign \$18  = \$15  ? \$17  : 8'h00;
   assign \$19  = i_valid & i_ready;
-  assign \$20  = starting ? \$signal  : \$signal$31 ;
-  assign \$21  = \$signature__data  + 1'h1;
+  assign \$20  = starting ? free : slot;
+  assign \$21  = lists_write_word + 1'h1;
   assign \$22  = | i_payload[15:0];
   assign \$23  = found + \$22 ;
-  assign \$24  = \$signature__data  == 6'h3f;
+  assign \$24  = lists_write_word == 6'h3f;
   assign \$25  = ~ bank;
   always @(posedge clk)
-    \$signal$31  <= \$26 ;
+    slot <= \$26 ;
   always @(posedge clk)
     starting <= \$27 ;
   always @(posedge clk)
-    \$signature__data  <= \$28 ;
+    lists_write_word <= \$28 ;
   always @(posedge clk)
     found <= \$29 ;
   always @(posedge clk)
     sample_loaded <= \$30 ;
   always @(posedge clk)
-    \$like  <= \$31 ;
+    label <= \$31 ;
   always @(posedge clk)
-    \$signal$42  <= \$32 ;
+    learn <= \$32 ;
   always @(posedge clk)
     close <= \$33 ;
   always @(posedge clk)
@@ -4652,26 +4652,26 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$signal  = 3'h0;
+    free = 3'h0;
     if (\$1 ) begin
-      \$signal  = 3'h4;
+      free = 3'h4;
     end
     if (\$2 ) begin
-      \$signal  = 3'h3;
+      free = 3'h3;
     end
     if (\$3 ) begin
-      \$signal  = 3'h2;
+      free = 3'h2;
     end
     if (\$4 ) begin
-      \$signal  = 3'h1;
+      free = 3'h1;
     end
     if (\$5 ) begin
-      \$signal  = 3'h0;
+      free = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$26  = \$signal$31 ;
+    \$26  = slot;
     if (\$19 ) begin
       \$26  = \$20 ;
     end
@@ -4694,7 +4694,7 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$28  = \$signature__data ;
+    \$28  = lists_write_word;
     if (\$19 ) begin
       \$28  = \$21 [5:0];
       if (\$24 ) begin
@@ -4735,7 +4735,7 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$31  = \$like ;
+    \$31  = label;
     if (\$19 ) begin
       if (\$24 ) begin
         \$31  = i_payload[19:16];
@@ -4747,7 +4747,7 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$32  = \$signal$42 ;
+    \$32  = learn;
     if (\$19 ) begin
       if (\$24 ) begin
         \$32  = i_payload[20];
@@ -4783,7 +4783,7 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$35  = sample_slot;
     if (sample_take) begin
-      \$35  = \$signal$31 ;
+      \$35  = slot;
     end
     if (rst) begin
       \$35  = 3'h0;
@@ -4803,7 +4803,7 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$37  = sample_label;
     if (sample_take) begin
-      \$37  = \$like ;
+      \$37  = label;
     end
     if (rst) begin
       \$37  = 4'h0;
@@ -4813,39 +4813,39 @@ module tiny_sample(i_valid, sample_take, sample_busy, mask_index, list_index, wo
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$38  = sample_learn;
     if (sample_take) begin
-      \$38  = \$signal$42 ;
+      \$38  = learn;
     end
     if (rst) begin
       \$38  = 1'h0;
     end
   end
-  assign \$signature__addr  = { bank, found[5:0] };
-  assign \$signal$25  = \$signature__data ;
-  assign read__addr = { \$8 , list_index };
-  assign read__data = index;
-  assign \$signature__addr$29  = { \$9 , \$signature__data  };
-  assign \$signature__data$32  = i_payload[15:0];
-  assign \read__addr$34  = { word_slot, word_index };
-  assign \read__data$35  = word;
-  assign \$signature__addr$36  = \$signature__data ;
-  assign \$signature__data$37  = { \$14 , \$13 , \$12 , \$11 , \$10  };
-  assign \$signature__en$38  = \$18 [4:0];
-  assign \read__addr$39  = mask_index;
-  assign \read__data$40  = mask_slots;
+  assign lists_write_address = { bank, found[5:0] };
+  assign position = lists_write_word;
+  assign lists_read_address = { \$8 , list_index };
+  assign lists_read_word = index;
+  assign words_write_address = { \$9 , lists_write_word };
+  assign words_write_word = i_payload[15:0];
+  assign words_read_address = { word_slot, word_index };
+  assign words_read_word = word;
+  assign masks_write_address = lists_write_word;
+  assign masks_write_word = { \$14 , \$13 , \$12 , \$11 , \$10  };
+  assign masks_write = \$18 [4:0];
+  assign masks_read_address = mask_index;
+  assign masks_read_word = mask_slots;
   assign \i_payload.word  = i_payload[15:0];
   assign \i_payload.label  = i_payload[19:16];
   assign \i_payload.learn  = i_payload[20];
   assign \i_payload.close  = i_payload[21];
-  assign \$signature__data$37[0]  = \$10 ;
-  assign \$signature__data$37[1]  = \$11 ;
-  assign \$signature__data$37[2]  = \$12 ;
-  assign \$signature__data$37[3]  = \$13 ;
-  assign \$signature__data$37[4]  = \$14 ;
-  assign \read__data$40[0]  = mask_slots[0];
-  assign \read__data$40[1]  = mask_slots[1];
-  assign \read__data$40[2]  = mask_slots[2];
-  assign \read__data$40[3]  = mask_slots[3];
-  assign \read__data$40[4]  = mask_slots[4];
+  assign \masks_write_word[0]  = \$10 ;
+  assign \masks_write_word[1]  = \$11 ;
+  assign \masks_write_word[2]  = \$12 ;
+  assign \masks_write_word[3]  = \$13 ;
+  assign \masks_write_word[4]  = \$14 ;
+  assign \masks_read_word[0]  = mask_slots[0];
+  assign \masks_read_word[1]  = mask_slots[1];
+  assign \masks_read_word[2]  = mask_slots[2];
+  assign \masks_read_word[3]  = mask_slots[3];
+  assign \masks_read_word[4]  = mask_slots[4];
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -4892,8 +4892,6 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
   wire \$7 ;
   wire \$8 ;
   wire [1:0] \$9 ;
-  reg [4:0] active = 5'h00;
-  reg advance;
   (* init = 5'h00 *)
   wire [4:0] batch;
   output [84:0] beat;
@@ -4941,26 +4939,143 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
   wire \beat.update ;
   wire \beat.valid ;
   wire [7:0] \beat.weight ;
-  reg \begin ;
+  wire [22:0] beats_element;
+  wire [6:0] \beats_element.column ;
+  wire [1:0] \beats_element.group ;
+  wire \beats_element.is_first ;
+  wire \beats_element.is_last ;
+  wire [7:0] \beats_element.row_offset ;
+  wire [2:0] \beats_element.slot ;
+  wire \beats_element.valid ;
+  wire beats_has_input;
+  wire [84:0] beats_instruction;
+  wire [6:0] \beats_instruction.column ;
+  wire [6:0] \beats_instruction.count ;
+  wire [1:0] \beats_instruction.drain ;
+  wire [2:0] \beats_instruction.drain_count ;
+  wire [1:0] \beats_instruction.drive ;
+  wire \beats_instruction.end ;
+  wire [1:0] \beats_instruction.feed ;
+  wire \beats_instruction.first ;
+  wire [1:0] \beats_instruction.groups ;
+  wire [2:0] \beats_instruction.last_columns ;
+  wire [2:0] \beats_instruction.last_rows ;
+  wire [3:0] \beats_instruction.neuron ;
+  wire [1:0] \beats_instruction.op ;
+  wire [1:0] \beats_instruction.plane ;
+  wire [2:0] \beats_instruction.rows ;
+  wire \beats_instruction.save ;
+  wire [2:0] \beats_instruction.shift ;
+  wire [2:0] \beats_instruction.sigma ;
+  wire [1:0] \beats_instruction.start ;
+  wire \beats_instruction.store ;
+  wire [6:0] \beats_instruction.stride ;
+  wire \beats_instruction.sync ;
+  wire [2:0] \beats_instruction.target ;
+  wire [1:0] \beats_instruction.target_plane ;
+  wire [2:0] \beats_instruction.vector ;
+  wire [5:0] \beats_instruction.wait ;
+  wire \beats_instruction.wants_error ;
+  wire [7:0] \beats_instruction.weight ;
+  reg beats_issue;
+  wire [84:0] beats_o;
+  wire [1:0] \beats_o.add ;
+  wire \beats_o.add.clear ;
+  wire \beats_o.add.load ;
+  wire [2:0] \beats_o.align ;
+  wire [2:0] \beats_o.align.shift ;
+  wire [8:0] \beats_o.dither ;
+  wire [6:0] \beats_o.dither.column ;
+  wire [1:0] \beats_o.dither.group ;
+  wire [1:0] \beats_o.drive ;
+  wire \beats_o.learn ;
+  wire \beats_o.learn.last ;
+  wire [23:0] \beats_o.memory ;
+  wire \beats_o.memory.from_list ;
+  wire [5:0] \beats_o.memory.index ;
+  wire [5:0] \beats_o.memory.offset ;
+  wire [1:0] \beats_o.memory.rotate ;
+  wire [2:0] \beats_o.memory.slot ;
+  wire [5:0] \beats_o.memory.state ;
+  wire [3:0] \beats_o.move ;
+  wire \beats_o.move.copy ;
+  wire \beats_o.move.keep ;
+  wire \beats_o.move.subtract ;
+  wire \beats_o.move.to_offsets ;
+  wire [5:0] \beats_o.operands ;
+  wire \beats_o.operands.null ;
+  wire \beats_o.operands.own_is_offset ;
+  wire [1:0] \beats_o.operands.select ;
+  wire \beats_o.operands.shared_is_input ;
+  wire \beats_o.operands.shared_is_offset ;
+  wire \beats_o.ring ;
+  wire [5:0] \beats_o.target ;
+  wire [10:0] \beats_o.tile ;
+  wire [1:0] \beats_o.tile.drain ;
+  wire [2:0] \beats_o.tile.drain_count ;
+  wire \beats_o.tile.first ;
+  wire [3:0] \beats_o.tile.neuron ;
+  wire \beats_o.tile.wants_error ;
+  wire [5:0] \beats_o.total ;
+  wire \beats_o.total.save ;
+  wire [4:0] \beats_o.total.sigma ;
+  wire \beats_o.update ;
+  wire \beats_o.valid ;
+  wire [7:0] \beats_o.weight ;
+  wire [22:0] beats_position;
+  wire [1:0] \beats_position.group ;
+  wire \beats_position.half ;
+  wire [6:0] \beats_position.index ;
+  wire \beats_position.is_first ;
+  wire \beats_position.is_last ;
+  wire [1:0] \beats_position.rotate ;
+  wire [7:0] \beats_position.row_offset ;
+  wire \beats_position.turned ;
+  wire [3:0] beats_rate;
+  wire [2:0] beats_slot;
+  wire [2:0] beats_work_columns;
+  wire beats_work_ring;
+  wire [2:0] beats_work_rows;
+  wire beats_work_turned;
+  wire beats_work_valid;
   input changed;
   wire changed;
-  wire \changed$53 ;
+  reg choice_advance;
+  reg choice_begin;
+  wire choice_changed;
+  wire choice_goes_on;
+  wire choice_is_free;
+  wire choice_is_nudged;
+  wire choice_is_readout;
+  wire choice_is_update;
+  reg choice_learn_batch;
+  wire choice_learns;
+  wire [1:0] choice_phase;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  wire [2:0] choice_program;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  wire [2:0] choice_running;
   output clear;
   reg clear;
-  reg \clear$44 ;
-  wire \clear$46 ;
   input clk;
   wire clk;
   reg [2:0] control_state = 3'h0;
-  wire done;
-  wire [22:0] element;
-  wire [6:0] \element.column ;
-  wire [1:0] \element.group ;
-  wire \element.is_first ;
-  wire \element.is_last ;
-  wire [7:0] \element.row_offset ;
-  wire [2:0] \element.slot ;
-  wire \element.valid ;
   output emit;
   reg emit;
   input emit_ready;
@@ -4977,315 +5092,131 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
   reg events_sample;
   output events_update;
   reg events_update;
-  wire [84:0] fetched;
-  wire [6:0] \fetched.column ;
-  wire [6:0] \fetched.count ;
-  wire [1:0] \fetched.drain ;
-  wire [2:0] \fetched.drain_count ;
-  wire [1:0] \fetched.drive ;
-  wire \fetched.end ;
-  wire [1:0] \fetched.feed ;
-  wire \fetched.first ;
-  wire [1:0] \fetched.groups ;
-  wire [2:0] \fetched.last_columns ;
-  wire [2:0] \fetched.last_rows ;
-  wire [3:0] \fetched.neuron ;
-  wire [1:0] \fetched.op ;
-  wire [1:0] \fetched.plane ;
-  wire [2:0] \fetched.rows ;
-  wire \fetched.save ;
-  wire [2:0] \fetched.shift ;
-  wire [2:0] \fetched.sigma ;
-  wire [1:0] \fetched.start ;
-  wire \fetched.store ;
-  wire [6:0] \fetched.stride ;
-  wire \fetched.sync ;
-  wire [2:0] \fetched.target ;
-  wire [1:0] \fetched.target_plane ;
-  wire [2:0] \fetched.vector ;
-  wire [5:0] \fetched.wait ;
-  wire \fetched.wants_error ;
-  wire [7:0] \fetched.weight ;
-  reg finish;
-  wire goes_on;
-  wire has_input;
+  wire [84:0] fetch_fetched;
+  wire [6:0] \fetch_fetched.column ;
+  wire [6:0] \fetch_fetched.count ;
+  wire [1:0] \fetch_fetched.drain ;
+  wire [2:0] \fetch_fetched.drain_count ;
+  wire [1:0] \fetch_fetched.drive ;
+  wire \fetch_fetched.end ;
+  wire [1:0] \fetch_fetched.feed ;
+  wire \fetch_fetched.first ;
+  wire [1:0] \fetch_fetched.groups ;
+  wire [2:0] \fetch_fetched.last_columns ;
+  wire [2:0] \fetch_fetched.last_rows ;
+  wire [3:0] \fetch_fetched.neuron ;
+  wire [1:0] \fetch_fetched.op ;
+  wire [1:0] \fetch_fetched.plane ;
+  wire [2:0] \fetch_fetched.rows ;
+  wire \fetch_fetched.save ;
+  wire [2:0] \fetch_fetched.shift ;
+  wire [2:0] \fetch_fetched.sigma ;
+  wire [1:0] \fetch_fetched.start ;
+  wire \fetch_fetched.store ;
+  wire [6:0] \fetch_fetched.stride ;
+  wire \fetch_fetched.sync ;
+  wire [2:0] \fetch_fetched.target ;
+  wire [1:0] \fetch_fetched.target_plane ;
+  wire [2:0] \fetch_fetched.vector ;
+  wire [5:0] \fetch_fetched.wait ;
+  wire \fetch_fetched.wants_error ;
+  wire [7:0] \fetch_fetched.weight ;
+  wire [84:0] fetch_instruction;
+  wire [6:0] \fetch_instruction.column ;
+  wire [6:0] \fetch_instruction.count ;
+  wire [1:0] \fetch_instruction.drain ;
+  wire [2:0] \fetch_instruction.drain_count ;
+  wire [1:0] \fetch_instruction.drive ;
+  wire \fetch_instruction.end ;
+  wire [1:0] \fetch_instruction.feed ;
+  wire \fetch_instruction.first ;
+  wire [1:0] \fetch_instruction.groups ;
+  wire [2:0] \fetch_instruction.last_columns ;
+  wire [2:0] \fetch_instruction.last_rows ;
+  wire [3:0] \fetch_instruction.neuron ;
+  wire [1:0] \fetch_instruction.op ;
+  wire [1:0] \fetch_instruction.plane ;
+  wire [2:0] \fetch_instruction.rows ;
+  wire \fetch_instruction.save ;
+  wire [2:0] \fetch_instruction.shift ;
+  wire [2:0] \fetch_instruction.sigma ;
+  wire [1:0] \fetch_instruction.start ;
+  wire \fetch_instruction.store ;
+  wire [6:0] \fetch_instruction.stride ;
+  wire \fetch_instruction.sync ;
+  wire [2:0] \fetch_instruction.target ;
+  wire [1:0] \fetch_instruction.target_plane ;
+  wire [2:0] \fetch_instruction.vector ;
+  wire [5:0] \fetch_instruction.wait ;
+  wire \fetch_instruction.wants_error ;
+  wire [7:0] \fetch_instruction.weight ;
+  wire fetch_jump;
+  wire fetch_load;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  wire [2:0] fetch_program;
   input hold;
   wire hold;
   output idle;
   reg idle;
-  wire [84:0] instruction;
-  wire [84:0] \instruction$40 ;
-  wire [6:0] \instruction$40.column ;
-  wire [6:0] \instruction$40.count ;
-  wire [1:0] \instruction$40.drain ;
-  wire [2:0] \instruction$40.drain_count ;
-  wire [1:0] \instruction$40.drive ;
-  wire \instruction$40.end ;
-  wire [1:0] \instruction$40.feed ;
-  wire \instruction$40.first ;
-  wire [1:0] \instruction$40.groups ;
-  wire [2:0] \instruction$40.last_columns ;
-  wire [2:0] \instruction$40.last_rows ;
-  wire [3:0] \instruction$40.neuron ;
-  wire [1:0] \instruction$40.op ;
-  wire [1:0] \instruction$40.plane ;
-  wire [2:0] \instruction$40.rows ;
-  wire \instruction$40.save ;
-  wire [2:0] \instruction$40.shift ;
-  wire [2:0] \instruction$40.sigma ;
-  wire [1:0] \instruction$40.start ;
-  wire \instruction$40.store ;
-  wire [6:0] \instruction$40.stride ;
-  wire \instruction$40.sync ;
-  wire [2:0] \instruction$40.target ;
-  wire [1:0] \instruction$40.target_plane ;
-  wire [2:0] \instruction$40.vector ;
-  wire [5:0] \instruction$40.wait ;
-  wire \instruction$40.wants_error ;
-  wire [7:0] \instruction$40.weight ;
-  wire [84:0] \instruction$41 ;
-  wire [6:0] \instruction$41.column ;
-  wire [6:0] \instruction$41.count ;
-  wire [1:0] \instruction$41.drain ;
-  wire [2:0] \instruction$41.drain_count ;
-  wire [1:0] \instruction$41.drive ;
-  wire \instruction$41.end ;
-  wire [1:0] \instruction$41.feed ;
-  wire \instruction$41.first ;
-  wire [1:0] \instruction$41.groups ;
-  wire [2:0] \instruction$41.last_columns ;
-  wire [2:0] \instruction$41.last_rows ;
-  wire [3:0] \instruction$41.neuron ;
-  wire [1:0] \instruction$41.op ;
-  wire [1:0] \instruction$41.plane ;
-  wire [2:0] \instruction$41.rows ;
-  wire \instruction$41.save ;
-  wire [2:0] \instruction$41.shift ;
-  wire [2:0] \instruction$41.sigma ;
-  wire [1:0] \instruction$41.start ;
-  wire \instruction$41.store ;
-  wire [6:0] \instruction$41.stride ;
-  wire \instruction$41.sync ;
-  wire [2:0] \instruction$41.target ;
-  wire [1:0] \instruction$41.target_plane ;
-  wire [2:0] \instruction$41.vector ;
-  wire [5:0] \instruction$41.wait ;
-  wire \instruction$41.wants_error ;
-  wire [7:0] \instruction$41.weight ;
-  wire [84:0] \instruction$42 ;
-  wire [6:0] \instruction$42.column ;
-  wire [6:0] \instruction$42.count ;
-  wire [1:0] \instruction$42.drain ;
-  wire [2:0] \instruction$42.drain_count ;
-  wire [1:0] \instruction$42.drive ;
-  wire \instruction$42.end ;
-  wire [1:0] \instruction$42.feed ;
-  wire \instruction$42.first ;
-  wire [1:0] \instruction$42.groups ;
-  wire [2:0] \instruction$42.last_columns ;
-  wire [2:0] \instruction$42.last_rows ;
-  wire [3:0] \instruction$42.neuron ;
-  wire [1:0] \instruction$42.op ;
-  wire [1:0] \instruction$42.plane ;
-  wire [2:0] \instruction$42.rows ;
-  wire \instruction$42.save ;
-  wire [2:0] \instruction$42.shift ;
-  wire [2:0] \instruction$42.sigma ;
-  wire [1:0] \instruction$42.start ;
-  wire \instruction$42.store ;
-  wire [6:0] \instruction$42.stride ;
-  wire \instruction$42.sync ;
-  wire [2:0] \instruction$42.target ;
-  wire [1:0] \instruction$42.target_plane ;
-  wire [2:0] \instruction$42.vector ;
-  wire [5:0] \instruction$42.wait ;
-  wire \instruction$42.wants_error ;
-  wire [7:0] \instruction$42.weight ;
-  wire [84:0] \instruction$43 ;
-  wire [6:0] \instruction$43.column ;
-  wire [6:0] \instruction$43.count ;
-  wire [1:0] \instruction$43.drain ;
-  wire [2:0] \instruction$43.drain_count ;
-  wire [1:0] \instruction$43.drive ;
-  wire \instruction$43.end ;
-  wire [1:0] \instruction$43.feed ;
-  wire \instruction$43.first ;
-  wire [1:0] \instruction$43.groups ;
-  wire [2:0] \instruction$43.last_columns ;
-  wire [2:0] \instruction$43.last_rows ;
-  wire [3:0] \instruction$43.neuron ;
-  wire [1:0] \instruction$43.op ;
-  wire [1:0] \instruction$43.plane ;
-  wire [2:0] \instruction$43.rows ;
-  wire \instruction$43.save ;
-  wire [2:0] \instruction$43.shift ;
-  wire [2:0] \instruction$43.sigma ;
-  wire [1:0] \instruction$43.start ;
-  wire \instruction$43.store ;
-  wire [6:0] \instruction$43.stride ;
-  wire \instruction$43.sync ;
-  wire [2:0] \instruction$43.target ;
-  wire [1:0] \instruction$43.target_plane ;
-  wire [2:0] \instruction$43.vector ;
-  wire [5:0] \instruction$43.wait ;
-  wire \instruction$43.wants_error ;
-  wire [7:0] \instruction$43.weight ;
-  wire [6:0] \instruction.column ;
-  wire [6:0] \instruction.count ;
-  wire [1:0] \instruction.drain ;
-  wire [2:0] \instruction.drain_count ;
-  wire [1:0] \instruction.drive ;
-  wire \instruction.end ;
-  wire [1:0] \instruction.feed ;
-  wire \instruction.first ;
-  wire [1:0] \instruction.groups ;
-  wire [2:0] \instruction.last_columns ;
-  wire [2:0] \instruction.last_rows ;
-  wire [3:0] \instruction.neuron ;
-  wire [1:0] \instruction.op ;
-  wire [1:0] \instruction.plane ;
-  wire [2:0] \instruction.rows ;
-  wire \instruction.save ;
-  wire [2:0] \instruction.shift ;
-  wire [2:0] \instruction.sigma ;
-  wire [1:0] \instruction.start ;
-  wire \instruction.store ;
-  wire [6:0] \instruction.stride ;
-  wire \instruction.sync ;
-  wire [2:0] \instruction.target ;
-  wire [1:0] \instruction.target_plane ;
-  wire [2:0] \instruction.vector ;
-  wire [5:0] \instruction.wait ;
-  wire \instruction.wants_error ;
-  wire [7:0] \instruction.weight ;
-  wire is_first;
-  wire is_free;
-  wire is_last;
-  wire is_nudged;
-  wire is_readout;
-  wire is_update;
-  reg issue;
-  wire jump;
-  reg learn_batch;
-  wire learns;
+  reg issue_finish;
+  wire [84:0] issue_instruction;
+  wire [6:0] \issue_instruction.column ;
+  wire [6:0] \issue_instruction.count ;
+  wire [1:0] \issue_instruction.drain ;
+  wire [2:0] \issue_instruction.drain_count ;
+  wire [1:0] \issue_instruction.drive ;
+  wire \issue_instruction.end ;
+  wire [1:0] \issue_instruction.feed ;
+  wire \issue_instruction.first ;
+  wire [1:0] \issue_instruction.groups ;
+  wire [2:0] \issue_instruction.last_columns ;
+  wire [2:0] \issue_instruction.last_rows ;
+  wire [3:0] \issue_instruction.neuron ;
+  wire [1:0] \issue_instruction.op ;
+  wire [1:0] \issue_instruction.plane ;
+  wire [2:0] \issue_instruction.rows ;
+  wire \issue_instruction.save ;
+  wire [2:0] \issue_instruction.shift ;
+  wire [2:0] \issue_instruction.sigma ;
+  wire [1:0] \issue_instruction.start ;
+  wire \issue_instruction.store ;
+  wire [6:0] \issue_instruction.stride ;
+  wire \issue_instruction.sync ;
+  wire [2:0] \issue_instruction.target ;
+  wire [1:0] \issue_instruction.target_plane ;
+  wire [2:0] \issue_instruction.vector ;
+  wire [5:0] \issue_instruction.wait ;
+  wire \issue_instruction.wants_error ;
+  wire [7:0] \issue_instruction.weight ;
+  wire issue_may_issue;
+  wire [22:0] issue_position;
+  wire [1:0] \issue_position.group ;
+  wire \issue_position.half ;
+  wire [6:0] \issue_position.index ;
+  wire \issue_position.is_first ;
+  wire \issue_position.is_last ;
+  wire [1:0] \issue_position.rotate ;
+  wire [7:0] \issue_position.row_offset ;
+  wire \issue_position.turned ;
+  wire issue_settled;
   output [5:0] list_index;
   wire [5:0] list_index;
-  wire load;
   output [5:0] mask_index;
   wire [5:0] mask_index;
-  wire [5:0] \mask_index$32 ;
   input [4:0] mask_slots;
   wire [4:0] mask_slots;
-  wire [4:0] \mask_slots$33 ;
-  wire may_issue;
-  wire [6:0] nonzero;
-  wire [22:0] o;
-  wire [22:0] \o$63 ;
-  wire [6:0] \o$63.column ;
-  wire [1:0] \o$63.group ;
-  wire \o$63.is_first ;
-  wire \o$63.is_last ;
-  wire [7:0] \o$63.row_offset ;
-  wire [2:0] \o$63.slot ;
-  wire \o$63.valid ;
-  wire [84:0] \o$67 ;
-  wire [1:0] \o$67.add ;
-  wire \o$67.add.clear ;
-  wire \o$67.add.load ;
-  wire [2:0] \o$67.align ;
-  wire [2:0] \o$67.align.shift ;
-  wire [8:0] \o$67.dither ;
-  wire [6:0] \o$67.dither.column ;
-  wire [1:0] \o$67.dither.group ;
-  wire [1:0] \o$67.drive ;
-  wire \o$67.learn ;
-  wire \o$67.learn.last ;
-  wire [23:0] \o$67.memory ;
-  wire \o$67.memory.from_list ;
-  wire [5:0] \o$67.memory.index ;
-  wire [5:0] \o$67.memory.offset ;
-  wire [1:0] \o$67.memory.rotate ;
-  wire [2:0] \o$67.memory.slot ;
-  wire [5:0] \o$67.memory.state ;
-  wire [3:0] \o$67.move ;
-  wire \o$67.move.copy ;
-  wire \o$67.move.keep ;
-  wire \o$67.move.subtract ;
-  wire \o$67.move.to_offsets ;
-  wire [5:0] \o$67.operands ;
-  wire \o$67.operands.null ;
-  wire \o$67.operands.own_is_offset ;
-  wire [1:0] \o$67.operands.select ;
-  wire \o$67.operands.shared_is_input ;
-  wire \o$67.operands.shared_is_offset ;
-  wire \o$67.ring ;
-  wire [5:0] \o$67.target ;
-  wire [10:0] \o$67.tile ;
-  wire [1:0] \o$67.tile.drain ;
-  wire [2:0] \o$67.tile.drain_count ;
-  wire \o$67.tile.first ;
-  wire [3:0] \o$67.tile.neuron ;
-  wire \o$67.tile.wants_error ;
-  wire [5:0] \o$67.total ;
-  wire \o$67.total.save ;
-  wire [4:0] \o$67.total.sigma ;
-  wire \o$67.update ;
-  wire \o$67.valid ;
-  wire [7:0] \o$67.weight ;
-  wire [1:0] \o.group ;
-  wire \o.half ;
-  wire [6:0] \o.index ;
-  wire \o.is_first ;
-  wire \o.is_last ;
-  wire [1:0] \o.rotate ;
-  wire [7:0] \o.row_offset ;
-  wire \o.turned ;
-  wire [1:0] phase;
-  wire [22:0] position;
-  wire [1:0] \position.group ;
-  wire \position.half ;
-  wire [6:0] \position.index ;
-  wire \position.is_first ;
-  wire \position.is_last ;
-  wire [1:0] \position.rotate ;
-  wire [7:0] \position.row_offset ;
-  wire \position.turned ;
-  (* enum_base_type = "Program" *)
-  (* enum_value_000 = "FREE_FIRST" *)
-  (* enum_value_001 = "FREE_STEP" *)
-  (* enum_value_010 = "PREDICT" *)
-  (* enum_value_011 = "READOUT" *)
-  (* enum_value_100 = "NUDGED_FIRST" *)
-  (* enum_value_101 = "NUDGED_STEP" *)
-  (* enum_value_110 = "CONTRAST" *)
-  (* enum_value_111 = "UPDATE" *)
-  wire [2:0] \program ;
-  (* enum_base_type = "Program" *)
-  (* enum_value_000 = "FREE_FIRST" *)
-  (* enum_value_001 = "FREE_STEP" *)
-  (* enum_value_010 = "PREDICT" *)
-  (* enum_value_011 = "READOUT" *)
-  (* enum_value_100 = "NUDGED_FIRST" *)
-  (* enum_value_101 = "NUDGED_STEP" *)
-  (* enum_value_110 = "CONTRAST" *)
-  (* enum_value_111 = "UPDATE" *)
-  wire [2:0] \program$52 ;
   input [3:0] rate;
   wire [3:0] rate;
-  wire [3:0] \rate$66 ;
   input rst;
   wire rst;
-  reg run;
-  (* enum_base_type = "Program" *)
-  (* enum_value_000 = "FREE_FIRST" *)
-  (* enum_value_001 = "FREE_STEP" *)
-  (* enum_value_010 = "PREDICT" *)
-  (* enum_value_011 = "READOUT" *)
-  (* enum_value_100 = "NUDGED_FIRST" *)
-  (* enum_value_101 = "NUDGED_STEP" *)
-  (* enum_value_110 = "CONTRAST" *)
-  (* enum_value_111 = "UPDATE" *)
-  wire [2:0] running;
   output [4:0] sample_busy;
   wire [4:0] sample_busy;
   input sample_close;
@@ -5302,41 +5233,117 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
   wire [2:0] sample_slot;
   output sample_take;
   reg sample_take;
-  wire settled;
-  wire [2:0] slot;
-  reg step;
+  reg [4:0] scan_active = 5'h00;
+  wire scan_clear;
+  wire scan_done;
+  wire [84:0] scan_instruction;
+  wire [6:0] \scan_instruction.column ;
+  wire [6:0] \scan_instruction.count ;
+  wire [1:0] \scan_instruction.drain ;
+  wire [2:0] \scan_instruction.drain_count ;
+  wire [1:0] \scan_instruction.drive ;
+  wire \scan_instruction.end ;
+  wire [1:0] \scan_instruction.feed ;
+  wire \scan_instruction.first ;
+  wire [1:0] \scan_instruction.groups ;
+  wire [2:0] \scan_instruction.last_columns ;
+  wire [2:0] \scan_instruction.last_rows ;
+  wire [3:0] \scan_instruction.neuron ;
+  wire [1:0] \scan_instruction.op ;
+  wire [1:0] \scan_instruction.plane ;
+  wire [2:0] \scan_instruction.rows ;
+  wire \scan_instruction.save ;
+  wire [2:0] \scan_instruction.shift ;
+  wire [2:0] \scan_instruction.sigma ;
+  wire [1:0] \scan_instruction.start ;
+  wire \scan_instruction.store ;
+  wire [6:0] \scan_instruction.stride ;
+  wire \scan_instruction.sync ;
+  wire [2:0] \scan_instruction.target ;
+  wire [1:0] \scan_instruction.target_plane ;
+  wire [2:0] \scan_instruction.vector ;
+  wire [5:0] \scan_instruction.wait ;
+  wire \scan_instruction.wants_error ;
+  wire [7:0] \scan_instruction.weight ;
+  wire [5:0] scan_mask_index;
+  wire [4:0] scan_mask_slots;
+  wire [22:0] scan_o;
+  wire [6:0] \scan_o.column ;
+  wire [1:0] \scan_o.group ;
+  wire \scan_o.is_first ;
+  wire \scan_o.is_last ;
+  wire [7:0] \scan_o.row_offset ;
+  wire [2:0] \scan_o.slot ;
+  wire \scan_o.valid ;
+  reg scan_run;
+  reg walk_clear;
+  wire [84:0] walk_instruction;
+  wire [6:0] \walk_instruction.column ;
+  wire [6:0] \walk_instruction.count ;
+  wire [1:0] \walk_instruction.drain ;
+  wire [2:0] \walk_instruction.drain_count ;
+  wire [1:0] \walk_instruction.drive ;
+  wire \walk_instruction.end ;
+  wire [1:0] \walk_instruction.feed ;
+  wire \walk_instruction.first ;
+  wire [1:0] \walk_instruction.groups ;
+  wire [2:0] \walk_instruction.last_columns ;
+  wire [2:0] \walk_instruction.last_rows ;
+  wire [3:0] \walk_instruction.neuron ;
+  wire [1:0] \walk_instruction.op ;
+  wire [1:0] \walk_instruction.plane ;
+  wire [2:0] \walk_instruction.rows ;
+  wire \walk_instruction.save ;
+  wire [2:0] \walk_instruction.shift ;
+  wire [2:0] \walk_instruction.sigma ;
+  wire [1:0] \walk_instruction.start ;
+  wire \walk_instruction.store ;
+  wire [6:0] \walk_instruction.stride ;
+  wire \walk_instruction.sync ;
+  wire [2:0] \walk_instruction.target ;
+  wire [1:0] \walk_instruction.target_plane ;
+  wire [2:0] \walk_instruction.vector ;
+  wire [5:0] \walk_instruction.wait ;
+  wire \walk_instruction.wants_error ;
+  wire [7:0] \walk_instruction.weight ;
+  wire [6:0] walk_nonzero;
+  wire [22:0] walk_o;
+  wire [1:0] \walk_o.group ;
+  wire \walk_o.half ;
+  wire [6:0] \walk_o.index ;
+  wire \walk_o.is_first ;
+  wire \walk_o.is_last ;
+  wire [1:0] \walk_o.rotate ;
+  wire [7:0] \walk_o.row_offset ;
+  wire \walk_o.turned ;
+  reg walk_step;
   output [2:0] work_columns;
   wire [2:0] work_columns;
-  wire [2:0] \work_columns$34 ;
   output work_ring;
   wire work_ring;
-  wire \work_ring$35 ;
   output [2:0] work_rows;
   wire [2:0] work_rows;
-  wire [2:0] \work_rows$36 ;
   output work_turned;
   wire work_turned;
-  wire \work_turned$37 ;
   output work_valid;
   wire work_valid;
-  wire \work_valid$38 ;
   reg working = 1'h0;
   always @(posedge clk)
-    active <= \$39 ;
-  assign \$1  = \begin  | learn_batch;
-  assign jump = \$1  | advance;
-  assign has_input = | sample_nonzero;
+    scan_active <= \$39 ;
+  assign \$1  = choice_begin | choice_learn_batch;
+  assign fetch_jump = \$1  | choice_advance;
+  assign beats_has_input = | sample_nonzero;
   assign \$2  = 1'h1 << sample_slot;
   assign \$3  = working ? \$2  : 8'h00;
-  assign \$4  = { 3'h0, active } | \$3 ;
+  assign \$4  = { 3'h0, scan_active } | \$3 ;
   assign \$5  = ~ hold;
   assign \$6  = sample_loaded & \$5 ;
-  assign \$7  = may_issue & o[21];
-  assign \$8  = running == 2'h2;
-  assign \$9  = active[0] + active[1];
-  assign \$10  = active[2] + active[3];
+  assign \$7  = issue_may_issue & issue_position[21];
+  assign \$8  = choice_running == 2'h2;
+  assign \$9  = scan_active[0] + scan_active[1];
+  assign \$10  = scan_active[2] + scan_active[3];
   assign \$11  = \$9  + \$10 ;
-  assign \$12  = \$11  + active[4];
+  assign \$12  = \$11  + scan_active[4];
   assign \$13  = \$12  == 3'h4;
   assign \$14  = \$13  | sample_close;
   assign \$15  = ! control_state;
@@ -5349,16 +5356,16 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
   assign \$22  = control_state == 3'h7;
   assign \$23  = ~ hold;
   assign \$24  = sample_loaded & \$23 ;
-  assign \$25  = fetched[1:0] == 1'h1;
-  assign \$26  = finish & instruction[84];
-  assign \$27  = finish & instruction[84];
+  assign \$25  = fetch_fetched[1:0] == 1'h1;
+  assign \$26  = issue_finish & walk_instruction[84];
+  assign \$27  = issue_finish & walk_instruction[84];
   assign \$28  = 1'h1 << sample_slot;
-  assign \$29  = active | \$28 [4:0];
-  assign \$30  = running == 2'h2;
-  assign \$31  = active[0] + active[1];
-  assign \$32  = active[2] + active[3];
+  assign \$29  = scan_active | \$28 [4:0];
+  assign \$30  = choice_running == 2'h2;
+  assign \$31  = scan_active[0] + scan_active[1];
+  assign \$32  = scan_active[2] + scan_active[3];
   assign \$33  = \$31  + \$32 ;
-  assign \$34  = \$33  + active[4];
+  assign \$34  = \$33  + scan_active[4];
   assign \$35  = \$34  == 3'h4;
   assign \$36  = \$35  | sample_close;
   always @(posedge clk)
@@ -5366,74 +5373,74 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
   always @(posedge clk)
     control_state <= \$38 ;
   \tiny_sequencer.beats  beats (
-    .element(element),
-    .has_input(has_input),
-    .instruction(instruction),
-    .issue(issue),
-    .o(beat),
-    .position(o),
-    .rate(rate),
-    .slot(sample_slot),
-    .work_columns(work_columns),
-    .work_ring(work_ring),
-    .work_rows(work_rows),
-    .work_valid(work_valid)
+    .beats_element(beats_element),
+    .beats_has_input(beats_has_input),
+    .beats_instruction(walk_instruction),
+    .beats_issue(beats_issue),
+    .beats_o(beat),
+    .beats_position(issue_position),
+    .beats_rate(rate),
+    .beats_slot(sample_slot),
+    .beats_work_columns(work_columns),
+    .beats_work_ring(work_ring),
+    .beats_work_rows(work_rows),
+    .beats_work_valid(work_valid)
   );
   \tiny_sequencer.choice  choice (
-    .advance(advance),
-    .\begin (\begin ),
-    .changed(changed),
+    .choice_advance(choice_advance),
+    .choice_begin(choice_begin),
+    .choice_changed(changed),
+    .choice_goes_on(choice_goes_on),
+    .choice_is_free(choice_is_free),
+    .choice_is_nudged(choice_is_nudged),
+    .choice_is_readout(choice_is_readout),
+    .choice_is_update(choice_is_update),
+    .choice_learn_batch(choice_learn_batch),
+    .choice_learns(sample_learn),
+    .choice_phase(events_phase),
+    .choice_program(fetch_program),
+    .choice_running(choice_running),
     .clk(clk),
-    .goes_on(goes_on),
-    .is_free(is_free),
-    .is_nudged(is_nudged),
-    .is_readout(is_readout),
-    .is_update(is_update),
-    .learn_batch(learn_batch),
-    .learns(sample_learn),
-    .phase(events_phase),
-    .\program (\program ),
-    .rst(rst),
-    .running(running)
+    .rst(rst)
   );
   \tiny_sequencer.fetch  fetch (
     .clk(clk),
-    .fetched(fetched),
-    .instruction(instruction),
-    .jump(jump),
-    .load(\clear$44 ),
-    .\program (\program ),
+    .fetch_fetched(fetch_fetched),
+    .fetch_instruction(walk_instruction),
+    .fetch_jump(fetch_jump),
+    .fetch_load(walk_clear),
+    .fetch_program(fetch_program),
     .rst(rst)
   );
-  \tiny_sequencer.issue$89  \issue$89  (
+  \tiny_sequencer.issue  issue (
     .clk(clk),
-    .finish(finish),
-    .instruction(instruction),
-    .may_issue(may_issue),
-    .\port$437$20 (o[21:20]),
-    .rst(rst),
-    .settled(settled)
+    .issue_finish(issue_finish),
+    .issue_instruction(walk_instruction),
+    .issue_may_issue(issue_may_issue),
+    .issue_position(issue_position),
+    .issue_settled(issue_settled),
+    .rst(rst)
   );
   \tiny_sequencer.scan  scan (
-    .active(active),
-    .clear(\clear$44 ),
     .clk(clk),
-    .done(done),
-    .instruction(instruction),
-    .mask_index(mask_index),
-    .mask_slots(mask_slots),
-    .o(element),
     .rst(rst),
-    .run(run)
+    .scan_active(scan_active),
+    .scan_clear(walk_clear),
+    .scan_done(scan_done),
+    .scan_instruction(walk_instruction),
+    .scan_mask_index(mask_index),
+    .scan_mask_slots(mask_slots),
+    .scan_o(beats_element),
+    .scan_run(scan_run)
   );
   \tiny_sequencer.walk  walk (
-    .clear(\clear$44 ),
     .clk(clk),
-    .instruction(instruction),
-    .nonzero(sample_nonzero),
-    .o(o),
     .rst(rst),
-    .step(step)
+    .walk_clear(walk_clear),
+    .walk_instruction(walk_instruction),
+    .walk_nonzero(sample_nonzero),
+    .walk_o(issue_position),
+    .walk_step(walk_step)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
@@ -5455,11 +5462,11 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \begin  = 1'h0;
+    choice_begin = 1'h0;
     casez (control_state)
       3'h0:
           if (\$6 ) begin
-            \begin  = 1'h1;
+            choice_begin = 1'h1;
           end
     endcase
   end
@@ -5493,19 +5500,19 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \clear$44  = 1'h0;
+    walk_clear = 1'h0;
     casez (control_state)
       3'h0:
           /* empty */;
       3'h1:
           /* empty */;
       3'h2:
-          \clear$44  = 1'h1;
+          walk_clear = 1'h1;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    step = 1'h0;
+    walk_step = 1'h0;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -5514,12 +5521,12 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
       3'h2:
           /* empty */;
       3'h4:
-          step = may_issue;
+          walk_step = issue_may_issue;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    issue = 1'h0;
+    beats_issue = 1'h0;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -5528,14 +5535,14 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
       3'h2:
           /* empty */;
       3'h4:
-          issue = may_issue;
+          beats_issue = issue_may_issue;
       3'h3:
-          issue = element[0];
+          beats_issue = beats_element[0];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    finish = 1'h0;
+    issue_finish = 1'h0;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -5544,14 +5551,14 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
       3'h2:
           /* empty */;
       3'h4:
-          finish = \$7 ;
+          issue_finish = \$7 ;
       3'h3:
-          finish = done;
+          issue_finish = scan_done;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    run = 1'h0;
+    scan_run = 1'h0;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -5562,7 +5569,7 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
       3'h4:
           /* empty */;
       3'h3:
-          run = 1'h1;
+          scan_run = 1'h1;
     endcase
   end
   always @* begin
@@ -5580,8 +5587,8 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
       3'h3:
           /* empty */;
       3'h5:
-          if (settled) begin
-            events_free_step = is_free;
+          if (issue_settled) begin
+            events_free_step = choice_is_free;
           end
     endcase
   end
@@ -5600,8 +5607,8 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
       3'h3:
           /* empty */;
       3'h5:
-          if (settled) begin
-            events_nudged_step = is_nudged;
+          if (issue_settled) begin
+            events_nudged_step = choice_is_nudged;
           end
     endcase
   end
@@ -5620,14 +5627,14 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
       3'h3:
           /* empty */;
       3'h5:
-          if (settled) begin
-            events_update = is_update;
+          if (issue_settled) begin
+            events_update = choice_is_update;
           end
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    advance = 1'h0;
+    choice_advance = 1'h0;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -5640,9 +5647,9 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
       3'h3:
           /* empty */;
       3'h5:
-          if (settled) begin
-            if (goes_on) begin
-              advance = 1'h1;
+          if (issue_settled) begin
+            if (choice_goes_on) begin
+              choice_advance = 1'h1;
             end
           end
       3'h6:
@@ -5650,7 +5657,7 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
             (* full_case = 32'd1 *)
             if (\$8 ) begin
             end else begin
-              advance = 1'h1;
+              choice_advance = 1'h1;
             end
           end
     endcase
@@ -5699,7 +5706,7 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    learn_batch = 1'h0;
+    choice_learn_batch = 1'h0;
     (* full_case = 32'd1 *)
     casez (control_state)
       3'h0:
@@ -5718,7 +5725,7 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
           /* empty */;
       3'h7:
           if (\$14 ) begin
-            learn_batch = 1'h1;
+            choice_learn_batch = 1'h1;
           end
     endcase
   end
@@ -5739,11 +5746,11 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
       3'h3:
           /* empty */;
       3'h5:
-          if (settled) begin
+          if (issue_settled) begin
             (* full_case = 32'd1 *)
-            if (goes_on) begin
-            end else if (is_readout) begin
-            end else if (is_update) begin
+            if (choice_goes_on) begin
+            end else if (choice_is_readout) begin
+            end else if (choice_is_update) begin
             end else begin
               \$37  = 1'h0;
             end
@@ -5780,23 +5787,23 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
       3'h4:
           if (\$26 ) begin
             \$38  = 3'h5;
-          end else if (finish) begin
+          end else if (issue_finish) begin
             \$38  = 3'h2;
           end
       3'h3:
           if (\$27 ) begin
             \$38  = 3'h5;
-          end else if (finish) begin
+          end else if (issue_finish) begin
             \$38  = 3'h2;
           end
       3'h5:
-          if (settled) begin
+          if (issue_settled) begin
             (* full_case = 32'd1 *)
-            if (goes_on) begin
+            if (choice_goes_on) begin
               \$38  = 3'h1;
-            end else if (is_readout) begin
+            end else if (choice_is_readout) begin
               \$38  = 3'h6;
-            end else if (is_update) begin
+            end else if (choice_is_update) begin
               \$38  = 3'h0;
             end else begin
               \$38  = 3'h7;
@@ -5825,7 +5832,7 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$39  = active;
+    \$39  = scan_active;
     casez (control_state)
       3'h0:
           /* empty */;
@@ -5838,11 +5845,11 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
       3'h3:
           /* empty */;
       3'h5:
-          if (settled) begin
+          if (issue_settled) begin
             (* full_case = 32'd1 *)
-            if (goes_on) begin
-            end else if (is_readout) begin
-            end else if (is_update) begin
+            if (choice_goes_on) begin
+            end else if (choice_is_readout) begin
+            end else if (choice_is_update) begin
               \$39  = 5'h00;
             end else begin
               \$39  = \$29 ;
@@ -5853,35 +5860,34 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
       \$39  = 5'h00;
     end
   end
-  assign \mask_index$32  = mask_index;
-  assign \mask_slots$33  = mask_slots;
-  assign \work_columns$34  = work_columns;
-  assign \work_ring$35  = work_ring;
-  assign \work_rows$36  = work_rows;
-  assign \work_turned$37  = o[22];
-  assign \work_valid$38  = work_valid;
-  assign \instruction$40  = instruction;
-  assign \instruction$41  = instruction;
-  assign \instruction$42  = instruction;
-  assign \instruction$43  = instruction;
-  assign load = \clear$44 ;
-  assign \clear$46  = \clear$44 ;
-  assign \program$52  = \program ;
-  assign \changed$53  = changed;
-  assign learns = sample_learn;
-  assign nonzero = sample_nonzero;
-  assign batch = active;
-  assign is_first = o[20];
-  assign is_last = o[21];
-  assign position = o;
-  assign \o$63  = element;
-  assign slot = sample_slot;
-  assign \rate$66  = rate;
-  assign \o$67  = beat;
-  assign phase = events_phase;
+  assign scan_mask_index = mask_index;
+  assign scan_mask_slots = mask_slots;
+  assign beats_work_columns = work_columns;
+  assign beats_work_ring = work_ring;
+  assign beats_work_rows = work_rows;
+  assign beats_work_turned = issue_position[22];
+  assign beats_work_valid = work_valid;
+  assign fetch_instruction = walk_instruction;
+  assign scan_instruction = walk_instruction;
+  assign issue_instruction = walk_instruction;
+  assign beats_instruction = walk_instruction;
+  assign fetch_load = walk_clear;
+  assign scan_clear = walk_clear;
+  assign choice_program = fetch_program;
+  assign choice_changed = changed;
+  assign choice_learns = sample_learn;
+  assign walk_nonzero = sample_nonzero;
+  assign batch = scan_active;
+  assign walk_o = issue_position;
+  assign beats_position = issue_position;
+  assign scan_o = beats_element;
+  assign beats_slot = sample_slot;
+  assign beats_rate = rate;
+  assign beats_o = beat;
+  assign choice_phase = events_phase;
   assign sample_busy = \$4 [4:0];
-  assign list_index = o[5:0];
-  assign work_turned = o[22];
+  assign list_index = issue_position[5:0];
+  assign work_turned = issue_position[22];
   assign \beat.valid  = beat[0];
   assign \beat.update  = beat[1];
   assign \beat.ring  = beat[2];
@@ -5925,250 +5931,258 @@ module tiny_sequencer(sample_slot, sample_label, sample_learn, sample_close, sam
   assign \beat.tile.neuron  = beat[82:79];
   assign \beat.tile.first  = beat[83];
   assign \beat.tile.wants_error  = beat[84];
-  assign \instruction.op  = instruction[1:0];
-  assign \instruction.feed  = instruction[3:2];
-  assign \instruction.store  = instruction[4];
-  assign \instruction.plane  = instruction[6:5];
-  assign \instruction.vector  = instruction[9:7];
-  assign \instruction.rows  = instruction[12:10];
-  assign \instruction.weight  = instruction[20:13];
-  assign \instruction.stride  = instruction[27:21];
-  assign \instruction.count  = instruction[34:28];
-  assign \instruction.groups  = instruction[36:35];
-  assign \instruction.last_rows  = instruction[39:37];
-  assign \instruction.last_columns  = instruction[42:40];
-  assign \instruction.shift  = instruction[45:43];
-  assign \instruction.sigma  = instruction[48:46];
-  assign \instruction.column  = instruction[55:49];
-  assign \instruction.start  = instruction[57:56];
-  assign \instruction.save  = instruction[58];
-  assign \instruction.drive  = instruction[60:59];
-  assign \instruction.drain  = instruction[62:61];
-  assign \instruction.drain_count  = instruction[65:63];
-  assign \instruction.target_plane  = instruction[67:66];
-  assign \instruction.target  = instruction[70:68];
-  assign \instruction.neuron  = instruction[74:71];
-  assign \instruction.first  = instruction[75];
-  assign \instruction.wants_error  = instruction[76];
-  assign \instruction.sync  = instruction[77];
-  assign \instruction.wait  = instruction[83:78];
-  assign \instruction.end  = instruction[84];
-  assign \instruction$40.op  = instruction[1:0];
-  assign \instruction$40.feed  = instruction[3:2];
-  assign \instruction$40.store  = instruction[4];
-  assign \instruction$40.plane  = instruction[6:5];
-  assign \instruction$40.vector  = instruction[9:7];
-  assign \instruction$40.rows  = instruction[12:10];
-  assign \instruction$40.weight  = instruction[20:13];
-  assign \instruction$40.stride  = instruction[27:21];
-  assign \instruction$40.count  = instruction[34:28];
-  assign \instruction$40.groups  = instruction[36:35];
-  assign \instruction$40.last_rows  = instruction[39:37];
-  assign \instruction$40.last_columns  = instruction[42:40];
-  assign \instruction$40.shift  = instruction[45:43];
-  assign \instruction$40.sigma  = instruction[48:46];
-  assign \instruction$40.column  = instruction[55:49];
-  assign \instruction$40.start  = instruction[57:56];
-  assign \instruction$40.save  = instruction[58];
-  assign \instruction$40.drive  = instruction[60:59];
-  assign \instruction$40.drain  = instruction[62:61];
-  assign \instruction$40.drain_count  = instruction[65:63];
-  assign \instruction$40.target_plane  = instruction[67:66];
-  assign \instruction$40.target  = instruction[70:68];
-  assign \instruction$40.neuron  = instruction[74:71];
-  assign \instruction$40.first  = instruction[75];
-  assign \instruction$40.wants_error  = instruction[76];
-  assign \instruction$40.sync  = instruction[77];
-  assign \instruction$40.wait  = instruction[83:78];
-  assign \instruction$40.end  = instruction[84];
-  assign \instruction$41.op  = instruction[1:0];
-  assign \instruction$41.feed  = instruction[3:2];
-  assign \instruction$41.store  = instruction[4];
-  assign \instruction$41.plane  = instruction[6:5];
-  assign \instruction$41.vector  = instruction[9:7];
-  assign \instruction$41.rows  = instruction[12:10];
-  assign \instruction$41.weight  = instruction[20:13];
-  assign \instruction$41.stride  = instruction[27:21];
-  assign \instruction$41.count  = instruction[34:28];
-  assign \instruction$41.groups  = instruction[36:35];
-  assign \instruction$41.last_rows  = instruction[39:37];
-  assign \instruction$41.last_columns  = instruction[42:40];
-  assign \instruction$41.shift  = instruction[45:43];
-  assign \instruction$41.sigma  = instruction[48:46];
-  assign \instruction$41.column  = instruction[55:49];
-  assign \instruction$41.start  = instruction[57:56];
-  assign \instruction$41.save  = instruction[58];
-  assign \instruction$41.drive  = instruction[60:59];
-  assign \instruction$41.drain  = instruction[62:61];
-  assign \instruction$41.drain_count  = instruction[65:63];
-  assign \instruction$41.target_plane  = instruction[67:66];
-  assign \instruction$41.target  = instruction[70:68];
-  assign \instruction$41.neuron  = instruction[74:71];
-  assign \instruction$41.first  = instruction[75];
-  assign \instruction$41.wants_error  = instruction[76];
-  assign \instruction$41.sync  = instruction[77];
-  assign \instruction$41.wait  = instruction[83:78];
-  assign \instruction$41.end  = instruction[84];
-  assign \instruction$42.op  = instruction[1:0];
-  assign \instruction$42.feed  = instruction[3:2];
-  assign \instruction$42.store  = instruction[4];
-  assign \instruction$42.plane  = instruction[6:5];
-  assign \instruction$42.vector  = instruction[9:7];
-  assign \instruction$42.rows  = instruction[12:10];
-  assign \instruction$42.weight  = instruction[20:13];
-  assign \instruction$42.stride  = instruction[27:21];
-  assign \instruction$42.count  = instruction[34:28];
-  assign \instruction$42.groups  = instruction[36:35];
-  assign \instruction$42.last_rows  = instruction[39:37];
-  assign \instruction$42.last_columns  = instruction[42:40];
-  assign \instruction$42.shift  = instruction[45:43];
-  assign \instruction$42.sigma  = instruction[48:46];
-  assign \instruction$42.column  = instruction[55:49];
-  assign \instruction$42.start  = instruction[57:56];
-  assign \instruction$42.save  = instruction[58];
-  assign \instruction$42.drive  = instruction[60:59];
-  assign \instruction$42.drain  = instruction[62:61];
-  assign \instruction$42.drain_count  = instruction[65:63];
-  assign \instruction$42.target_plane  = instruction[67:66];
-  assign \instruction$42.target  = instruction[70:68];
-  assign \instruction$42.neuron  = instruction[74:71];
-  assign \instruction$42.first  = instruction[75];
-  assign \instruction$42.wants_error  = instruction[76];
-  assign \instruction$42.sync  = instruction[77];
-  assign \instruction$42.wait  = instruction[83:78];
-  assign \instruction$42.end  = instruction[84];
-  assign \instruction$43.op  = instruction[1:0];
-  assign \instruction$43.feed  = instruction[3:2];
-  assign \instruction$43.store  = instruction[4];
-  assign \instruction$43.plane  = instruction[6:5];
-  assign \instruction$43.vector  = instruction[9:7];
-  assign \instruction$43.rows  = instruction[12:10];
-  assign \instruction$43.weight  = instruction[20:13];
-  assign \instruction$43.stride  = instruction[27:21];
-  assign \instruction$43.count  = instruction[34:28];
-  assign \instruction$43.groups  = instruction[36:35];
-  assign \instruction$43.last_rows  = instruction[39:37];
-  assign \instruction$43.last_columns  = instruction[42:40];
-  assign \instruction$43.shift  = instruction[45:43];
-  assign \instruction$43.sigma  = instruction[48:46];
-  assign \instruction$43.column  = instruction[55:49];
-  assign \instruction$43.start  = instruction[57:56];
-  assign \instruction$43.save  = instruction[58];
-  assign \instruction$43.drive  = instruction[60:59];
-  assign \instruction$43.drain  = instruction[62:61];
-  assign \instruction$43.drain_count  = instruction[65:63];
-  assign \instruction$43.target_plane  = instruction[67:66];
-  assign \instruction$43.target  = instruction[70:68];
-  assign \instruction$43.neuron  = instruction[74:71];
-  assign \instruction$43.first  = instruction[75];
-  assign \instruction$43.wants_error  = instruction[76];
-  assign \instruction$43.sync  = instruction[77];
-  assign \instruction$43.wait  = instruction[83:78];
-  assign \instruction$43.end  = instruction[84];
-  assign \o.index  = o[6:0];
-  assign \o.rotate  = o[8:7];
-  assign \o.group  = o[10:9];
-  assign \o.row_offset  = o[18:11];
-  assign \o.half  = o[19];
-  assign \o.is_first  = o[20];
-  assign \o.is_last  = o[21];
-  assign \o.turned  = o[22];
-  assign \position.index  = o[6:0];
-  assign \position.rotate  = o[8:7];
-  assign \position.group  = o[10:9];
-  assign \position.row_offset  = o[18:11];
-  assign \position.half  = o[19];
-  assign \position.is_first  = o[20];
-  assign \position.is_last  = o[21];
-  assign \position.turned  = o[22];
-  assign \element.valid  = element[0];
-  assign \element.column  = element[7:1];
-  assign \element.group  = element[9:8];
-  assign \element.row_offset  = element[17:10];
-  assign \element.slot  = element[20:18];
-  assign \element.is_first  = element[21];
-  assign \element.is_last  = element[22];
-  assign \o$63.valid  = element[0];
-  assign \o$63.column  = element[7:1];
-  assign \o$63.group  = element[9:8];
-  assign \o$63.row_offset  = element[17:10];
-  assign \o$63.slot  = element[20:18];
-  assign \o$63.is_first  = element[21];
-  assign \o$63.is_last  = element[22];
-  assign \o$67.valid  = beat[0];
-  assign \o$67.update  = beat[1];
-  assign \o$67.ring  = beat[2];
-  assign \o$67.weight  = beat[10:3];
-  assign \o$67.drive  = beat[12:11];
-  assign \o$67.target  = beat[18:13];
-  assign \o$67.memory  = beat[42:19];
-  assign \o$67.memory.rotate  = beat[20:19];
-  assign \o$67.memory.from_list  = beat[21];
-  assign \o$67.memory.state  = beat[27:22];
-  assign \o$67.memory.offset  = beat[33:28];
-  assign \o$67.memory.slot  = beat[36:34];
-  assign \o$67.memory.index  = beat[42:37];
-  assign \o$67.operands  = beat[48:43];
-  assign \o$67.operands.null  = beat[43];
-  assign \o$67.operands.select  = beat[45:44];
-  assign \o$67.operands.shared_is_offset  = beat[46];
-  assign \o$67.operands.shared_is_input  = beat[47];
-  assign \o$67.operands.own_is_offset  = beat[48];
-  assign \o$67.move  = beat[52:49];
-  assign \o$67.move.copy  = beat[49];
-  assign \o$67.move.keep  = beat[50];
-  assign \o$67.move.subtract  = beat[51];
-  assign \o$67.move.to_offsets  = beat[52];
-  assign \o$67.align  = beat[55:53];
-  assign \o$67.align.shift  = beat[55:53];
-  assign \o$67.add  = beat[57:56];
-  assign \o$67.add.clear  = beat[56];
-  assign \o$67.add.load  = beat[57];
-  assign \o$67.total  = beat[63:58];
-  assign \o$67.total.save  = beat[58];
-  assign \o$67.total.sigma  = beat[63:59];
-  assign \o$67.dither  = beat[72:64];
-  assign \o$67.dither.column  = beat[70:64];
-  assign \o$67.dither.group  = beat[72:71];
-  assign \o$67.learn  = beat[73];
-  assign \o$67.learn.last  = beat[73];
-  assign \o$67.tile  = beat[84:74];
-  assign \o$67.tile.drain  = beat[75:74];
-  assign \o$67.tile.drain_count  = beat[78:76];
-  assign \o$67.tile.neuron  = beat[82:79];
-  assign \o$67.tile.first  = beat[83];
-  assign \o$67.tile.wants_error  = beat[84];
-  assign \fetched.op  = fetched[1:0];
-  assign \fetched.feed  = fetched[3:2];
-  assign \fetched.store  = fetched[4];
-  assign \fetched.plane  = fetched[6:5];
-  assign \fetched.vector  = fetched[9:7];
-  assign \fetched.rows  = fetched[12:10];
-  assign \fetched.weight  = fetched[20:13];
-  assign \fetched.stride  = fetched[27:21];
-  assign \fetched.count  = fetched[34:28];
-  assign \fetched.groups  = fetched[36:35];
-  assign \fetched.last_rows  = fetched[39:37];
-  assign \fetched.last_columns  = fetched[42:40];
-  assign \fetched.shift  = fetched[45:43];
-  assign \fetched.sigma  = fetched[48:46];
-  assign \fetched.column  = fetched[55:49];
-  assign \fetched.start  = fetched[57:56];
-  assign \fetched.save  = fetched[58];
-  assign \fetched.drive  = fetched[60:59];
-  assign \fetched.drain  = fetched[62:61];
-  assign \fetched.drain_count  = fetched[65:63];
-  assign \fetched.target_plane  = fetched[67:66];
-  assign \fetched.target  = fetched[70:68];
-  assign \fetched.neuron  = fetched[74:71];
-  assign \fetched.first  = fetched[75];
-  assign \fetched.wants_error  = fetched[76];
-  assign \fetched.sync  = fetched[77];
-  assign \fetched.wait  = fetched[83:78];
-  assign \fetched.end  = fetched[84];
+  assign \walk_instruction.op  = walk_instruction[1:0];
+  assign \walk_instruction.feed  = walk_instruction[3:2];
+  assign \walk_instruction.store  = walk_instruction[4];
+  assign \walk_instruction.plane  = walk_instruction[6:5];
+  assign \walk_instruction.vector  = walk_instruction[9:7];
+  assign \walk_instruction.rows  = walk_instruction[12:10];
+  assign \walk_instruction.weight  = walk_instruction[20:13];
+  assign \walk_instruction.stride  = walk_instruction[27:21];
+  assign \walk_instruction.count  = walk_instruction[34:28];
+  assign \walk_instruction.groups  = walk_instruction[36:35];
+  assign \walk_instruction.last_rows  = walk_instruction[39:37];
+  assign \walk_instruction.last_columns  = walk_instruction[42:40];
+  assign \walk_instruction.shift  = walk_instruction[45:43];
+  assign \walk_instruction.sigma  = walk_instruction[48:46];
+  assign \walk_instruction.column  = walk_instruction[55:49];
+  assign \walk_instruction.start  = walk_instruction[57:56];
+  assign \walk_instruction.save  = walk_instruction[58];
+  assign \walk_instruction.drive  = walk_instruction[60:59];
+  assign \walk_instruction.drain  = walk_instruction[62:61];
+  assign \walk_instruction.drain_count  = walk_instruction[65:63];
+  assign \walk_instruction.target_plane  = walk_instruction[67:66];
+  assign \walk_instruction.target  = walk_instruction[70:68];
+  assign \walk_instruction.neuron  = walk_instruction[74:71];
+  assign \walk_instruction.first  = walk_instruction[75];
+  assign \walk_instruction.wants_error  = walk_instruction[76];
+  assign \walk_instruction.sync  = walk_instruction[77];
+  assign \walk_instruction.wait  = walk_instruction[83:78];
+  assign \walk_instruction.end  = walk_instruction[84];
+  assign \fetch_instruction.op  = walk_instruction[1:0];
+  assign \fetch_instruction.feed  = walk_instruction[3:2];
+  assign \fetch_instruction.store  = walk_instruction[4];
+  assign \fetch_instruction.plane  = walk_instruction[6:5];
+  assign \fetch_instruction.vector  = walk_instruction[9:7];
+  assign \fetch_instruction.rows  = walk_instruction[12:10];
+  assign \fetch_instruction.weight  = walk_instruction[20:13];
+  assign \fetch_instruction.stride  = walk_instruction[27:21];
+  assign \fetch_instruction.count  = walk_instruction[34:28];
+  assign \fetch_instruction.groups  = walk_instruction[36:35];
+  assign \fetch_instruction.last_rows  = walk_instruction[39:37];
+  assign \fetch_instruction.last_columns  = walk_instruction[42:40];
+  assign \fetch_instruction.shift  = walk_instruction[45:43];
+  assign \fetch_instruction.sigma  = walk_instruction[48:46];
+  assign \fetch_instruction.column  = walk_instruction[55:49];
+  assign \fetch_instruction.start  = walk_instruction[57:56];
+  assign \fetch_instruction.save  = walk_instruction[58];
+  assign \fetch_instruction.drive  = walk_instruction[60:59];
+  assign \fetch_instruction.drain  = walk_instruction[62:61];
+  assign \fetch_instruction.drain_count  = walk_instruction[65:63];
+  assign \fetch_instruction.target_plane  = walk_instruction[67:66];
+  assign \fetch_instruction.target  = walk_instruction[70:68];
+  assign \fetch_instruction.neuron  = walk_instruction[74:71];
+  assign \fetch_instruction.first  = walk_instruction[75];
+  assign \fetch_instruction.wants_error  = walk_instruction[76];
+  assign \fetch_instruction.sync  = walk_instruction[77];
+  assign \fetch_instruction.wait  = walk_instruction[83:78];
+  assign \fetch_instruction.end  = walk_instruction[84];
+  assign \scan_instruction.op  = walk_instruction[1:0];
+  assign \scan_instruction.feed  = walk_instruction[3:2];
+  assign \scan_instruction.store  = walk_instruction[4];
+  assign \scan_instruction.plane  = walk_instruction[6:5];
+  assign \scan_instruction.vector  = walk_instruction[9:7];
+  assign \scan_instruction.rows  = walk_instruction[12:10];
+  assign \scan_instruction.weight  = walk_instruction[20:13];
+  assign \scan_instruction.stride  = walk_instruction[27:21];
+  assign \scan_instruction.count  = walk_instruction[34:28];
+  assign \scan_instruction.groups  = walk_instruction[36:35];
+  assign \scan_instruction.last_rows  = walk_instruction[39:37];
+  assign \scan_instruction.last_columns  = walk_instruction[42:40];
+  assign \scan_instruction.shift  = walk_instruction[45:43];
+  assign \scan_instruction.sigma  = walk_instruction[48:46];
+  assign \scan_instruction.column  = walk_instruction[55:49];
+  assign \scan_instruction.start  = walk_instruction[57:56];
+  assign \scan_instruction.save  = walk_instruction[58];
+  assign \scan_instruction.drive  = walk_instruction[60:59];
+  assign \scan_instruction.drain  = walk_instruction[62:61];
+  assign \scan_instruction.drain_count  = walk_instruction[65:63];
+  assign \scan_instruction.target_plane  = walk_instruction[67:66];
+  assign \scan_instruction.target  = walk_instruction[70:68];
+  assign \scan_instruction.neuron  = walk_instruction[74:71];
+  assign \scan_instruction.first  = walk_instruction[75];
+  assign \scan_instruction.wants_error  = walk_instruction[76];
+  assign \scan_instruction.sync  = walk_instruction[77];
+  assign \scan_instruction.wait  = walk_instruction[83:78];
+  assign \scan_instruction.end  = walk_instruction[84];
+  assign \issue_instruction.op  = walk_instruction[1:0];
+  assign \issue_instruction.feed  = walk_instruction[3:2];
+  assign \issue_instruction.store  = walk_instruction[4];
+  assign \issue_instruction.plane  = walk_instruction[6:5];
+  assign \issue_instruction.vector  = walk_instruction[9:7];
+  assign \issue_instruction.rows  = walk_instruction[12:10];
+  assign \issue_instruction.weight  = walk_instruction[20:13];
+  assign \issue_instruction.stride  = walk_instruction[27:21];
+  assign \issue_instruction.count  = walk_instruction[34:28];
+  assign \issue_instruction.groups  = walk_instruction[36:35];
+  assign \issue_instruction.last_rows  = walk_instruction[39:37];
+  assign \issue_instruction.last_columns  = walk_instruction[42:40];
+  assign \issue_instruction.shift  = walk_instruction[45:43];
+  assign \issue_instruction.sigma  = walk_instruction[48:46];
+  assign \issue_instruction.column  = walk_instruction[55:49];
+  assign \issue_instruction.start  = walk_instruction[57:56];
+  assign \issue_instruction.save  = walk_instruction[58];
+  assign \issue_instruction.drive  = walk_instruction[60:59];
+  assign \issue_instruction.drain  = walk_instruction[62:61];
+  assign \issue_instruction.drain_count  = walk_instruction[65:63];
+  assign \issue_instruction.target_plane  = walk_instruction[67:66];
+  assign \issue_instruction.target  = walk_instruction[70:68];
+  assign \issue_instruction.neuron  = walk_instruction[74:71];
+  assign \issue_instruction.first  = walk_instruction[75];
+  assign \issue_instruction.wants_error  = walk_instruction[76];
+  assign \issue_instruction.sync  = walk_instruction[77];
+  assign \issue_instruction.wait  = walk_instruction[83:78];
+  assign \issue_instruction.end  = walk_instruction[84];
+  assign \beats_instruction.op  = walk_instruction[1:0];
+  assign \beats_instruction.feed  = walk_instruction[3:2];
+  assign \beats_instruction.store  = walk_instruction[4];
+  assign \beats_instruction.plane  = walk_instruction[6:5];
+  assign \beats_instruction.vector  = walk_instruction[9:7];
+  assign \beats_instruction.rows  = walk_instruction[12:10];
+  assign \beats_instruction.weight  = walk_instruction[20:13];
+  assign \beats_instruction.stride  = walk_instruction[27:21];
+  assign \beats_instruction.count  = walk_instruction[34:28];
+  assign \beats_instruction.groups  = walk_instruction[36:35];
+  assign \beats_instruction.last_rows  = walk_instruction[39:37];
+  assign \beats_instruction.last_columns  = walk_instruction[42:40];
+  assign \beats_instruction.shift  = walk_instruction[45:43];
+  assign \beats_instruction.sigma  = walk_instruction[48:46];
+  assign \beats_instruction.column  = walk_instruction[55:49];
+  assign \beats_instruction.start  = walk_instruction[57:56];
+  assign \beats_instruction.save  = walk_instruction[58];
+  assign \beats_instruction.drive  = walk_instruction[60:59];
+  assign \beats_instruction.drain  = walk_instruction[62:61];
+  assign \beats_instruction.drain_count  = walk_instruction[65:63];
+  assign \beats_instruction.target_plane  = walk_instruction[67:66];
+  assign \beats_instruction.target  = walk_instruction[70:68];
+  assign \beats_instruction.neuron  = walk_instruction[74:71];
+  assign \beats_instruction.first  = walk_instruction[75];
+  assign \beats_instruction.wants_error  = walk_instruction[76];
+  assign \beats_instruction.sync  = walk_instruction[77];
+  assign \beats_instruction.wait  = walk_instruction[83:78];
+  assign \beats_instruction.end  = walk_instruction[84];
+  assign \issue_position.index  = issue_position[6:0];
+  assign \issue_position.rotate  = issue_position[8:7];
+  assign \issue_position.group  = issue_position[10:9];
+  assign \issue_position.row_offset  = issue_position[18:11];
+  assign \issue_position.half  = issue_position[19];
+  assign \issue_position.is_first  = issue_position[20];
+  assign \issue_position.is_last  = issue_position[21];
+  assign \issue_position.turned  = issue_position[22];
+  assign \walk_o.index  = issue_position[6:0];
+  assign \walk_o.rotate  = issue_position[8:7];
+  assign \walk_o.group  = issue_position[10:9];
+  assign \walk_o.row_offset  = issue_position[18:11];
+  assign \walk_o.half  = issue_position[19];
+  assign \walk_o.is_first  = issue_position[20];
+  assign \walk_o.is_last  = issue_position[21];
+  assign \walk_o.turned  = issue_position[22];
+  assign \beats_position.index  = issue_position[6:0];
+  assign \beats_position.rotate  = issue_position[8:7];
+  assign \beats_position.group  = issue_position[10:9];
+  assign \beats_position.row_offset  = issue_position[18:11];
+  assign \beats_position.half  = issue_position[19];
+  assign \beats_position.is_first  = issue_position[20];
+  assign \beats_position.is_last  = issue_position[21];
+  assign \beats_position.turned  = issue_position[22];
+  assign \beats_element.valid  = beats_element[0];
+  assign \beats_element.column  = beats_element[7:1];
+  assign \beats_element.group  = beats_element[9:8];
+  assign \beats_element.row_offset  = beats_element[17:10];
+  assign \beats_element.slot  = beats_element[20:18];
+  assign \beats_element.is_first  = beats_element[21];
+  assign \beats_element.is_last  = beats_element[22];
+  assign \scan_o.valid  = beats_element[0];
+  assign \scan_o.column  = beats_element[7:1];
+  assign \scan_o.group  = beats_element[9:8];
+  assign \scan_o.row_offset  = beats_element[17:10];
+  assign \scan_o.slot  = beats_element[20:18];
+  assign \scan_o.is_first  = beats_element[21];
+  assign \scan_o.is_last  = beats_element[22];
+  assign \beats_o.valid  = beat[0];
+  assign \beats_o.update  = beat[1];
+  assign \beats_o.ring  = beat[2];
+  assign \beats_o.weight  = beat[10:3];
+  assign \beats_o.drive  = beat[12:11];
+  assign \beats_o.target  = beat[18:13];
+  assign \beats_o.memory  = beat[42:19];
+  assign \beats_o.memory.rotate  = beat[20:19];
+  assign \beats_o.memory.from_list  = beat[21];
+  assign \beats_o.memory.state  = beat[27:22];
+  assign \beats_o.memory.offset  = beat[33:28];
+  assign \beats_o.memory.slot  = beat[36:34];
+  assign \beats_o.memory.index  = beat[42:37];
+  assign \beats_o.operands  = beat[48:43];
+  assign \beats_o.operands.null  = beat[43];
+  assign \beats_o.operands.select  = beat[45:44];
+  assign \beats_o.operands.shared_is_offset  = beat[46];
+  assign \beats_o.operands.shared_is_input  = beat[47];
+  assign \beats_o.operands.own_is_offset  = beat[48];
+  assign \beats_o.move  = beat[52:49];
+  assign \beats_o.move.copy  = beat[49];
+  assign \beats_o.move.keep  = beat[50];
+  assign \beats_o.move.subtract  = beat[51];
+  assign \beats_o.move.to_offsets  = beat[52];
+  assign \beats_o.align  = beat[55:53];
+  assign \beats_o.align.shift  = beat[55:53];
+  assign \beats_o.add  = beat[57:56];
+  assign \beats_o.add.clear  = beat[56];
+  assign \beats_o.add.load  = beat[57];
+  assign \beats_o.total  = beat[63:58];
+  assign \beats_o.total.save  = beat[58];
+  assign \beats_o.total.sigma  = beat[63:59];
+  assign \beats_o.dither  = beat[72:64];
+  assign \beats_o.dither.column  = beat[70:64];
+  assign \beats_o.dither.group  = beat[72:71];
+  assign \beats_o.learn  = beat[73];
+  assign \beats_o.learn.last  = beat[73];
+  assign \beats_o.tile  = beat[84:74];
+  assign \beats_o.tile.drain  = beat[75:74];
+  assign \beats_o.tile.drain_count  = beat[78:76];
+  assign \beats_o.tile.neuron  = beat[82:79];
+  assign \beats_o.tile.first  = beat[83];
+  assign \beats_o.tile.wants_error  = beat[84];
+  assign \fetch_fetched.op  = fetch_fetched[1:0];
+  assign \fetch_fetched.feed  = fetch_fetched[3:2];
+  assign \fetch_fetched.store  = fetch_fetched[4];
+  assign \fetch_fetched.plane  = fetch_fetched[6:5];
+  assign \fetch_fetched.vector  = fetch_fetched[9:7];
+  assign \fetch_fetched.rows  = fetch_fetched[12:10];
+  assign \fetch_fetched.weight  = fetch_fetched[20:13];
+  assign \fetch_fetched.stride  = fetch_fetched[27:21];
+  assign \fetch_fetched.count  = fetch_fetched[34:28];
+  assign \fetch_fetched.groups  = fetch_fetched[36:35];
+  assign \fetch_fetched.last_rows  = fetch_fetched[39:37];
+  assign \fetch_fetched.last_columns  = fetch_fetched[42:40];
+  assign \fetch_fetched.shift  = fetch_fetched[45:43];
+  assign \fetch_fetched.sigma  = fetch_fetched[48:46];
+  assign \fetch_fetched.column  = fetch_fetched[55:49];
+  assign \fetch_fetched.start  = fetch_fetched[57:56];
+  assign \fetch_fetched.save  = fetch_fetched[58];
+  assign \fetch_fetched.drive  = fetch_fetched[60:59];
+  assign \fetch_fetched.drain  = fetch_fetched[62:61];
+  assign \fetch_fetched.drain_count  = fetch_fetched[65:63];
+  assign \fetch_fetched.target_plane  = fetch_fetched[67:66];
+  assign \fetch_fetched.target  = fetch_fetched[70:68];
+  assign \fetch_fetched.neuron  = fetch_fetched[74:71];
+  assign \fetch_fetched.first  = fetch_fetched[75];
+  assign \fetch_fetched.wants_error  = fetch_fetched[76];
+  assign \fetch_fetched.sync  = fetch_fetched[77];
+  assign \fetch_fetched.wait  = fetch_fetched[83:78];
+  assign \fetch_fetched.end  = fetch_fetched[84];
 endmodule
 
-module \tiny_sequencer.beats (rate, has_input, work_valid, work_ring, work_columns, work_rows, issue, instruction, position, element, o, slot);
+module \tiny_sequencer.beats (beats_rate, beats_has_input, beats_work_valid, beats_work_ring, beats_work_columns, beats_work_rows, beats_issue, beats_instruction, beats_position, beats_element, beats_o, beats_slot);
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -6286,382 +6300,382 @@ module \tiny_sequencer.beats (rate, has_input, work_valid, work_ring, work_colum
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  wire [2:0] \$like ;
-  wire \$signal ;
-  input [22:0] element;
-  wire [22:0] element;
-  wire [6:0] \element.column ;
-  wire [1:0] \element.group ;
-  wire \element.is_first ;
-  wire \element.is_last ;
-  wire [7:0] \element.row_offset ;
-  wire [2:0] \element.slot ;
-  wire \element.valid ;
-  input has_input;
-  wire has_input;
-  input [84:0] instruction;
-  wire [84:0] instruction;
-  wire [6:0] \instruction.column ;
-  wire [6:0] \instruction.count ;
-  wire [1:0] \instruction.drain ;
-  wire [2:0] \instruction.drain_count ;
-  wire [1:0] \instruction.drive ;
-  wire \instruction.end ;
-  wire [1:0] \instruction.feed ;
-  wire \instruction.first ;
-  wire [1:0] \instruction.groups ;
-  wire [2:0] \instruction.last_columns ;
-  wire [2:0] \instruction.last_rows ;
-  wire [3:0] \instruction.neuron ;
-  wire [1:0] \instruction.op ;
-  wire [1:0] \instruction.plane ;
-  wire [2:0] \instruction.rows ;
-  wire \instruction.save ;
-  wire [2:0] \instruction.shift ;
-  wire [2:0] \instruction.sigma ;
-  wire [1:0] \instruction.start ;
-  wire \instruction.store ;
-  wire [6:0] \instruction.stride ;
-  wire \instruction.sync ;
-  wire [2:0] \instruction.target ;
-  wire [1:0] \instruction.target_plane ;
-  wire [2:0] \instruction.vector ;
-  wire [5:0] \instruction.wait ;
-  wire \instruction.wants_error ;
-  wire [7:0] \instruction.weight ;
+  input [22:0] beats_element;
+  wire [22:0] beats_element;
+  wire [6:0] \beats_element.column ;
+  wire [1:0] \beats_element.group ;
+  wire \beats_element.is_first ;
+  wire \beats_element.is_last ;
+  wire [7:0] \beats_element.row_offset ;
+  wire [2:0] \beats_element.slot ;
+  wire \beats_element.valid ;
+  input beats_has_input;
+  wire beats_has_input;
+  input [84:0] beats_instruction;
+  wire [84:0] beats_instruction;
+  wire [6:0] \beats_instruction.column ;
+  wire [6:0] \beats_instruction.count ;
+  wire [1:0] \beats_instruction.drain ;
+  wire [2:0] \beats_instruction.drain_count ;
+  wire [1:0] \beats_instruction.drive ;
+  wire \beats_instruction.end ;
+  wire [1:0] \beats_instruction.feed ;
+  wire \beats_instruction.first ;
+  wire [1:0] \beats_instruction.groups ;
+  wire [2:0] \beats_instruction.last_columns ;
+  wire [2:0] \beats_instruction.last_rows ;
+  wire [3:0] \beats_instruction.neuron ;
+  wire [1:0] \beats_instruction.op ;
+  wire [1:0] \beats_instruction.plane ;
+  wire [2:0] \beats_instruction.rows ;
+  wire \beats_instruction.save ;
+  wire [2:0] \beats_instruction.shift ;
+  wire [2:0] \beats_instruction.sigma ;
+  wire [1:0] \beats_instruction.start ;
+  wire \beats_instruction.store ;
+  wire [6:0] \beats_instruction.stride ;
+  wire \beats_instruction.sync ;
+  wire [2:0] \beats_instruction.target ;
+  wire [1:0] \beats_instruction.target_plane ;
+  wire [2:0] \beats_instruction.vector ;
+  wire [5:0] \beats_instruction.wait ;
+  wire \beats_instruction.wants_error ;
+  wire [7:0] \beats_instruction.weight ;
+  input beats_issue;
+  wire beats_issue;
+  output [84:0] beats_o;
+  wire [84:0] beats_o;
+  wire [1:0] \beats_o.add ;
+  wire \beats_o.add.clear ;
+  wire \beats_o.add.load ;
+  wire [2:0] \beats_o.align ;
+  wire [2:0] \beats_o.align.shift ;
+  wire [8:0] \beats_o.dither ;
+  wire [6:0] \beats_o.dither.column ;
+  wire [1:0] \beats_o.dither.group ;
+  wire [1:0] \beats_o.drive ;
+  wire \beats_o.learn ;
+  wire \beats_o.learn.last ;
+  wire [23:0] \beats_o.memory ;
+  wire \beats_o.memory.from_list ;
+  wire [5:0] \beats_o.memory.index ;
+  wire [5:0] \beats_o.memory.offset ;
+  wire [1:0] \beats_o.memory.rotate ;
+  wire [2:0] \beats_o.memory.slot ;
+  wire [5:0] \beats_o.memory.state ;
+  wire [3:0] \beats_o.move ;
+  wire \beats_o.move.copy ;
+  wire \beats_o.move.keep ;
+  wire \beats_o.move.subtract ;
+  wire \beats_o.move.to_offsets ;
+  wire [5:0] \beats_o.operands ;
+  wire \beats_o.operands.null ;
+  wire \beats_o.operands.own_is_offset ;
+  wire [1:0] \beats_o.operands.select ;
+  wire \beats_o.operands.shared_is_input ;
+  wire \beats_o.operands.shared_is_offset ;
+  wire \beats_o.ring ;
+  wire [5:0] \beats_o.target ;
+  wire [10:0] \beats_o.tile ;
+  wire [1:0] \beats_o.tile.drain ;
+  wire [2:0] \beats_o.tile.drain_count ;
+  wire \beats_o.tile.first ;
+  wire [3:0] \beats_o.tile.neuron ;
+  wire \beats_o.tile.wants_error ;
+  wire [5:0] \beats_o.total ;
+  wire \beats_o.total.save ;
+  wire [4:0] \beats_o.total.sigma ;
+  wire \beats_o.update ;
+  wire \beats_o.valid ;
+  wire [7:0] \beats_o.weight ;
+  input [22:0] beats_position;
+  wire [22:0] beats_position;
+  wire [1:0] \beats_position.group ;
+  wire \beats_position.half ;
+  wire [6:0] \beats_position.index ;
+  wire \beats_position.is_first ;
+  wire \beats_position.is_last ;
+  wire [1:0] \beats_position.rotate ;
+  wire [7:0] \beats_position.row_offset ;
+  wire \beats_position.turned ;
+  input [3:0] beats_rate;
+  wire [3:0] beats_rate;
+  input [2:0] beats_slot;
+  wire [2:0] beats_slot;
+  output [2:0] beats_work_columns;
+  wire [2:0] beats_work_columns;
+  output beats_work_ring;
+  wire beats_work_ring;
+  output [2:0] beats_work_rows;
+  wire [2:0] beats_work_rows;
+  wire beats_work_turned;
+  output beats_work_valid;
+  wire beats_work_valid;
   wire is_null;
-  input issue;
-  wire issue;
-  output [84:0] o;
-  wire [84:0] o;
-  wire [1:0] \o.add ;
-  wire \o.add.clear ;
-  wire \o.add.load ;
-  wire [2:0] \o.align ;
-  wire [2:0] \o.align.shift ;
-  wire [8:0] \o.dither ;
-  wire [6:0] \o.dither.column ;
-  wire [1:0] \o.dither.group ;
-  wire [1:0] \o.drive ;
-  wire \o.learn ;
-  wire \o.learn.last ;
-  wire [23:0] \o.memory ;
-  wire \o.memory.from_list ;
-  wire [5:0] \o.memory.index ;
-  wire [5:0] \o.memory.offset ;
-  wire [1:0] \o.memory.rotate ;
-  wire [2:0] \o.memory.slot ;
-  wire [5:0] \o.memory.state ;
-  wire [3:0] \o.move ;
-  wire \o.move.copy ;
-  wire \o.move.keep ;
-  wire \o.move.subtract ;
-  wire \o.move.to_offsets ;
-  wire [5:0] \o.operands ;
-  wire \o.operands.null ;
-  wire \o.operands.own_is_offset ;
-  wire [1:0] \o.operands.select ;
-  wire \o.operands.shared_is_input ;
-  wire \o.operands.shared_is_offset ;
-  wire \o.ring ;
-  wire [5:0] \o.target ;
-  wire [10:0] \o.tile ;
-  wire [1:0] \o.tile.drain ;
-  wire [2:0] \o.tile.drain_count ;
-  wire \o.tile.first ;
-  wire [3:0] \o.tile.neuron ;
-  wire \o.tile.wants_error ;
-  wire [5:0] \o.total ;
-  wire \o.total.save ;
-  wire [4:0] \o.total.sigma ;
-  wire \o.update ;
-  wire \o.valid ;
-  wire [7:0] \o.weight ;
-  input [22:0] position;
-  wire [22:0] position;
-  wire [1:0] \position.group ;
-  wire \position.half ;
-  wire [6:0] \position.index ;
-  wire \position.is_first ;
-  wire \position.is_last ;
-  wire [1:0] \position.rotate ;
-  wire [7:0] \position.row_offset ;
-  wire \position.turned ;
-  input [3:0] rate;
-  wire [3:0] rate;
   wire [2:0] rows_local;
   wire [2:0] rows_plane;
-  input [2:0] slot;
   wire [2:0] slot;
   wire [2:0] target_local;
   wire [2:0] target_plane;
+  wire valid;
   wire [2:0] vector_local;
   wire [2:0] vector_plane;
   wire [6:0] word;
-  output [2:0] work_columns;
-  wire [2:0] work_columns;
-  output work_ring;
-  wire work_ring;
-  output [2:0] work_rows;
-  wire [2:0] work_rows;
-  wire work_turned;
-  output work_valid;
-  wire work_valid;
-  assign \$1  = ! instruction[1:0];
-  assign \$2  = instruction[1:0] == 1'h1;
+  assign \$1  = ! beats_instruction[1:0];
+  assign \$2  = beats_instruction[1:0] == 1'h1;
   assign \$3  = \$1  | \$2 ;
-  assign \$signal  = issue & \$3 ;
-  assign \$4  = ! instruction[1:0];
-  assign \$5  = instruction[3:2] == 2'h3;
-  assign \$6  = instruction[3:2] == 2'h2;
-  assign \$7  = ~ has_input;
+  assign valid = beats_issue & \$3 ;
+  assign \$4  = ! beats_instruction[1:0];
+  assign \$5  = beats_instruction[3:2] == 2'h3;
+  assign \$6  = beats_instruction[3:2] == 2'h2;
+  assign \$7  = ~ beats_has_input;
   assign \$8  = \$6  & \$7 ;
   assign \$9  = \$5  | \$8 ;
   assign is_null = \$4  & \$9 ;
-  assign \$10  = instruction[1:0] == 1'h1;
-  assign \$like  = \$10  ? element[20:18] : slot;
-  assign \$11  = instruction[1:0] == 1'h1;
-  assign word = \$11  ? element[7:1] : position[6:0];
-  assign \$12  = instruction[1:0] == 1'h1;
-  assign \$13  = ! instruction[1:0];
+  assign \$10  = beats_instruction[1:0] == 1'h1;
+  assign slot = \$10  ? beats_element[20:18] : beats_slot;
+  assign \$11  = beats_instruction[1:0] == 1'h1;
+  assign word = \$11  ? beats_element[7:1] : beats_position[6:0];
+  assign \$12  = beats_instruction[1:0] == 1'h1;
+  assign \$13  = ! beats_instruction[1:0];
   assign \$14  = \$12  | \$13 ;
-  assign \$15  = instruction[3:2] == 1'h1;
-  assign \$16  = instruction[1:0] == 1'h1;
-  assign \$17  = \$16  ? element[9:8] : position[10:9];
-  assign \$18  = instruction[9:7] + \$17 ;
-  assign \$20  = instruction[9:7] + \$19 ;
+  assign \$15  = beats_instruction[3:2] == 1'h1;
+  assign \$16  = beats_instruction[1:0] == 1'h1;
+  assign \$17  = \$16  ? beats_element[9:8] : beats_position[10:9];
+  assign \$18  = beats_instruction[9:7] + \$17 ;
+  assign \$20  = beats_instruction[9:7] + \$19 ;
   assign \$21  = \$15  ? { 4'h0, \$18  } : \$20 ;
-  assign \$22  = \$14  ? \$21  : { 1'h0, position[6:0] };
-  assign \$23  = instruction[1:0] == 2'h3;
-  assign \$24  = ~ position[19];
+  assign \$22  = \$14  ? \$21  : { 1'h0, beats_position[6:0] };
+  assign \$23  = beats_instruction[1:0] == 2'h3;
+  assign \$24  = ~ beats_position[19];
   assign \$25  = \$23  & \$24 ;
-  assign \$26  = ! instruction[6:5];
-  assign \$27  = instruction[6:5] == 1'h1;
+  assign \$26  = ! beats_instruction[6:5];
+  assign \$27  = beats_instruction[6:5] == 1'h1;
   assign \$28  = \$27  ? 3'h5 : 3'h6;
-  assign \$29  = \$26  ? \$like  : \$28 ;
+  assign \$29  = \$26  ? slot : \$28 ;
   assign vector_plane = \$25  ? 3'h5 : \$29 ;
-  assign \$30  = instruction[1:0] == 1'h1;
-  assign \$31  = \$30  ? element[9:8] : position[10:9];
-  assign \$32  = instruction[12:10] + \$31 ;
-  assign \$33  = ! instruction[1:0];
-  assign \$34  = \$33  ? { 4'h0, instruction[70:68] } : position[6:0];
-  assign \$35  = ! instruction[67:66];
-  assign \$36  = instruction[67:66] == 1'h1;
+  assign \$30  = beats_instruction[1:0] == 1'h1;
+  assign \$31  = \$30  ? beats_element[9:8] : beats_position[10:9];
+  assign \$32  = beats_instruction[12:10] + \$31 ;
+  assign \$33  = ! beats_instruction[1:0];
+  assign \$34  = \$33  ? { 4'h0, beats_instruction[70:68] } : beats_position[6:0];
+  assign \$35  = ! beats_instruction[67:66];
+  assign \$36  = beats_instruction[67:66] == 1'h1;
   assign \$37  = \$36  ? 3'h5 : 3'h6;
-  assign target_plane = \$35  ? slot : \$37 ;
-  assign \$38  = instruction[1:0] == 1'h1;
-  assign \$39  = \$38  ? element[17:10] : position[18:11];
-  assign \$40  = instruction[20:13] + \$39 ;
-  assign \$41  = instruction[1:0] == 1'h1;
-  assign \$42  = ! instruction[3:2];
+  assign target_plane = \$35  ? beats_slot : \$37 ;
+  assign \$38  = beats_instruction[1:0] == 1'h1;
+  assign \$39  = \$38  ? beats_element[17:10] : beats_position[18:11];
+  assign \$40  = beats_instruction[20:13] + \$39 ;
+  assign \$41  = beats_instruction[1:0] == 1'h1;
+  assign \$42  = ! beats_instruction[3:2];
   assign \$43  = \$41  | \$42 ;
   assign \$44  = \$43  ? word : 7'h00;
   assign \$45  = \$40  + \$44 ;
-  assign \$46  = \$signal  ? \$45  : 10'h000;
-  assign \$47  = ! instruction[1:0];
-  assign \$48  = \$signal  & \$47 ;
-  assign \$49  = instruction[3:2] == 2'h2;
+  assign \$46  = valid ? \$45  : 10'h000;
+  assign \$47  = ! beats_instruction[1:0];
+  assign \$48  = valid & \$47 ;
+  assign \$49  = beats_instruction[3:2] == 2'h2;
   assign \$50  = \$48  & \$49 ;
-  assign \$51  = ! instruction[4];
-  assign \$52  = instruction[4] ? { \$like , \$32 [2:0] } : { vector_plane, \$22 [2:0] };
-  assign \$53  = ! instruction[4];
-  assign \$54  = instruction[4] ? { vector_plane, \$22 [2:0] } : { \$like , \$32 [2:0] };
-  assign \$55  = ! instruction[4];
-  assign \$57  = instruction[3:2] == 2'h2;
-  assign \$58  = instruction[1:0] == 1'h1;
-  assign \$59  = ! instruction[4];
-  assign \$60  = ! instruction[4];
+  assign \$51  = ! beats_instruction[4];
+  assign \$52  = beats_instruction[4] ? { slot, \$32 [2:0] } : { vector_plane, \$22 [2:0] };
+  assign \$53  = ! beats_instruction[4];
+  assign \$54  = beats_instruction[4] ? { vector_plane, \$22 [2:0] } : { slot, \$32 [2:0] };
+  assign \$55  = ! beats_instruction[4];
+  assign \$57  = beats_instruction[3:2] == 2'h2;
+  assign \$58  = beats_instruction[1:0] == 1'h1;
+  assign \$59  = ! beats_instruction[4];
+  assign \$60  = ! beats_instruction[4];
   assign \$62  = \$58  ? \$59  : \$61 ;
-  assign \$63  = instruction[1:0] == 1'h1;
-  assign \$64  = ! instruction[1:0];
-  assign \$65  = instruction[3:2] == 1'h1;
+  assign \$63  = beats_instruction[1:0] == 1'h1;
+  assign \$64  = ! beats_instruction[1:0];
+  assign \$65  = beats_instruction[3:2] == 1'h1;
   assign \$66  = \$64  & \$65 ;
-  assign \$67  = instruction[1:0] == 2'h2;
-  assign \$68  = issue & \$67 ;
-  assign \$69  = instruction[1:0] == 2'h3;
-  assign \$70  = issue & \$69 ;
-  assign \$71  = ~ position[19];
+  assign \$67  = beats_instruction[1:0] == 2'h2;
+  assign \$68  = beats_issue & \$67 ;
+  assign \$69  = beats_instruction[1:0] == 2'h3;
+  assign \$70  = beats_issue & \$69 ;
+  assign \$71  = ~ beats_position[19];
   assign \$72  = \$70  & \$71 ;
-  assign \$73  = instruction[1:0] == 2'h3;
-  assign \$74  = issue & \$73 ;
-  assign \$75  = \$74  & position[19];
-  assign \$77  = instruction[1:0] == 1'h1;
-  assign \$78  = \$77  & element[21];
-  assign \$79  = ! instruction[1:0];
-  assign \$80  = \$79  & position[20];
-  assign \$81  = instruction[57:56] == 1'h1;
+  assign \$73  = beats_instruction[1:0] == 2'h3;
+  assign \$74  = beats_issue & \$73 ;
+  assign \$75  = \$74  & beats_position[19];
+  assign \$77  = beats_instruction[1:0] == 1'h1;
+  assign \$78  = \$77  & beats_element[21];
+  assign \$79  = ! beats_instruction[1:0];
+  assign \$80  = \$79  & beats_position[20];
+  assign \$81  = beats_instruction[57:56] == 1'h1;
   assign \$82  = \$80  & \$81 ;
   assign \$83  = \$78  | \$82 ;
-  assign \$84  = ! instruction[1:0];
-  assign \$85  = \$84  & position[20];
-  assign \$86  = instruction[57:56] == 2'h2;
+  assign \$84  = ! beats_instruction[1:0];
+  assign \$85  = \$84  & beats_position[20];
+  assign \$86  = beats_instruction[57:56] == 2'h2;
   assign \$87  = \$85  & \$86 ;
-  assign \$88  = ! instruction[1:0];
-  assign \$89  = issue & \$88 ;
-  assign \$90  = \$89  & position[21];
-  assign \$91  = \$90  & instruction[58];
-  assign \$92  = instruction[48:46] + rate;
-  assign \$93  = instruction[55:49] + element[7:1];
-  assign \$94  = instruction[1:0] == 1'h1;
-  assign \$95  = \$94  ? element[9:8] : position[10:9];
-  assign \$96  = instruction[1:0] == 1'h1;
-  assign \$97  = \$96  & element[22];
-  assign \$98  = ! instruction[1:0];
-  assign \$99  = issue & \$98 ;
-  assign \$100  = \$99  & position[21];
-  assign \$101  = \$100  ? instruction[62:61] : 2'h0;
+  assign \$88  = ! beats_instruction[1:0];
+  assign \$89  = beats_issue & \$88 ;
+  assign \$90  = \$89  & beats_position[21];
+  assign \$91  = \$90  & beats_instruction[58];
+  assign \$92  = beats_instruction[48:46] + beats_rate;
+  assign \$93  = beats_instruction[55:49] + beats_element[7:1];
+  assign \$94  = beats_instruction[1:0] == 1'h1;
+  assign \$95  = \$94  ? beats_element[9:8] : beats_position[10:9];
+  assign \$96  = beats_instruction[1:0] == 1'h1;
+  assign \$97  = \$96  & beats_element[22];
+  assign \$98  = ! beats_instruction[1:0];
+  assign \$99  = beats_issue & \$98 ;
+  assign \$100  = \$99  & beats_position[21];
+  assign \$101  = \$100  ? beats_instruction[62:61] : 2'h0;
   assign \$102  = ~ is_null;
-  assign work_valid = \$signal  & \$102 ;
-  assign \$103  = ! instruction[1:0];
-  assign \$104  = instruction[3:2] == 1'h1;
-  assign work_ring = \$103  & \$104 ;
-  assign \$105  = ! instruction[1:0];
-  assign \$106  = instruction[3:2] == 1'h1;
+  assign beats_work_valid = valid & \$102 ;
+  assign \$103  = ! beats_instruction[1:0];
+  assign \$104  = beats_instruction[3:2] == 1'h1;
+  assign beats_work_ring = \$103  & \$104 ;
+  assign \$105  = ! beats_instruction[1:0];
+  assign \$106  = beats_instruction[3:2] == 1'h1;
   assign \$107  = \$105  & \$106 ;
-  assign work_columns = \$107  ? instruction[42:40] : 3'h4;
-  assign \$108  = ! instruction[1:0];
-  assign \$109  = instruction[3:2] == 1'h1;
+  assign beats_work_columns = \$107  ? beats_instruction[42:40] : 3'h4;
+  assign \$108  = ! beats_instruction[1:0];
+  assign \$109  = beats_instruction[3:2] == 1'h1;
   assign \$110  = \$108  & \$109 ;
-  assign \$111  = instruction[1:0] == 1'h1;
+  assign \$111  = beats_instruction[1:0] == 1'h1;
   assign \$112  = \$110  | \$111 ;
-  assign \$113  = instruction[1:0] == 1'h1;
-  assign \$114  = \$113  ? element[9:8] : position[10:9];
-  assign \$115  = instruction[36:35] - 1'h1;
+  assign \$113  = beats_instruction[1:0] == 1'h1;
+  assign \$114  = \$113  ? beats_element[9:8] : beats_position[10:9];
+  assign \$115  = beats_instruction[36:35] - 1'h1;
   assign \$116  = \$114  != \$115 ;
   assign \$117  = \$112  & \$116 ;
-  assign work_rows = \$117  ? 3'h4 : instruction[39:37];
+  assign beats_work_rows = \$117  ? 3'h4 : beats_instruction[39:37];
   assign vector_local = \$22 [2:0];
   assign rows_local = \$32 [2:0];
-  assign rows_plane = \$like ;
+  assign rows_plane = slot;
   assign target_local = \$34 [2:0];
-  assign work_turned = position[22];
-  assign \instruction.op  = instruction[1:0];
-  assign \instruction.feed  = instruction[3:2];
-  assign \instruction.store  = instruction[4];
-  assign \instruction.plane  = instruction[6:5];
-  assign \instruction.vector  = instruction[9:7];
-  assign \instruction.rows  = instruction[12:10];
-  assign \instruction.weight  = instruction[20:13];
-  assign \instruction.stride  = instruction[27:21];
-  assign \instruction.count  = instruction[34:28];
-  assign \instruction.groups  = instruction[36:35];
-  assign \instruction.last_rows  = instruction[39:37];
-  assign \instruction.last_columns  = instruction[42:40];
-  assign \instruction.shift  = instruction[45:43];
-  assign \instruction.sigma  = instruction[48:46];
-  assign \instruction.column  = instruction[55:49];
-  assign \instruction.start  = instruction[57:56];
-  assign \instruction.save  = instruction[58];
-  assign \instruction.drive  = instruction[60:59];
-  assign \instruction.drain  = instruction[62:61];
-  assign \instruction.drain_count  = instruction[65:63];
-  assign \instruction.target_plane  = instruction[67:66];
-  assign \instruction.target  = instruction[70:68];
-  assign \instruction.neuron  = instruction[74:71];
-  assign \instruction.first  = instruction[75];
-  assign \instruction.wants_error  = instruction[76];
-  assign \instruction.sync  = instruction[77];
-  assign \instruction.wait  = instruction[83:78];
-  assign \instruction.end  = instruction[84];
-  assign \element.valid  = element[0];
-  assign \element.column  = element[7:1];
-  assign \element.group  = element[9:8];
-  assign \element.row_offset  = element[17:10];
-  assign \element.slot  = element[20:18];
-  assign \element.is_first  = element[21];
-  assign \element.is_last  = element[22];
-  assign \position.index  = position[6:0];
-  assign \position.rotate  = position[8:7];
-  assign \position.group  = position[10:9];
-  assign \position.row_offset  = position[18:11];
-  assign \position.half  = position[19];
-  assign \position.is_first  = position[20];
-  assign \position.is_last  = position[21];
-  assign \position.turned  = position[22];
-  assign \o.valid  = o[0];
-  assign \o.update  = o[1];
-  assign \o.ring  = o[2];
-  assign \o.weight  = o[10:3];
-  assign \o.drive  = o[12:11];
-  assign \o.target  = o[18:13];
-  assign \o.memory  = o[42:19];
-  assign \o.memory.rotate  = o[20:19];
-  assign \o.memory.from_list  = o[21];
-  assign \o.memory.state  = o[27:22];
-  assign \o.memory.offset  = o[33:28];
-  assign \o.memory.slot  = o[36:34];
-  assign \o.memory.index  = o[42:37];
-  assign \o.operands  = o[48:43];
-  assign \o.operands.null  = o[43];
-  assign \o.operands.select  = o[45:44];
-  assign \o.operands.shared_is_offset  = o[46];
-  assign \o.operands.shared_is_input  = o[47];
-  assign \o.operands.own_is_offset  = o[48];
-  assign \o.move  = o[52:49];
-  assign \o.move.copy  = o[49];
-  assign \o.move.keep  = o[50];
-  assign \o.move.subtract  = o[51];
-  assign \o.move.to_offsets  = o[52];
-  assign \o.align  = o[55:53];
-  assign \o.align.shift  = o[55:53];
-  assign \o.add  = o[57:56];
-  assign \o.add.clear  = o[56];
-  assign \o.add.load  = o[57];
-  assign \o.total  = o[63:58];
-  assign \o.total.save  = o[58];
-  assign \o.total.sigma  = o[63:59];
-  assign \o.dither  = o[72:64];
-  assign \o.dither.column  = o[70:64];
-  assign \o.dither.group  = o[72:71];
-  assign \o.learn  = o[73];
-  assign \o.learn.last  = o[73];
-  assign \o.tile  = o[84:74];
-  assign \o.tile.drain  = o[75:74];
-  assign \o.tile.drain_count  = o[78:76];
-  assign \o.tile.neuron  = o[82:79];
-  assign \o.tile.first  = o[83];
-  assign \o.tile.wants_error  = o[84];
-  assign o[43] = is_null;
-  assign o[84] = instruction[76];
-  assign o[83] = instruction[75];
-  assign o[82:79] = instruction[74:71];
-  assign o[78:76] = instruction[65:63];
-  assign o[75:74] = \$101 ;
-  assign o[73] = \$97 ;
-  assign o[72:71] = \$95 ;
-  assign o[70:64] = \$93 [6:0];
-  assign o[63:59] = \$92 ;
-  assign o[58] = \$91 ;
-  assign o[57] = \$87 ;
-  assign o[56] = \$83 ;
-  assign o[55:53] = instruction[45:43];
-  assign o[52] = \$76 ;
-  assign o[51] = \$75 ;
-  assign o[50] = \$72 ;
-  assign o[49] = \$68 ;
-  assign o[12:11] = instruction[60:59];
-  assign o[2] = \$66 ;
-  assign o[1] = \$63 ;
-  assign o[0] = \$signal ;
-  assign o[48] = \$62 ;
-  assign o[47] = \$57 ;
-  assign o[46] = \$56 ;
-  assign o[45:44] = word[1:0];
-  assign o[42:37] = element[6:1];
-  assign o[36:34] = \$like ;
-  assign o[33:28] = \$54 ;
-  assign o[27:22] = \$52 ;
-  assign o[21] = \$50 ;
-  assign o[20:19] = position[8:7];
-  assign o[18:13] = { target_plane, \$34 [2:0] };
-  assign o[10:3] = \$46 [7:0];
+  assign beats_work_turned = beats_position[22];
+  assign \beats_instruction.op  = beats_instruction[1:0];
+  assign \beats_instruction.feed  = beats_instruction[3:2];
+  assign \beats_instruction.store  = beats_instruction[4];
+  assign \beats_instruction.plane  = beats_instruction[6:5];
+  assign \beats_instruction.vector  = beats_instruction[9:7];
+  assign \beats_instruction.rows  = beats_instruction[12:10];
+  assign \beats_instruction.weight  = beats_instruction[20:13];
+  assign \beats_instruction.stride  = beats_instruction[27:21];
+  assign \beats_instruction.count  = beats_instruction[34:28];
+  assign \beats_instruction.groups  = beats_instruction[36:35];
+  assign \beats_instruction.last_rows  = beats_instruction[39:37];
+  assign \beats_instruction.last_columns  = beats_instruction[42:40];
+  assign \beats_instruction.shift  = beats_instruction[45:43];
+  assign \beats_instruction.sigma  = beats_instruction[48:46];
+  assign \beats_instruction.column  = beats_instruction[55:49];
+  assign \beats_instruction.start  = beats_instruction[57:56];
+  assign \beats_instruction.save  = beats_instruction[58];
+  assign \beats_instruction.drive  = beats_instruction[60:59];
+  assign \beats_instruction.drain  = beats_instruction[62:61];
+  assign \beats_instruction.drain_count  = beats_instruction[65:63];
+  assign \beats_instruction.target_plane  = beats_instruction[67:66];
+  assign \beats_instruction.target  = beats_instruction[70:68];
+  assign \beats_instruction.neuron  = beats_instruction[74:71];
+  assign \beats_instruction.first  = beats_instruction[75];
+  assign \beats_instruction.wants_error  = beats_instruction[76];
+  assign \beats_instruction.sync  = beats_instruction[77];
+  assign \beats_instruction.wait  = beats_instruction[83:78];
+  assign \beats_instruction.end  = beats_instruction[84];
+  assign \beats_element.valid  = beats_element[0];
+  assign \beats_element.column  = beats_element[7:1];
+  assign \beats_element.group  = beats_element[9:8];
+  assign \beats_element.row_offset  = beats_element[17:10];
+  assign \beats_element.slot  = beats_element[20:18];
+  assign \beats_element.is_first  = beats_element[21];
+  assign \beats_element.is_last  = beats_element[22];
+  assign \beats_position.index  = beats_position[6:0];
+  assign \beats_position.rotate  = beats_position[8:7];
+  assign \beats_position.group  = beats_position[10:9];
+  assign \beats_position.row_offset  = beats_position[18:11];
+  assign \beats_position.half  = beats_position[19];
+  assign \beats_position.is_first  = beats_position[20];
+  assign \beats_position.is_last  = beats_position[21];
+  assign \beats_position.turned  = beats_position[22];
+  assign \beats_o.valid  = beats_o[0];
+  assign \beats_o.update  = beats_o[1];
+  assign \beats_o.ring  = beats_o[2];
+  assign \beats_o.weight  = beats_o[10:3];
+  assign \beats_o.drive  = beats_o[12:11];
+  assign \beats_o.target  = beats_o[18:13];
+  assign \beats_o.memory  = beats_o[42:19];
+  assign \beats_o.memory.rotate  = beats_o[20:19];
+  assign \beats_o.memory.from_list  = beats_o[21];
+  assign \beats_o.memory.state  = beats_o[27:22];
+  assign \beats_o.memory.offset  = beats_o[33:28];
+  assign \beats_o.memory.slot  = beats_o[36:34];
+  assign \beats_o.memory.index  = beats_o[42:37];
+  assign \beats_o.operands  = beats_o[48:43];
+  assign \beats_o.operands.null  = beats_o[43];
+  assign \beats_o.operands.select  = beats_o[45:44];
+  assign \beats_o.operands.shared_is_offset  = beats_o[46];
+  assign \beats_o.operands.shared_is_input  = beats_o[47];
+  assign \beats_o.operands.own_is_offset  = beats_o[48];
+  assign \beats_o.move  = beats_o[52:49];
+  assign \beats_o.move.copy  = beats_o[49];
+  assign \beats_o.move.keep  = beats_o[50];
+  assign \beats_o.move.subtract  = beats_o[51];
+  assign \beats_o.move.to_offsets  = beats_o[52];
+  assign \beats_o.align  = beats_o[55:53];
+  assign \beats_o.align.shift  = beats_o[55:53];
+  assign \beats_o.add  = beats_o[57:56];
+  assign \beats_o.add.clear  = beats_o[56];
+  assign \beats_o.add.load  = beats_o[57];
+  assign \beats_o.total  = beats_o[63:58];
+  assign \beats_o.total.save  = beats_o[58];
+  assign \beats_o.total.sigma  = beats_o[63:59];
+  assign \beats_o.dither  = beats_o[72:64];
+  assign \beats_o.dither.column  = beats_o[70:64];
+  assign \beats_o.dither.group  = beats_o[72:71];
+  assign \beats_o.learn  = beats_o[73];
+  assign \beats_o.learn.last  = beats_o[73];
+  assign \beats_o.tile  = beats_o[84:74];
+  assign \beats_o.tile.drain  = beats_o[75:74];
+  assign \beats_o.tile.drain_count  = beats_o[78:76];
+  assign \beats_o.tile.neuron  = beats_o[82:79];
+  assign \beats_o.tile.first  = beats_o[83];
+  assign \beats_o.tile.wants_error  = beats_o[84];
+  assign beats_o[43] = is_null;
+  assign beats_o[84] = beats_instruction[76];
+  assign beats_o[83] = beats_instruction[75];
+  assign beats_o[82:79] = beats_instruction[74:71];
+  assign beats_o[78:76] = beats_instruction[65:63];
+  assign beats_o[75:74] = \$101 ;
+  assign beats_o[73] = \$97 ;
+  assign beats_o[72:71] = \$95 ;
+  assign beats_o[70:64] = \$93 [6:0];
+  assign beats_o[63:59] = \$92 ;
+  assign beats_o[58] = \$91 ;
+  assign beats_o[57] = \$87 ;
+  assign beats_o[56] = \$83 ;
+  assign beats_o[55:53] = beats_instruction[45:43];
+  assign beats_o[52] = \$76 ;
+  assign beats_o[51] = \$75 ;
+  assign beats_o[50] = \$72 ;
+  assign beats_o[49] = \$68 ;
+  assign beats_o[12:11] = beats_instruction[60:59];
+  assign beats_o[2] = \$66 ;
+  assign beats_o[1] = \$63 ;
+  assign beats_o[0] = valid;
+  assign beats_o[48] = \$62 ;
+  assign beats_o[47] = \$57 ;
+  assign beats_o[46] = \$56 ;
+  assign beats_o[45:44] = word[1:0];
+  assign beats_o[42:37] = beats_element[6:1];
+  assign beats_o[36:34] = slot;
+  assign beats_o[33:28] = \$54 ;
+  assign beats_o[27:22] = \$52 ;
+  assign beats_o[21] = \$50 ;
+  assign beats_o[20:19] = beats_position[8:7];
+  assign beats_o[18:13] = { target_plane, \$34 [2:0] };
+  assign beats_o[10:3] = \$46 [7:0];
   assign \$19  = { 2'h0, word[6:2] };
-  assign \$76  = instruction[4];
-  assign \$56  = instruction[4];
-  assign \$61  = instruction[4];
+  assign \$76  = beats_instruction[4];
+  assign \$56  = beats_instruction[4];
+  assign \$61  = beats_instruction[4];
 endmodule
 
-module \tiny_sequencer.choice (changed, clk, rst, \program , phase, \begin , advance, learn_batch, is_free, goes_on, is_readout, is_nudged, is_update, running, learns);
+module \tiny_sequencer.choice (choice_changed, clk, rst, choice_program, choice_phase, choice_begin, choice_advance, choice_learn_batch, choice_is_free, choice_goes_on, choice_is_readout, choice_is_nudged, choice_is_update, choice_running, choice_learns);
   reg \$auto$verilog_backend.cc:2355:dump_module$2 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$2 <= 0;
   wire \$1 ;
@@ -6684,13 +6698,50 @@ module \tiny_sequencer.choice (changed, clk, rst, \program , phase, \begin , adv
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  reg \$signal ;
-  input advance;
-  wire advance;
-  input \begin ;
-  wire \begin ;
-  input changed;
-  wire changed;
+  input choice_advance;
+  wire choice_advance;
+  input choice_begin;
+  wire choice_begin;
+  input choice_changed;
+  wire choice_changed;
+  output choice_goes_on;
+  reg choice_goes_on;
+  output choice_is_free;
+  reg choice_is_free;
+  output choice_is_nudged;
+  reg choice_is_nudged;
+  output choice_is_readout;
+  reg choice_is_readout;
+  output choice_is_update;
+  reg choice_is_update;
+  input choice_learn_batch;
+  wire choice_learn_batch;
+  input choice_learns;
+  wire choice_learns;
+  output [1:0] choice_phase;
+  reg [1:0] choice_phase;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  output [2:0] choice_program;
+  wire [2:0] choice_program;
+  (* enum_base_type = "Program" *)
+  (* enum_value_000 = "FREE_FIRST" *)
+  (* enum_value_001 = "FREE_STEP" *)
+  (* enum_value_010 = "PREDICT" *)
+  (* enum_value_011 = "READOUT" *)
+  (* enum_value_100 = "NUDGED_FIRST" *)
+  (* enum_value_101 = "NUDGED_STEP" *)
+  (* enum_value_110 = "CONTRAST" *)
+  (* enum_value_111 = "UPDATE" *)
+  output [2:0] choice_running;
+  reg [2:0] choice_running = 3'h0;
   input clk;
   wire clk;
   (* enum_base_type = "Program" *)
@@ -6703,127 +6754,90 @@ module \tiny_sequencer.choice (changed, clk, rst, \program , phase, \begin , adv
   (* enum_value_110 = "CONTRAST" *)
   (* enum_value_111 = "UPDATE" *)
   reg [2:0] follows;
-  output goes_on;
-  reg goes_on;
-  output is_free;
-  reg is_free;
-  output is_nudged;
-  reg is_nudged;
-  output is_readout;
-  reg is_readout;
-  output is_update;
-  reg is_update;
-  input learn_batch;
-  wire learn_batch;
-  input learns;
-  wire learns;
-  output [1:0] phase;
-  reg [1:0] phase;
-  (* enum_base_type = "Program" *)
-  (* enum_value_000 = "FREE_FIRST" *)
-  (* enum_value_001 = "FREE_STEP" *)
-  (* enum_value_010 = "PREDICT" *)
-  (* enum_value_011 = "READOUT" *)
-  (* enum_value_100 = "NUDGED_FIRST" *)
-  (* enum_value_101 = "NUDGED_STEP" *)
-  (* enum_value_110 = "CONTRAST" *)
-  (* enum_value_111 = "UPDATE" *)
-  output [2:0] \program ;
-  wire [2:0] \program ;
+  reg is_again;
   input rst;
   wire rst;
-  (* enum_base_type = "Program" *)
-  (* enum_value_000 = "FREE_FIRST" *)
-  (* enum_value_001 = "FREE_STEP" *)
-  (* enum_value_010 = "PREDICT" *)
-  (* enum_value_011 = "READOUT" *)
-  (* enum_value_100 = "NUDGED_FIRST" *)
-  (* enum_value_101 = "NUDGED_STEP" *)
-  (* enum_value_110 = "CONTRAST" *)
-  (* enum_value_111 = "UPDATE" *)
-  output [2:0] running;
-  reg [2:0] running = 3'h0;
   reg [3:0] step = 4'h0;
   assign \$1  = step == 4'ha;
-  assign \$2  = ~ changed;
+  assign \$2  = ~ choice_changed;
   assign \$3  = \$1  | \$2 ;
   assign \$4  = ~ \$3 ;
-  assign \$5  = learns ? 3'h3 : 3'h2;
-  assign \$6  = \$signal  ? 3'h1 : \$5 ;
+  assign \$5  = choice_learns ? 3'h3 : 3'h2;
+  assign \$6  = is_again ? 3'h1 : \$5 ;
   assign \$7  = step == 4'h8;
-  assign \$8  = ~ changed;
+  assign \$8  = ~ choice_changed;
   assign \$9  = \$7  | \$8 ;
   assign \$10  = ~ \$9 ;
-  assign \$12  = \$signal  ? 3'h5 : 3'h6;
-  assign \$13  = \begin  | learn_batch;
-  assign \$14  = \begin  ? 3'h0 : 3'h7;
-  assign \program  = \$13  ? \$14  : follows;
-  assign \$15  = \begin  | learn_batch;
-  assign \$16  = \$15  | advance;
-  assign \$17  = advance & \$signal ;
+  assign \$12  = is_again ? 3'h5 : 3'h6;
+  assign \$13  = choice_begin | choice_learn_batch;
+  assign \$14  = choice_begin ? 3'h0 : 3'h7;
+  assign choice_program = \$13  ? \$14  : follows;
+  assign \$15  = choice_begin | choice_learn_batch;
+  assign \$16  = \$15  | choice_advance;
+  assign \$17  = choice_advance & is_again;
   assign \$18  = step + 1'h1;
   always @(posedge clk)
-    running <= \$19 ;
+    choice_running <= \$19 ;
   always @(posedge clk)
     step <= \$20 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
     (* full_case = 32'd1 *)
-    casez (running)
+    casez (choice_running)
       3'h0:
-          phase = 2'h0;
+          choice_phase = 2'h0;
       3'h1:
-          phase = 2'h0;
+          choice_phase = 2'h0;
       3'h2:
-          phase = 2'h1;
+          choice_phase = 2'h1;
       3'h3:
-          phase = 2'h1;
+          choice_phase = 2'h1;
       3'h4:
-          phase = 2'h2;
+          choice_phase = 2'h2;
       3'h5:
-          phase = 2'h2;
+          choice_phase = 2'h2;
       3'h6:
-          phase = 2'h2;
+          choice_phase = 2'h2;
       3'h7:
-          phase = 2'h3;
+          choice_phase = 2'h3;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    is_free = 1'h0;
-    casez (running)
+    choice_is_free = 1'h0;
+    casez (choice_running)
       3'h0, 3'h1:
-          is_free = 1'h1;
+          choice_is_free = 1'h1;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    goes_on = 1'h0;
-    casez (running)
+    choice_goes_on = 1'h0;
+    casez (choice_running)
       3'h0, 3'h1:
-          goes_on = 1'h1;
+          choice_goes_on = 1'h1;
       3'h2, 3'h3:
           /* empty */;
       3'h4, 3'h5:
-          goes_on = \$11 ;
+          choice_goes_on = \$11 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$signal  = 1'h0;
-    casez (running)
+    is_again = 1'h0;
+    casez (choice_running)
       3'h0, 3'h1:
-          \$signal  = \$4 ;
+          is_again = \$4 ;
       3'h2, 3'h3:
           /* empty */;
       3'h4, 3'h5:
-          \$signal  = \$10 ;
+          is_again = \$10 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
     follows = 3'h0;
-    casez (running)
+    casez (choice_running)
       3'h0, 3'h1:
           follows = \$6 ;
       3'h2, 3'h3:
@@ -6834,30 +6848,30 @@ module \tiny_sequencer.choice (changed, clk, rst, \program , phase, \begin , adv
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    is_readout = 1'h0;
-    casez (running)
+    choice_is_readout = 1'h0;
+    casez (choice_running)
       3'h0, 3'h1:
           /* empty */;
       3'h2, 3'h3:
-          is_readout = 1'h1;
+          choice_is_readout = 1'h1;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    is_nudged = 1'h0;
-    casez (running)
+    choice_is_nudged = 1'h0;
+    casez (choice_running)
       3'h0, 3'h1:
           /* empty */;
       3'h2, 3'h3:
           /* empty */;
       3'h4, 3'h5:
-          is_nudged = 1'h1;
+          choice_is_nudged = 1'h1;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    is_update = 1'h0;
-    casez (running)
+    choice_is_update = 1'h0;
+    casez (choice_running)
       3'h0, 3'h1:
           /* empty */;
       3'h2, 3'h3:
@@ -6865,14 +6879,14 @@ module \tiny_sequencer.choice (changed, clk, rst, \program , phase, \begin , adv
       3'h4, 3'h5:
           /* empty */;
       3'h7:
-          is_update = 1'h1;
+          choice_is_update = 1'h1;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$19  = running;
+    \$19  = choice_running;
     if (\$16 ) begin
-      \$19  = \program ;
+      \$19  = choice_program;
     end
     if (rst) begin
       \$19  = 3'h0;
@@ -6891,10 +6905,10 @@ module \tiny_sequencer.choice (changed, clk, rst, \program , phase, \begin , adv
       \$20  = 4'h0;
     end
   end
-  assign \$11  = \$signal ;
+  assign \$11  = is_again;
 endmodule
 
-module \tiny_sequencer.fetch (rst, jump, fetched, \program , load, instruction, clk);
+module \tiny_sequencer.fetch (rst, fetch_jump, fetch_fetched, fetch_program, fetch_load, fetch_instruction, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$3 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$3 <= 0;
   wire [5:0] \$1 ;
@@ -6902,102 +6916,70 @@ module \tiny_sequencer.fetch (rst, jump, fetched, \program , load, instruction, 
   reg [4:0] \$3 ;
   input clk;
   wire clk;
-  output [84:0] fetched;
-  wire [84:0] fetched;
-  wire [6:0] \fetched.column ;
-  wire [6:0] \fetched.count ;
-  wire [1:0] \fetched.drain ;
-  wire [2:0] \fetched.drain_count ;
-  wire [1:0] \fetched.drive ;
-  wire \fetched.end ;
-  wire [1:0] \fetched.feed ;
-  wire \fetched.first ;
-  wire [1:0] \fetched.groups ;
-  wire [2:0] \fetched.last_columns ;
-  wire [2:0] \fetched.last_rows ;
-  wire [3:0] \fetched.neuron ;
-  wire [1:0] \fetched.op ;
-  wire [1:0] \fetched.plane ;
-  wire [2:0] \fetched.rows ;
-  wire \fetched.save ;
-  wire [2:0] \fetched.shift ;
-  wire [2:0] \fetched.sigma ;
-  wire [1:0] \fetched.start ;
-  wire \fetched.store ;
-  wire [6:0] \fetched.stride ;
-  wire \fetched.sync ;
-  wire [2:0] \fetched.target ;
-  wire [1:0] \fetched.target_plane ;
-  wire [2:0] \fetched.vector ;
-  wire [5:0] \fetched.wait ;
-  wire \fetched.wants_error ;
-  wire [7:0] \fetched.weight ;
-  output [84:0] instruction;
-  reg [84:0] instruction = 85'h0000000000000000000000;
-  wire [6:0] \instruction.column ;
-  wire [6:0] \instruction.count ;
-  wire [1:0] \instruction.drain ;
-  wire [2:0] \instruction.drain_count ;
-  wire [1:0] \instruction.drive ;
-  wire \instruction.end ;
-  wire [1:0] \instruction.feed ;
-  wire \instruction.first ;
-  wire [1:0] \instruction.groups ;
-  wire [2:0] \instruction.last_columns ;
-  wire [2:0] \instruction.last_rows ;
-  wire [3:0] \instruction.neuron ;
-  wire [1:0] \instruction.op ;
-  wire [1:0] \instruction.plane ;
-  wire [2:0] \instruction.rows ;
-  wire \instruction.save ;
-  wire [2:0] \instruction.shift ;
-  wire [2:0] \instruction.sigma ;
-  wire [1:0] \instruction.start ;
-  wire \instruction.store ;
-  wire [6:0] \instruction.stride ;
-  wire \instruction.sync ;
-  wire [2:0] \instruction.target ;
-  wire [1:0] \instruction.target_plane ;
-  wire [2:0] \instruction.vector ;
-  wire [5:0] \instruction.wait ;
-  wire \instruction.wants_error ;
-  wire [7:0] \instruction.weight ;
-  input jump;
-  wire jump;
-  input load;
-  wire load;
-  (* init = 5'h00 *)
-  wire [4:0] place;
-  reg [4:0] port__addr = 5'h00;
-  wire [84:0] port__data;
-  wire [6:0] \port__data.column ;
-  wire [6:0] \port__data.count ;
-  wire [1:0] \port__data.drain ;
-  wire [2:0] \port__data.drain_count ;
-  wire [1:0] \port__data.drive ;
-  wire \port__data.end ;
-  wire [1:0] \port__data.feed ;
-  wire \port__data.first ;
-  wire [1:0] \port__data.groups ;
-  wire [2:0] \port__data.last_columns ;
-  wire [2:0] \port__data.last_rows ;
-  wire [3:0] \port__data.neuron ;
-  wire [1:0] \port__data.op ;
-  wire [1:0] \port__data.plane ;
-  wire [2:0] \port__data.rows ;
-  wire \port__data.save ;
-  wire [2:0] \port__data.shift ;
-  wire [2:0] \port__data.sigma ;
-  wire [1:0] \port__data.start ;
-  wire \port__data.store ;
-  wire [6:0] \port__data.stride ;
-  wire \port__data.sync ;
-  wire [2:0] \port__data.target ;
-  wire [1:0] \port__data.target_plane ;
-  wire [2:0] \port__data.vector ;
-  wire [5:0] \port__data.wait ;
-  wire \port__data.wants_error ;
-  wire [7:0] \port__data.weight ;
+  output [84:0] fetch_fetched;
+  wire [84:0] fetch_fetched;
+  wire [6:0] \fetch_fetched.column ;
+  wire [6:0] \fetch_fetched.count ;
+  wire [1:0] \fetch_fetched.drain ;
+  wire [2:0] \fetch_fetched.drain_count ;
+  wire [1:0] \fetch_fetched.drive ;
+  wire \fetch_fetched.end ;
+  wire [1:0] \fetch_fetched.feed ;
+  wire \fetch_fetched.first ;
+  wire [1:0] \fetch_fetched.groups ;
+  wire [2:0] \fetch_fetched.last_columns ;
+  wire [2:0] \fetch_fetched.last_rows ;
+  wire [3:0] \fetch_fetched.neuron ;
+  wire [1:0] \fetch_fetched.op ;
+  wire [1:0] \fetch_fetched.plane ;
+  wire [2:0] \fetch_fetched.rows ;
+  wire \fetch_fetched.save ;
+  wire [2:0] \fetch_fetched.shift ;
+  wire [2:0] \fetch_fetched.sigma ;
+  wire [1:0] \fetch_fetched.start ;
+  wire \fetch_fetched.store ;
+  wire [6:0] \fetch_fetched.stride ;
+  wire \fetch_fetched.sync ;
+  wire [2:0] \fetch_fetched.target ;
+  wire [1:0] \fetch_fetched.target_plane ;
+  wire [2:0] \fetch_fetched.vector ;
+  wire [5:0] \fetch_fetched.wait ;
+  wire \fetch_fetched.wants_error ;
+  wire [7:0] \fetch_fetched.weight ;
+  output [84:0] fetch_instruction;
+  reg [84:0] fetch_instruction = 85'h0000000000000000000000;
+  wire [6:0] \fetch_instruction.column ;
+  wire [6:0] \fetch_instruction.count ;
+  wire [1:0] \fetch_instruction.drain ;
+  wire [2:0] \fetch_instruction.drain_count ;
+  wire [1:0] \fetch_instruction.drive ;
+  wire \fetch_instruction.end ;
+  wire [1:0] \fetch_instruction.feed ;
+  wire \fetch_instruction.first ;
+  wire [1:0] \fetch_instruction.groups ;
+  wire [2:0] \fetch_instruction.last_columns ;
+  wire [2:0] \fetch_instruction.last_rows ;
+  wire [3:0] \fetch_instruction.neuron ;
+  wire [1:0] \fetch_instruction.op ;
+  wire [1:0] \fetch_instruction.plane ;
+  wire [2:0] \fetch_instruction.rows ;
+  wire \fetch_instruction.save ;
+  wire [2:0] \fetch_instruction.shift ;
+  wire [2:0] \fetch_instruction.sigma ;
+  wire [1:0] \fetch_instruction.start ;
+  wire \fetch_instruction.store ;
+  wire [6:0] \fetch_instruction.stride ;
+  wire \fetch_instruction.sync ;
+  wire [2:0] \fetch_instruction.target ;
+  wire [1:0] \fetch_instruction.target_plane ;
+  wire [2:0] \fetch_instruction.vector ;
+  wire [5:0] \fetch_instruction.wait ;
+  wire \fetch_instruction.wants_error ;
+  wire [7:0] \fetch_instruction.weight ;
+  input fetch_jump;
+  wire fetch_jump;
+  input fetch_load;
+  wire fetch_load;
   (* enum_base_type = "Program" *)
   (* enum_value_000 = "FREE_FIRST" *)
   (* enum_value_001 = "FREE_STEP" *)
@@ -7007,10 +6989,42 @@ module \tiny_sequencer.fetch (rst, jump, fetched, \program , load, instruction, 
   (* enum_value_101 = "NUDGED_STEP" *)
   (* enum_value_110 = "CONTRAST" *)
   (* enum_value_111 = "UPDATE" *)
-  input [2:0] \program ;
-  wire [2:0] \program ;
+  input [2:0] fetch_program;
+  wire [2:0] fetch_program;
+  (* init = 5'h00 *)
+  wire [4:0] place;
   input rst;
   wire rst;
+  reg [4:0] schedule_address = 5'h00;
+  wire [84:0] schedule_word;
+  wire [6:0] \schedule_word.column ;
+  wire [6:0] \schedule_word.count ;
+  wire [1:0] \schedule_word.drain ;
+  wire [2:0] \schedule_word.drain_count ;
+  wire [1:0] \schedule_word.drive ;
+  wire \schedule_word.end ;
+  wire [1:0] \schedule_word.feed ;
+  wire \schedule_word.first ;
+  wire [1:0] \schedule_word.groups ;
+  wire [2:0] \schedule_word.last_columns ;
+  wire [2:0] \schedule_word.last_rows ;
+  wire [3:0] \schedule_word.neuron ;
+  wire [1:0] \schedule_word.op ;
+  wire [1:0] \schedule_word.plane ;
+  wire [2:0] \schedule_word.rows ;
+  wire \schedule_word.save ;
+  wire [2:0] \schedule_word.shift ;
+  wire [2:0] \schedule_word.sigma ;
+  wire [1:0] \schedule_word.start ;
+  wire \schedule_word.store ;
+  wire [6:0] \schedule_word.stride ;
+  wire \schedule_word.sync ;
+  wire [2:0] \schedule_word.target ;
+  wire [1:0] \schedule_word.target_plane ;
+  wire [2:0] \schedule_word.vector ;
+  wire [5:0] \schedule_word.wait ;
+  wire \schedule_word.wants_error ;
+  wire [7:0] \schedule_word.weight ;
   reg [84:0] schedule [31:0];
   initial begin
     schedule[0] = 85'h0408022500118c08000008;
@@ -7048,19 +7062,19 @@ module \tiny_sequencer.fetch (rst, jump, fetched, \program , load, instruction, 
   end
   reg [84:0] _0_;
   always @(posedge clk) begin
-    _0_ <= schedule[port__addr];
+    _0_ <= schedule[schedule_address];
   end
-  assign fetched = _0_;
+  assign fetch_fetched = _0_;
   always @(posedge clk)
-    port__addr <= \$3 ;
-  assign \$1  = port__addr + 1'h1;
+    schedule_address <= \$3 ;
+  assign \$1  = schedule_address + 1'h1;
   always @(posedge clk)
-    instruction <= \$2 ;
+    fetch_instruction <= \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$2  = instruction;
-    if (load) begin
-      \$2  = fetched;
+    \$2  = fetch_instruction;
+    if (fetch_load) begin
+      \$2  = fetch_fetched;
     end
     if (rst) begin
       \$2  = 85'h0000000000000000000000;
@@ -7068,13 +7082,13 @@ module \tiny_sequencer.fetch (rst, jump, fetched, \program , load, instruction, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$3  = port__addr;
-    if (load) begin
+    \$3  = schedule_address;
+    if (fetch_load) begin
       \$3  = \$1 [4:0];
     end
-    if (jump) begin
+    if (fetch_jump) begin
       (* full_case = 32'd1 *)
-      casez (\program )
+      casez (fetch_program)
         3'h0:
             \$3  = 5'h00;
         3'h1:
@@ -7097,95 +7111,95 @@ module \tiny_sequencer.fetch (rst, jump, fetched, \program , load, instruction, 
       \$3  = 5'h00;
     end
   end
-  assign place = port__addr;
-  assign port__data = fetched;
-  assign \fetched.op  = fetched[1:0];
-  assign \fetched.feed  = fetched[3:2];
-  assign \fetched.store  = fetched[4];
-  assign \fetched.plane  = fetched[6:5];
-  assign \fetched.vector  = fetched[9:7];
-  assign \fetched.rows  = fetched[12:10];
-  assign \fetched.weight  = fetched[20:13];
-  assign \fetched.stride  = fetched[27:21];
-  assign \fetched.count  = fetched[34:28];
-  assign \fetched.groups  = fetched[36:35];
-  assign \fetched.last_rows  = fetched[39:37];
-  assign \fetched.last_columns  = fetched[42:40];
-  assign \fetched.shift  = fetched[45:43];
-  assign \fetched.sigma  = fetched[48:46];
-  assign \fetched.column  = fetched[55:49];
-  assign \fetched.start  = fetched[57:56];
-  assign \fetched.save  = fetched[58];
-  assign \fetched.drive  = fetched[60:59];
-  assign \fetched.drain  = fetched[62:61];
-  assign \fetched.drain_count  = fetched[65:63];
-  assign \fetched.target_plane  = fetched[67:66];
-  assign \fetched.target  = fetched[70:68];
-  assign \fetched.neuron  = fetched[74:71];
-  assign \fetched.first  = fetched[75];
-  assign \fetched.wants_error  = fetched[76];
-  assign \fetched.sync  = fetched[77];
-  assign \fetched.wait  = fetched[83:78];
-  assign \fetched.end  = fetched[84];
-  assign \port__data.op  = fetched[1:0];
-  assign \port__data.feed  = fetched[3:2];
-  assign \port__data.store  = fetched[4];
-  assign \port__data.plane  = fetched[6:5];
-  assign \port__data.vector  = fetched[9:7];
-  assign \port__data.rows  = fetched[12:10];
-  assign \port__data.weight  = fetched[20:13];
-  assign \port__data.stride  = fetched[27:21];
-  assign \port__data.count  = fetched[34:28];
-  assign \port__data.groups  = fetched[36:35];
-  assign \port__data.last_rows  = fetched[39:37];
-  assign \port__data.last_columns  = fetched[42:40];
-  assign \port__data.shift  = fetched[45:43];
-  assign \port__data.sigma  = fetched[48:46];
-  assign \port__data.column  = fetched[55:49];
-  assign \port__data.start  = fetched[57:56];
-  assign \port__data.save  = fetched[58];
-  assign \port__data.drive  = fetched[60:59];
-  assign \port__data.drain  = fetched[62:61];
-  assign \port__data.drain_count  = fetched[65:63];
-  assign \port__data.target_plane  = fetched[67:66];
-  assign \port__data.target  = fetched[70:68];
-  assign \port__data.neuron  = fetched[74:71];
-  assign \port__data.first  = fetched[75];
-  assign \port__data.wants_error  = fetched[76];
-  assign \port__data.sync  = fetched[77];
-  assign \port__data.wait  = fetched[83:78];
-  assign \port__data.end  = fetched[84];
-  assign \instruction.op  = instruction[1:0];
-  assign \instruction.feed  = instruction[3:2];
-  assign \instruction.store  = instruction[4];
-  assign \instruction.plane  = instruction[6:5];
-  assign \instruction.vector  = instruction[9:7];
-  assign \instruction.rows  = instruction[12:10];
-  assign \instruction.weight  = instruction[20:13];
-  assign \instruction.stride  = instruction[27:21];
-  assign \instruction.count  = instruction[34:28];
-  assign \instruction.groups  = instruction[36:35];
-  assign \instruction.last_rows  = instruction[39:37];
-  assign \instruction.last_columns  = instruction[42:40];
-  assign \instruction.shift  = instruction[45:43];
-  assign \instruction.sigma  = instruction[48:46];
-  assign \instruction.column  = instruction[55:49];
-  assign \instruction.start  = instruction[57:56];
-  assign \instruction.save  = instruction[58];
-  assign \instruction.drive  = instruction[60:59];
-  assign \instruction.drain  = instruction[62:61];
-  assign \instruction.drain_count  = instruction[65:63];
-  assign \instruction.target_plane  = instruction[67:66];
-  assign \instruction.target  = instruction[70:68];
-  assign \instruction.neuron  = instruction[74:71];
-  assign \instruction.first  = instruction[75];
-  assign \instruction.wants_error  = instruction[76];
-  assign \instruction.sync  = instruction[77];
-  assign \instruction.wait  = instruction[83:78];
-  assign \instruction.end  = instruction[84];
+  assign place = schedule_address;
+  assign schedule_word = fetch_fetched;
+  assign \fetch_fetched.op  = fetch_fetched[1:0];
+  assign \fetch_fetched.feed  = fetch_fetched[3:2];
+  assign \fetch_fetched.store  = fetch_fetched[4];
+  assign \fetch_fetched.plane  = fetch_fetched[6:5];
+  assign \fetch_fetched.vector  = fetch_fetched[9:7];
+  assign \fetch_fetched.rows  = fetch_fetched[12:10];
+  assign \fetch_fetched.weight  = fetch_fetched[20:13];
+  assign \fetch_fetched.stride  = fetch_fetched[27:21];
+  assign \fetch_fetched.count  = fetch_fetched[34:28];
+  assign \fetch_fetched.groups  = fetch_fetched[36:35];
+  assign \fetch_fetched.last_rows  = fetch_fetched[39:37];
+  assign \fetch_fetched.last_columns  = fetch_fetched[42:40];
+  assign \fetch_fetched.shift  = fetch_fetched[45:43];
+  assign \fetch_fetched.sigma  = fetch_fetched[48:46];
+  assign \fetch_fetched.column  = fetch_fetched[55:49];
+  assign \fetch_fetched.start  = fetch_fetched[57:56];
+  assign \fetch_fetched.save  = fetch_fetched[58];
+  assign \fetch_fetched.drive  = fetch_fetched[60:59];
+  assign \fetch_fetched.drain  = fetch_fetched[62:61];
+  assign \fetch_fetched.drain_count  = fetch_fetched[65:63];
+  assign \fetch_fetched.target_plane  = fetch_fetched[67:66];
+  assign \fetch_fetched.target  = fetch_fetched[70:68];
+  assign \fetch_fetched.neuron  = fetch_fetched[74:71];
+  assign \fetch_fetched.first  = fetch_fetched[75];
+  assign \fetch_fetched.wants_error  = fetch_fetched[76];
+  assign \fetch_fetched.sync  = fetch_fetched[77];
+  assign \fetch_fetched.wait  = fetch_fetched[83:78];
+  assign \fetch_fetched.end  = fetch_fetched[84];
+  assign \schedule_word.op  = fetch_fetched[1:0];
+  assign \schedule_word.feed  = fetch_fetched[3:2];
+  assign \schedule_word.store  = fetch_fetched[4];
+  assign \schedule_word.plane  = fetch_fetched[6:5];
+  assign \schedule_word.vector  = fetch_fetched[9:7];
+  assign \schedule_word.rows  = fetch_fetched[12:10];
+  assign \schedule_word.weight  = fetch_fetched[20:13];
+  assign \schedule_word.stride  = fetch_fetched[27:21];
+  assign \schedule_word.count  = fetch_fetched[34:28];
+  assign \schedule_word.groups  = fetch_fetched[36:35];
+  assign \schedule_word.last_rows  = fetch_fetched[39:37];
+  assign \schedule_word.last_columns  = fetch_fetched[42:40];
+  assign \schedule_word.shift  = fetch_fetched[45:43];
+  assign \schedule_word.sigma  = fetch_fetched[48:46];
+  assign \schedule_word.column  = fetch_fetched[55:49];
+  assign \schedule_word.start  = fetch_fetched[57:56];
+  assign \schedule_word.save  = fetch_fetched[58];
+  assign \schedule_word.drive  = fetch_fetched[60:59];
+  assign \schedule_word.drain  = fetch_fetched[62:61];
+  assign \schedule_word.drain_count  = fetch_fetched[65:63];
+  assign \schedule_word.target_plane  = fetch_fetched[67:66];
+  assign \schedule_word.target  = fetch_fetched[70:68];
+  assign \schedule_word.neuron  = fetch_fetched[74:71];
+  assign \schedule_word.first  = fetch_fetched[75];
+  assign \schedule_word.wants_error  = fetch_fetched[76];
+  assign \schedule_word.sync  = fetch_fetched[77];
+  assign \schedule_word.wait  = fetch_fetched[83:78];
+  assign \schedule_word.end  = fetch_fetched[84];
+  assign \fetch_instruction.op  = fetch_instruction[1:0];
+  assign \fetch_instruction.feed  = fetch_instruction[3:2];
+  assign \fetch_instruction.store  = fetch_instruction[4];
+  assign \fetch_instruction.plane  = fetch_instruction[6:5];
+  assign \fetch_instruction.vector  = fetch_instruction[9:7];
+  assign \fetch_instruction.rows  = fetch_instruction[12:10];
+  assign \fetch_instruction.weight  = fetch_instruction[20:13];
+  assign \fetch_instruction.stride  = fetch_instruction[27:21];
+  assign \fetch_instruction.count  = fetch_instruction[34:28];
+  assign \fetch_instruction.groups  = fetch_instruction[36:35];
+  assign \fetch_instruction.last_rows  = fetch_instruction[39:37];
+  assign \fetch_instruction.last_columns  = fetch_instruction[42:40];
+  assign \fetch_instruction.shift  = fetch_instruction[45:43];
+  assign \fetch_instruction.sigma  = fetch_instruction[48:46];
+  assign \fetch_instruction.column  = fetch_instruction[55:49];
+  assign \fetch_instruction.start  = fetch_instruction[57:56];
+  assign \fetch_instruction.save  = fetch_instruction[58];
+  assign \fetch_instruction.drive  = fetch_instruction[60:59];
+  assign \fetch_instruction.drain  = fetch_instruction[62:61];
+  assign \fetch_instruction.drain_count  = fetch_instruction[65:63];
+  assign \fetch_instruction.target_plane  = fetch_instruction[67:66];
+  assign \fetch_instruction.target  = fetch_instruction[70:68];
+  assign \fetch_instruction.neuron  = fetch_instruction[74:71];
+  assign \fetch_instruction.first  = fetch_instruction[75];
+  assign \fetch_instruction.wants_error  = fetch_instruction[76];
+  assign \fetch_instruction.sync  = fetch_instruction[77];
+  assign \fetch_instruction.wait  = fetch_instruction[83:78];
+  assign \fetch_instruction.end  = fetch_instruction[84];
 endmodule
 
-module \tiny_sequencer.issue$89 (rst, settled, may_issue, finish, instruction, \port$437$20 , clk);
+module \tiny_sequencer.issue (rst, issue_settled, issue_may_issue, issue_finish, issue_instruction, issue_position, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$4 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$4 <= 0;
   wire \$1 ;
@@ -7211,68 +7225,74 @@ module \tiny_sequencer.issue$89 (rst, settled, may_issue, finish, instruction, \
   input clk;
   wire clk;
   reg [2:0] draining = 3'h0;
-  input finish;
-  wire finish;
-  input [84:0] instruction;
-  wire [84:0] instruction;
-  wire [6:0] \instruction.column ;
-  wire [6:0] \instruction.count ;
-  wire [1:0] \instruction.drain ;
-  wire [2:0] \instruction.drain_count ;
-  wire [1:0] \instruction.drive ;
-  wire \instruction.end ;
-  wire [1:0] \instruction.feed ;
-  wire \instruction.first ;
-  wire [1:0] \instruction.groups ;
-  wire [2:0] \instruction.last_columns ;
-  wire [2:0] \instruction.last_rows ;
-  wire [3:0] \instruction.neuron ;
-  wire [1:0] \instruction.op ;
-  wire [1:0] \instruction.plane ;
-  wire [2:0] \instruction.rows ;
-  wire \instruction.save ;
-  wire [2:0] \instruction.shift ;
-  wire [2:0] \instruction.sigma ;
-  wire [1:0] \instruction.start ;
-  wire \instruction.store ;
-  wire [6:0] \instruction.stride ;
-  wire \instruction.sync ;
-  wire [2:0] \instruction.target ;
-  wire [1:0] \instruction.target_plane ;
-  wire [2:0] \instruction.vector ;
-  wire [5:0] \instruction.wait ;
-  wire \instruction.wants_error ;
-  wire [7:0] \instruction.weight ;
-  wire is_first;
-  wire is_last;
-  output may_issue;
-  wire may_issue;
+  input issue_finish;
+  wire issue_finish;
+  input [84:0] issue_instruction;
+  wire [84:0] issue_instruction;
+  wire [6:0] \issue_instruction.column ;
+  wire [6:0] \issue_instruction.count ;
+  wire [1:0] \issue_instruction.drain ;
+  wire [2:0] \issue_instruction.drain_count ;
+  wire [1:0] \issue_instruction.drive ;
+  wire \issue_instruction.end ;
+  wire [1:0] \issue_instruction.feed ;
+  wire \issue_instruction.first ;
+  wire [1:0] \issue_instruction.groups ;
+  wire [2:0] \issue_instruction.last_columns ;
+  wire [2:0] \issue_instruction.last_rows ;
+  wire [3:0] \issue_instruction.neuron ;
+  wire [1:0] \issue_instruction.op ;
+  wire [1:0] \issue_instruction.plane ;
+  wire [2:0] \issue_instruction.rows ;
+  wire \issue_instruction.save ;
+  wire [2:0] \issue_instruction.shift ;
+  wire [2:0] \issue_instruction.sigma ;
+  wire [1:0] \issue_instruction.start ;
+  wire \issue_instruction.store ;
+  wire [6:0] \issue_instruction.stride ;
+  wire \issue_instruction.sync ;
+  wire [2:0] \issue_instruction.target ;
+  wire [1:0] \issue_instruction.target_plane ;
+  wire [2:0] \issue_instruction.vector ;
+  wire [5:0] \issue_instruction.wait ;
+  wire \issue_instruction.wants_error ;
+  wire [7:0] \issue_instruction.weight ;
+  output issue_may_issue;
+  wire issue_may_issue;
+  input [22:0] issue_position;
+  wire [22:0] issue_position;
+  wire [1:0] \issue_position.group ;
+  wire \issue_position.half ;
+  wire [6:0] \issue_position.index ;
+  wire \issue_position.is_first ;
+  wire \issue_position.is_last ;
+  wire [1:0] \issue_position.rotate ;
+  wire [7:0] \issue_position.row_offset ;
+  wire \issue_position.turned ;
+  output issue_settled;
+  wire issue_settled;
   reg [5:0] pending = 6'h00;
-  input [1:0] \port$437$20 ;
-  wire [1:0] \port$437$20 ;
   input rst;
   wire rst;
-  output settled;
-  wire settled;
-  assign settled = ! pending;
-  assign \$1  = \port$437$20 [0] & instruction[77];
-  assign \$2  = ~ settled;
+  assign issue_settled = ! pending;
+  assign \$1  = issue_position[20] & issue_instruction[77];
+  assign \$2  = ~ issue_settled;
   assign \$3  = \$1  & \$2 ;
   assign \$4  = ~ \$3 ;
-  assign \$5  = | instruction[62:61];
-  assign \$6  = \port$437$20 [1] & \$5 ;
+  assign \$5  = | issue_instruction[62:61];
+  assign \$6  = issue_position[21] & \$5 ;
   assign \$7  = | draining;
   assign \$8  = \$6  & \$7 ;
   assign \$9  = ~ \$8 ;
-  assign may_issue = \$4  & \$9 ;
-  assign \$10  = instruction[83:78] >= pending;
-  assign \$11  = finish & \$10 ;
+  assign issue_may_issue = \$4  & \$9 ;
+  assign \$10  = issue_instruction[83:78] >= pending;
+  assign \$11  = issue_finish & \$10 ;
   assign \$12  = | pending;
   assign \$13  = pending - 1'h1;
-  assign \$14  = | instruction[62:61];
-  assign \$15  = finish & \$14 ;
+  assign \$14  = | issue_instruction[62:61];
+  assign \$15  = issue_finish & \$14 ;
   assign \$16  = | draining;
-  assign \$17  = instruction[65:63] - 1'h1;
+  assign \$17  = issue_instruction[65:63] - 1'h1;
   assign \$18  = draining - 1'h1;
   always @(posedge clk)
     pending <= \$19 ;
@@ -7282,7 +7302,7 @@ module \tiny_sequencer.issue$89 (rst, settled, may_issue, finish, instruction, \
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
     \$19  = pending;
     if (\$11 ) begin
-      \$19  = instruction[83:78];
+      \$19  = issue_instruction[83:78];
     end else if (\$12 ) begin
       \$19  = \$13 [5:0];
     end
@@ -7302,39 +7322,45 @@ module \tiny_sequencer.issue$89 (rst, settled, may_issue, finish, instruction, \
       \$20  = 3'h0;
     end
   end
-  assign is_first = \port$437$20 [0];
-  assign is_last = \port$437$20 [1];
-  assign \instruction.op  = instruction[1:0];
-  assign \instruction.feed  = instruction[3:2];
-  assign \instruction.store  = instruction[4];
-  assign \instruction.plane  = instruction[6:5];
-  assign \instruction.vector  = instruction[9:7];
-  assign \instruction.rows  = instruction[12:10];
-  assign \instruction.weight  = instruction[20:13];
-  assign \instruction.stride  = instruction[27:21];
-  assign \instruction.count  = instruction[34:28];
-  assign \instruction.groups  = instruction[36:35];
-  assign \instruction.last_rows  = instruction[39:37];
-  assign \instruction.last_columns  = instruction[42:40];
-  assign \instruction.shift  = instruction[45:43];
-  assign \instruction.sigma  = instruction[48:46];
-  assign \instruction.column  = instruction[55:49];
-  assign \instruction.start  = instruction[57:56];
-  assign \instruction.save  = instruction[58];
-  assign \instruction.drive  = instruction[60:59];
-  assign \instruction.drain  = instruction[62:61];
-  assign \instruction.drain_count  = instruction[65:63];
-  assign \instruction.target_plane  = instruction[67:66];
-  assign \instruction.target  = instruction[70:68];
-  assign \instruction.neuron  = instruction[74:71];
-  assign \instruction.first  = instruction[75];
-  assign \instruction.wants_error  = instruction[76];
-  assign \instruction.sync  = instruction[77];
-  assign \instruction.wait  = instruction[83:78];
-  assign \instruction.end  = instruction[84];
+  assign \issue_position.index  = issue_position[6:0];
+  assign \issue_position.rotate  = issue_position[8:7];
+  assign \issue_position.group  = issue_position[10:9];
+  assign \issue_position.row_offset  = issue_position[18:11];
+  assign \issue_position.half  = issue_position[19];
+  assign \issue_position.is_first  = issue_position[20];
+  assign \issue_position.is_last  = issue_position[21];
+  assign \issue_position.turned  = issue_position[22];
+  assign \issue_instruction.op  = issue_instruction[1:0];
+  assign \issue_instruction.feed  = issue_instruction[3:2];
+  assign \issue_instruction.store  = issue_instruction[4];
+  assign \issue_instruction.plane  = issue_instruction[6:5];
+  assign \issue_instruction.vector  = issue_instruction[9:7];
+  assign \issue_instruction.rows  = issue_instruction[12:10];
+  assign \issue_instruction.weight  = issue_instruction[20:13];
+  assign \issue_instruction.stride  = issue_instruction[27:21];
+  assign \issue_instruction.count  = issue_instruction[34:28];
+  assign \issue_instruction.groups  = issue_instruction[36:35];
+  assign \issue_instruction.last_rows  = issue_instruction[39:37];
+  assign \issue_instruction.last_columns  = issue_instruction[42:40];
+  assign \issue_instruction.shift  = issue_instruction[45:43];
+  assign \issue_instruction.sigma  = issue_instruction[48:46];
+  assign \issue_instruction.column  = issue_instruction[55:49];
+  assign \issue_instruction.start  = issue_instruction[57:56];
+  assign \issue_instruction.save  = issue_instruction[58];
+  assign \issue_instruction.drive  = issue_instruction[60:59];
+  assign \issue_instruction.drain  = issue_instruction[62:61];
+  assign \issue_instruction.drain_count  = issue_instruction[65:63];
+  assign \issue_instruction.target_plane  = issue_instruction[67:66];
+  assign \issue_instruction.target  = issue_instruction[70:68];
+  assign \issue_instruction.neuron  = issue_instruction[74:71];
+  assign \issue_instruction.first  = issue_instruction[75];
+  assign \issue_instruction.wants_error  = issue_instruction[76];
+  assign \issue_instruction.sync  = issue_instruction[77];
+  assign \issue_instruction.wait  = issue_instruction[83:78];
+  assign \issue_instruction.end  = issue_instruction[84];
 endmodule
 
-module \tiny_sequencer.scan (clk, rst, done, mask_index, clear, run, active, instruction, o, mask_slots);
+module \tiny_sequencer.scan (clk, rst, scan_done, scan_mask_index, scan_clear, scan_run, scan_active, scan_instruction, scan_o, scan_mask_slots);
   reg \$auto$verilog_backend.cc:2355:dump_module$5 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$5 <= 0;
   wire [5:0] \$1 ;
@@ -7376,149 +7402,149 @@ module \tiny_sequencer.scan (clk, rst, done, mask_index, clear, run, active, ins
   wire \$7 ;
   wire [2:0] \$8 ;
   wire \$9 ;
-  reg [6:0] \$like  = 7'h00;
-  reg [1:0] \$like$9  = 2'h0;
-  reg \$signal  = 1'h0;
-  wire \$signal$12 ;
-  input [4:0] active;
-  wire [4:0] active;
   wire advance;
   wire [4:0] after_slots;
   reg [6:0] ahead = 7'h00;
-  input clear;
-  wire clear;
   input clk;
   wire clk;
-  output done;
-  wire done;
+  reg [6:0] column = 7'h00;
   wire [4:0] found_slots;
-  input [84:0] instruction;
-  wire [84:0] instruction;
-  wire [6:0] \instruction.column ;
-  wire [6:0] \instruction.count ;
-  wire [1:0] \instruction.drain ;
-  wire [2:0] \instruction.drain_count ;
-  wire [1:0] \instruction.drive ;
-  wire \instruction.end ;
-  wire [1:0] \instruction.feed ;
-  wire \instruction.first ;
-  wire [1:0] \instruction.groups ;
-  wire [2:0] \instruction.last_columns ;
-  wire [2:0] \instruction.last_rows ;
-  wire [3:0] \instruction.neuron ;
-  wire [1:0] \instruction.op ;
-  wire [1:0] \instruction.plane ;
-  wire [2:0] \instruction.rows ;
-  wire \instruction.save ;
-  wire [2:0] \instruction.shift ;
-  wire [2:0] \instruction.sigma ;
-  wire [1:0] \instruction.start ;
-  wire \instruction.store ;
-  wire [6:0] \instruction.stride ;
-  wire \instruction.sync ;
-  wire [2:0] \instruction.target ;
-  wire [1:0] \instruction.target_plane ;
-  wire [2:0] \instruction.vector ;
-  wire [5:0] \instruction.wait ;
-  wire \instruction.wants_error ;
-  wire [7:0] \instruction.weight ;
-  output [5:0] mask_index;
-  wire [5:0] mask_index;
-  input [4:0] mask_slots;
-  wire [4:0] mask_slots;
-  output [22:0] o;
-  reg [22:0] o;
-  wire [6:0] \o.column ;
-  wire [1:0] \o.group ;
-  wire \o.is_first ;
-  wire \o.is_last ;
-  wire [7:0] \o.row_offset ;
-  wire [2:0] \o.slot ;
-  wire \o.valid ;
+  reg [1:0] group = 2'h0;
   reg [4:0] remaining_slots = 5'h00;
   reg [7:0] row_offset = 8'h00;
   input rst;
   wire rst;
-  input run;
-  wire run;
   reg [4:0] samples_slots = 5'h00;
+  input [4:0] scan_active;
+  wire [4:0] scan_active;
+  input scan_clear;
+  wire scan_clear;
+  output scan_done;
+  wire scan_done;
+  input [84:0] scan_instruction;
+  wire [84:0] scan_instruction;
+  wire [6:0] \scan_instruction.column ;
+  wire [6:0] \scan_instruction.count ;
+  wire [1:0] \scan_instruction.drain ;
+  wire [2:0] \scan_instruction.drain_count ;
+  wire [1:0] \scan_instruction.drive ;
+  wire \scan_instruction.end ;
+  wire [1:0] \scan_instruction.feed ;
+  wire \scan_instruction.first ;
+  wire [1:0] \scan_instruction.groups ;
+  wire [2:0] \scan_instruction.last_columns ;
+  wire [2:0] \scan_instruction.last_rows ;
+  wire [3:0] \scan_instruction.neuron ;
+  wire [1:0] \scan_instruction.op ;
+  wire [1:0] \scan_instruction.plane ;
+  wire [2:0] \scan_instruction.rows ;
+  wire \scan_instruction.save ;
+  wire [2:0] \scan_instruction.shift ;
+  wire [2:0] \scan_instruction.sigma ;
+  wire [1:0] \scan_instruction.start ;
+  wire \scan_instruction.store ;
+  wire [6:0] \scan_instruction.stride ;
+  wire \scan_instruction.sync ;
+  wire [2:0] \scan_instruction.target ;
+  wire [1:0] \scan_instruction.target_plane ;
+  wire [2:0] \scan_instruction.vector ;
+  wire [5:0] \scan_instruction.wait ;
+  wire \scan_instruction.wants_error ;
+  wire [7:0] \scan_instruction.weight ;
+  output [5:0] scan_mask_index;
+  wire [5:0] scan_mask_index;
+  input [4:0] scan_mask_slots;
+  wire [4:0] scan_mask_slots;
+  output [22:0] scan_o;
+  reg [22:0] scan_o;
+  wire [6:0] \scan_o.column ;
+  wire [1:0] \scan_o.group ;
+  wire \scan_o.is_first ;
+  wire \scan_o.is_last ;
+  wire [7:0] \scan_o.row_offset ;
+  wire [2:0] \scan_o.slot ;
+  wire \scan_o.valid ;
+  input scan_run;
+  wire scan_run;
+  wire takes;
+  reg valid = 1'h0;
   assign \$1  = remaining_slots - 1'h1;
   assign after_slots = remaining_slots & \$1 [4:0];
-  assign \$2  = instruction[3:2] == 2'h2;
-  assign \$3  = \$2  ? mask_slots : 5'h1f;
-  assign found_slots = active & \$3 ;
+  assign \$2  = scan_instruction[3:2] == 2'h2;
+  assign \$3  = \$2  ? scan_mask_slots : 5'h1f;
+  assign found_slots = scan_active & \$3 ;
   assign \$4  = remaining_slots == samples_slots;
   assign \$5  = ! after_slots;
-  assign \$6  = ~ \$signal ;
+  assign \$6  = ~ valid;
   assign \$7  = ! after_slots;
-  assign \$8  = instruction[36:35] - 1'h1;
-  assign \$9  = \$like$9  == \$8 ;
+  assign \$8  = scan_instruction[36:35] - 1'h1;
+  assign \$9  = group == \$8 ;
   assign \$10  = \$7  & \$9 ;
   assign \$11  = \$6  | \$10 ;
-  assign \$signal$12  = run & \$11 ;
-  assign \$12  = ahead == instruction[34:28];
-  assign done = \$signal$12  & \$12 ;
-  assign \$13  = ahead == instruction[34:28];
+  assign takes = scan_run & \$11 ;
+  assign \$12  = ahead == scan_instruction[34:28];
+  assign scan_done = takes & \$12 ;
+  assign \$13  = ahead == scan_instruction[34:28];
   assign \$14  = ~ \$13 ;
-  assign \$15  = run & \$14 ;
+  assign \$15  = scan_run & \$14 ;
   assign \$16  = ! found_slots;
-  assign \$17  = \$signal$12  | \$16 ;
+  assign \$17  = takes | \$16 ;
   assign advance = \$15  & \$17 ;
   assign \$18  = ahead + advance;
-  assign \$19  = clear ? 8'h00 : \$18 ;
-  assign \$20  = run & \$signal ;
+  assign \$19  = scan_clear ? 8'h00 : \$18 ;
+  assign \$20  = scan_run & valid;
   assign \$21  = ! after_slots;
   assign \$22  = ~ \$21 ;
-  assign \$23  = instruction[36:35] - 1'h1;
-  assign \$24  = \$like$9  == \$23 ;
+  assign \$23  = scan_instruction[36:35] - 1'h1;
+  assign \$24  = group == \$23 ;
   assign \$25  = ~ \$24 ;
-  assign \$26  = \$like$9  + 1'h1;
-  assign \$27  = row_offset + instruction[27:21];
+  assign \$26  = group + 1'h1;
+  assign \$27  = row_offset + scan_instruction[27:21];
   assign \$28  = | found_slots;
-  assign \$29  = ahead == instruction[34:28];
+  assign \$29  = ahead == scan_instruction[34:28];
   assign \$30  = ~ \$29 ;
   assign \$31  = \$28  & \$30 ;
   assign \$32  = ahead + advance;
   always @(posedge clk)
     remaining_slots <= \$33 ;
   always @(posedge clk)
-    \$like$9  <= \$34 ;
+    group <= \$34 ;
   always @(posedge clk)
     row_offset <= \$35 ;
   always @(posedge clk)
-    \$signal  <= \$36 ;
+    valid <= \$36 ;
   always @(posedge clk)
-    \$like  <= \$37 ;
+    column <= \$37 ;
   always @(posedge clk)
     samples_slots <= \$38 ;
   always @(posedge clk)
     ahead <= \$39 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    o[20:18] = 3'h0;
+    scan_o[20:18] = 3'h0;
     if (remaining_slots[4]) begin
-      o[20:18] = 3'h4;
+      scan_o[20:18] = 3'h4;
     end
     if (remaining_slots[3]) begin
-      o[20:18] = 3'h3;
+      scan_o[20:18] = 3'h3;
     end
     if (remaining_slots[2]) begin
-      o[20:18] = 3'h2;
+      scan_o[20:18] = 3'h2;
     end
     if (remaining_slots[1]) begin
-      o[20:18] = 3'h1;
+      scan_o[20:18] = 3'h1;
     end
     if (remaining_slots[0]) begin
-      o[20:18] = 3'h0;
+      scan_o[20:18] = 3'h0;
     end
     begin
       begin
-        o[0] = \$signal ;
-        o[7:1] = \$like ;
-        o[9:8] = \$like$9 ;
-        o[17:10] = row_offset;
-        o[21] = \$4 ;
-        o[22] = \$5 ;
+        scan_o[0] = valid;
+        scan_o[7:1] = column;
+        scan_o[9:8] = group;
+        scan_o[17:10] = row_offset;
+        scan_o[21] = \$4 ;
+        scan_o[22] = \$5 ;
       end
     end
   end
@@ -7532,7 +7558,7 @@ module \tiny_sequencer.scan (clk, rst, done, mask_index, clear, run, active, ins
         \$33  = samples_slots;
       end
     end
-    if (\$signal$12 ) begin
+    if (takes) begin
       \$33  = found_slots;
     end
     if (rst) begin
@@ -7541,14 +7567,14 @@ module \tiny_sequencer.scan (clk, rst, done, mask_index, clear, run, active, ins
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$34  = \$like$9 ;
+    \$34  = group;
     if (\$20 ) begin
       if (\$22 ) begin
       end else if (\$25 ) begin
         \$34  = \$26 [1:0];
       end
     end
-    if (\$signal$12 ) begin
+    if (takes) begin
       \$34  = 2'h0;
     end
     if (rst) begin
@@ -7564,7 +7590,7 @@ module \tiny_sequencer.scan (clk, rst, done, mask_index, clear, run, active, ins
         \$35  = \$27 [7:0];
       end
     end
-    if (\$signal$12 ) begin
+    if (takes) begin
       \$35  = 8'h00;
     end
     if (rst) begin
@@ -7573,11 +7599,11 @@ module \tiny_sequencer.scan (clk, rst, done, mask_index, clear, run, active, ins
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$36  = \$signal ;
-    if (\$signal$12 ) begin
+    \$36  = valid;
+    if (takes) begin
       \$36  = \$31 ;
     end
-    if (clear) begin
+    if (scan_clear) begin
       \$36  = 1'h0;
     end
     if (rst) begin
@@ -7586,8 +7612,8 @@ module \tiny_sequencer.scan (clk, rst, done, mask_index, clear, run, active, ins
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$37  = \$like ;
-    if (\$signal$12 ) begin
+    \$37  = column;
+    if (takes) begin
       \$37  = ahead;
     end
     if (rst) begin
@@ -7597,7 +7623,7 @@ module \tiny_sequencer.scan (clk, rst, done, mask_index, clear, run, active, ins
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
     \$38  = samples_slots;
-    if (\$signal$12 ) begin
+    if (takes) begin
       \$38  = found_slots;
     end
     if (rst) begin
@@ -7607,52 +7633,52 @@ module \tiny_sequencer.scan (clk, rst, done, mask_index, clear, run, active, ins
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
     \$39  = \$32 [6:0];
-    if (clear) begin
+    if (scan_clear) begin
       \$39  = 7'h00;
     end
     if (rst) begin
       \$39  = 7'h00;
     end
   end
-  assign mask_index = \$19 [5:0];
-  assign \instruction.op  = instruction[1:0];
-  assign \instruction.feed  = instruction[3:2];
-  assign \instruction.store  = instruction[4];
-  assign \instruction.plane  = instruction[6:5];
-  assign \instruction.vector  = instruction[9:7];
-  assign \instruction.rows  = instruction[12:10];
-  assign \instruction.weight  = instruction[20:13];
-  assign \instruction.stride  = instruction[27:21];
-  assign \instruction.count  = instruction[34:28];
-  assign \instruction.groups  = instruction[36:35];
-  assign \instruction.last_rows  = instruction[39:37];
-  assign \instruction.last_columns  = instruction[42:40];
-  assign \instruction.shift  = instruction[45:43];
-  assign \instruction.sigma  = instruction[48:46];
-  assign \instruction.column  = instruction[55:49];
-  assign \instruction.start  = instruction[57:56];
-  assign \instruction.save  = instruction[58];
-  assign \instruction.drive  = instruction[60:59];
-  assign \instruction.drain  = instruction[62:61];
-  assign \instruction.drain_count  = instruction[65:63];
-  assign \instruction.target_plane  = instruction[67:66];
-  assign \instruction.target  = instruction[70:68];
-  assign \instruction.neuron  = instruction[74:71];
-  assign \instruction.first  = instruction[75];
-  assign \instruction.wants_error  = instruction[76];
-  assign \instruction.sync  = instruction[77];
-  assign \instruction.wait  = instruction[83:78];
-  assign \instruction.end  = instruction[84];
-  assign \o.valid  = o[0];
-  assign \o.column  = o[7:1];
-  assign \o.group  = o[9:8];
-  assign \o.row_offset  = o[17:10];
-  assign \o.slot  = o[20:18];
-  assign \o.is_first  = o[21];
-  assign \o.is_last  = o[22];
+  assign scan_mask_index = \$19 [5:0];
+  assign \scan_instruction.op  = scan_instruction[1:0];
+  assign \scan_instruction.feed  = scan_instruction[3:2];
+  assign \scan_instruction.store  = scan_instruction[4];
+  assign \scan_instruction.plane  = scan_instruction[6:5];
+  assign \scan_instruction.vector  = scan_instruction[9:7];
+  assign \scan_instruction.rows  = scan_instruction[12:10];
+  assign \scan_instruction.weight  = scan_instruction[20:13];
+  assign \scan_instruction.stride  = scan_instruction[27:21];
+  assign \scan_instruction.count  = scan_instruction[34:28];
+  assign \scan_instruction.groups  = scan_instruction[36:35];
+  assign \scan_instruction.last_rows  = scan_instruction[39:37];
+  assign \scan_instruction.last_columns  = scan_instruction[42:40];
+  assign \scan_instruction.shift  = scan_instruction[45:43];
+  assign \scan_instruction.sigma  = scan_instruction[48:46];
+  assign \scan_instruction.column  = scan_instruction[55:49];
+  assign \scan_instruction.start  = scan_instruction[57:56];
+  assign \scan_instruction.save  = scan_instruction[58];
+  assign \scan_instruction.drive  = scan_instruction[60:59];
+  assign \scan_instruction.drain  = scan_instruction[62:61];
+  assign \scan_instruction.drain_count  = scan_instruction[65:63];
+  assign \scan_instruction.target_plane  = scan_instruction[67:66];
+  assign \scan_instruction.target  = scan_instruction[70:68];
+  assign \scan_instruction.neuron  = scan_instruction[74:71];
+  assign \scan_instruction.first  = scan_instruction[75];
+  assign \scan_instruction.wants_error  = scan_instruction[76];
+  assign \scan_instruction.sync  = scan_instruction[77];
+  assign \scan_instruction.wait  = scan_instruction[83:78];
+  assign \scan_instruction.end  = scan_instruction[84];
+  assign \scan_o.valid  = scan_o[0];
+  assign \scan_o.column  = scan_o[7:1];
+  assign \scan_o.group  = scan_o[9:8];
+  assign \scan_o.row_offset  = scan_o[17:10];
+  assign \scan_o.slot  = scan_o[20:18];
+  assign \scan_o.is_first  = scan_o[21];
+  assign \scan_o.is_last  = scan_o[22];
 endmodule
 
-module \tiny_sequencer.walk (clk, rst, clear, step, instruction, o, nonzero);
+module \tiny_sequencer.walk (clk, rst, walk_clear, walk_step, walk_instruction, walk_o, walk_nonzero);
   reg \$auto$verilog_backend.cc:2355:dump_module$6 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$6 <= 0;
   wire \$1 ;
@@ -7702,125 +7728,125 @@ module \tiny_sequencer.walk (clk, rst, clear, step, instruction, o, nonzero);
   wire \$7 ;
   wire [6:0] \$8 ;
   wire \$9 ;
-  reg [6:0] \$like  = 7'h00;
-  reg [1:0] \$like$5  = 2'h0;
-  reg [1:0] \$like$7  = 2'h0;
-  input clear;
-  wire clear;
   input clk;
   wire clk;
   reg [6:0] count;
+  reg [1:0] group = 2'h0;
   reg half = 1'h0;
-  input [84:0] instruction;
-  wire [84:0] instruction;
-  wire [6:0] \instruction.column ;
-  wire [6:0] \instruction.count ;
-  wire [1:0] \instruction.drain ;
-  wire [2:0] \instruction.drain_count ;
-  wire [1:0] \instruction.drive ;
-  wire \instruction.end ;
-  wire [1:0] \instruction.feed ;
-  wire \instruction.first ;
-  wire [1:0] \instruction.groups ;
-  wire [2:0] \instruction.last_columns ;
-  wire [2:0] \instruction.last_rows ;
-  wire [3:0] \instruction.neuron ;
-  wire [1:0] \instruction.op ;
-  wire [1:0] \instruction.plane ;
-  wire [2:0] \instruction.rows ;
-  wire \instruction.save ;
-  wire [2:0] \instruction.shift ;
-  wire [2:0] \instruction.sigma ;
-  wire [1:0] \instruction.start ;
-  wire \instruction.store ;
-  wire [6:0] \instruction.stride ;
-  wire \instruction.sync ;
-  wire [2:0] \instruction.target ;
-  wire [1:0] \instruction.target_plane ;
-  wire [2:0] \instruction.vector ;
-  wire [5:0] \instruction.wait ;
-  wire \instruction.wants_error ;
-  wire [7:0] \instruction.weight ;
-  input [6:0] nonzero;
-  wire [6:0] nonzero;
-  output [22:0] o;
-  wire [22:0] o;
-  wire [1:0] \o.group ;
-  wire \o.half ;
-  wire [6:0] \o.index ;
-  wire \o.is_first ;
-  wire \o.is_last ;
-  wire [1:0] \o.rotate ;
-  wire [7:0] \o.row_offset ;
-  wire \o.turned ;
+  reg [6:0] index = 7'h00;
+  reg [1:0] rotate = 2'h0;
   reg [7:0] row_offset = 8'h00;
   input rst;
   wire rst;
-  input step;
-  wire step;
+  input walk_clear;
+  wire walk_clear;
+  input [84:0] walk_instruction;
+  wire [84:0] walk_instruction;
+  wire [6:0] \walk_instruction.column ;
+  wire [6:0] \walk_instruction.count ;
+  wire [1:0] \walk_instruction.drain ;
+  wire [2:0] \walk_instruction.drain_count ;
+  wire [1:0] \walk_instruction.drive ;
+  wire \walk_instruction.end ;
+  wire [1:0] \walk_instruction.feed ;
+  wire \walk_instruction.first ;
+  wire [1:0] \walk_instruction.groups ;
+  wire [2:0] \walk_instruction.last_columns ;
+  wire [2:0] \walk_instruction.last_rows ;
+  wire [3:0] \walk_instruction.neuron ;
+  wire [1:0] \walk_instruction.op ;
+  wire [1:0] \walk_instruction.plane ;
+  wire [2:0] \walk_instruction.rows ;
+  wire \walk_instruction.save ;
+  wire [2:0] \walk_instruction.shift ;
+  wire [2:0] \walk_instruction.sigma ;
+  wire [1:0] \walk_instruction.start ;
+  wire \walk_instruction.store ;
+  wire [6:0] \walk_instruction.stride ;
+  wire \walk_instruction.sync ;
+  wire [2:0] \walk_instruction.target ;
+  wire [1:0] \walk_instruction.target_plane ;
+  wire [2:0] \walk_instruction.vector ;
+  wire [5:0] \walk_instruction.wait ;
+  wire \walk_instruction.wants_error ;
+  wire [7:0] \walk_instruction.weight ;
+  input [6:0] walk_nonzero;
+  wire [6:0] walk_nonzero;
+  output [22:0] walk_o;
+  wire [22:0] walk_o;
+  wire [1:0] \walk_o.group ;
+  wire \walk_o.half ;
+  wire [6:0] \walk_o.index ;
+  wire \walk_o.is_first ;
+  wire \walk_o.is_last ;
+  wire [1:0] \walk_o.rotate ;
+  wire [7:0] \walk_o.row_offset ;
+  wire \walk_o.turned ;
+  input walk_step;
+  wire walk_step;
   always @(posedge clk)
     row_offset <= \$47 ;
-  assign \$1  = ! instruction[1:0];
-  assign \$2  = instruction[3:2] == 2'h2;
+  assign \$1  = ! walk_instruction[1:0];
+  assign \$2  = walk_instruction[3:2] == 2'h2;
   assign \$3  = \$1  & \$2 ;
-  assign \$4  = ! instruction[1:0];
-  assign \$5  = instruction[3:2] == 2'h3;
+  assign \$4  = ! walk_instruction[1:0];
+  assign \$5  = walk_instruction[3:2] == 2'h3;
   assign \$6  = \$4  & \$5 ;
-  assign \$7  = ! nonzero;
-  assign \$8  = \$7  ? 7'h01 : nonzero;
-  assign \$9  = \$like$5  == 2'h3;
-  assign \$10  = ! \$like ;
-  assign \$11  = ! \$like$5 ;
+  assign \$7  = ! walk_nonzero;
+  assign \$8  = \$7  ? 7'h01 : walk_nonzero;
+  assign \$9  = rotate == 2'h3;
+  assign \$10  = ! index;
+  assign \$11  = ! rotate;
   assign \$12  = \$10  & \$11 ;
-  assign \$13  = ! \$like$7 ;
+  assign \$13  = ! group;
   assign \$14  = \$12  & \$13 ;
   assign \$15  = ~ half;
   assign \$16  = \$14  & \$15 ;
-  assign \$17  = ! instruction[1:0];
-  assign \$18  = instruction[3:2] == 1'h1;
+  assign \$17  = ! walk_instruction[1:0];
+  assign \$18  = walk_instruction[3:2] == 1'h1;
   assign \$19  = \$17  & \$18 ;
-  assign \$20  = instruction[36:35] - 1'h1;
-  assign \$21  = \$like$7  == \$20 ;
-  assign \$22  = \$like$5  == 2'h3;
+  assign \$20  = walk_instruction[36:35] - 1'h1;
+  assign \$21  = group == \$20 ;
+  assign \$22  = rotate == 2'h3;
   assign \$23  = \$21  & \$22 ;
   assign \$24  = count - 1'h1;
-  assign \$25  = \$like  == \$24 ;
-  assign \$26  = instruction[1:0] == 2'h3;
+  assign \$25  = index == \$24 ;
+  assign \$26  = walk_instruction[1:0] == 2'h3;
   assign \$27  = ~ \$26 ;
   assign \$28  = half | \$27 ;
   assign \$29  = \$25  & \$28 ;
   assign \$30  = \$19  ? \$23  : \$29 ;
-  assign \$31  = instruction[1:0] == 2'h3;
-  assign \$32  = ! instruction[1:0];
-  assign \$33  = instruction[3:2] == 1'h1;
+  assign \$31  = walk_instruction[1:0] == 2'h3;
+  assign \$32  = ! walk_instruction[1:0];
+  assign \$33  = walk_instruction[3:2] == 1'h1;
   assign \$34  = \$32  & \$33 ;
   assign \$35  = ~ \$34 ;
-  assign \$36  = \$like$5  == 2'h3;
+  assign \$36  = rotate == 2'h3;
   assign \$37  = ~ half;
-  assign \$38  = \$like  + half;
-  assign \$39  = \$like  + 1'h1;
-  assign \$40  = \$like$7  + 1'h1;
-  assign \$41  = row_offset + instruction[27:21];
-  assign \$42  = \$like$5  + 1'h1;
+  assign \$38  = index + half;
+  assign \$39  = index + 1'h1;
+  assign \$40  = group + 1'h1;
+  assign \$41  = row_offset + walk_instruction[27:21];
+  assign \$42  = rotate + 1'h1;
   always @(posedge clk)
     half <= \$43 ;
   always @(posedge clk)
-    \$like  <= \$44 ;
+    index <= \$44 ;
   always @(posedge clk)
-    \$like$5  <= \$45 ;
+    rotate <= \$45 ;
   always @(posedge clk)
-    \$like$7  <= \$46 ;
+    group <= \$46 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     \$47  = row_offset;
-    if (step) begin
+    if (walk_step) begin
       if (\$31 ) begin
       end else if (\$35 ) begin
       end else if (\$36 ) begin
         \$47  = \$41 [7:0];
       end
     end
-    if (clear) begin
+    if (walk_clear) begin
       \$47  = 8'h00;
     end
     if (rst) begin
@@ -7829,7 +7855,7 @@ module \tiny_sequencer.walk (clk, rst, clear, step, instruction, o, nonzero);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    count = instruction[34:28];
+    count = walk_instruction[34:28];
     if (\$3 ) begin
       count = \$8 ;
     end else if (\$6 ) begin
@@ -7839,12 +7865,12 @@ module \tiny_sequencer.walk (clk, rst, clear, step, instruction, o, nonzero);
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     \$43  = half;
-    if (step) begin
+    if (walk_step) begin
       if (\$31 ) begin
         \$43  = \$37 ;
       end
     end
-    if (clear) begin
+    if (walk_clear) begin
       \$43  = 1'h0;
     end
     if (rst) begin
@@ -7853,15 +7879,15 @@ module \tiny_sequencer.walk (clk, rst, clear, step, instruction, o, nonzero);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$44  = \$like ;
-    if (step) begin
+    \$44  = index;
+    if (walk_step) begin
       if (\$31 ) begin
         \$44  = \$38 [6:0];
       end else if (\$35 ) begin
         \$44  = \$39 [6:0];
       end
     end
-    if (clear) begin
+    if (walk_clear) begin
       \$44  = 7'h00;
     end
     if (rst) begin
@@ -7870,8 +7896,8 @@ module \tiny_sequencer.walk (clk, rst, clear, step, instruction, o, nonzero);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$45  = \$like$5 ;
-    if (step) begin
+    \$45  = rotate;
+    if (walk_step) begin
       (* full_case = 32'd1 *)
       if (\$31 ) begin
       end else if (\$35 ) begin
@@ -7881,7 +7907,7 @@ module \tiny_sequencer.walk (clk, rst, clear, step, instruction, o, nonzero);
         \$45  = \$42 [1:0];
       end
     end
-    if (clear) begin
+    if (walk_clear) begin
       \$45  = 2'h0;
     end
     if (rst) begin
@@ -7890,65 +7916,65 @@ module \tiny_sequencer.walk (clk, rst, clear, step, instruction, o, nonzero);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$46  = \$like$7 ;
-    if (step) begin
+    \$46  = group;
+    if (walk_step) begin
       if (\$31 ) begin
       end else if (\$35 ) begin
       end else if (\$36 ) begin
         \$46  = \$40 [1:0];
       end
     end
-    if (clear) begin
+    if (walk_clear) begin
       \$46  = 2'h0;
     end
     if (rst) begin
       \$46  = 2'h0;
     end
   end
-  assign \instruction.op  = instruction[1:0];
-  assign \instruction.feed  = instruction[3:2];
-  assign \instruction.store  = instruction[4];
-  assign \instruction.plane  = instruction[6:5];
-  assign \instruction.vector  = instruction[9:7];
-  assign \instruction.rows  = instruction[12:10];
-  assign \instruction.weight  = instruction[20:13];
-  assign \instruction.stride  = instruction[27:21];
-  assign \instruction.count  = instruction[34:28];
-  assign \instruction.groups  = instruction[36:35];
-  assign \instruction.last_rows  = instruction[39:37];
-  assign \instruction.last_columns  = instruction[42:40];
-  assign \instruction.shift  = instruction[45:43];
-  assign \instruction.sigma  = instruction[48:46];
-  assign \instruction.column  = instruction[55:49];
-  assign \instruction.start  = instruction[57:56];
-  assign \instruction.save  = instruction[58];
-  assign \instruction.drive  = instruction[60:59];
-  assign \instruction.drain  = instruction[62:61];
-  assign \instruction.drain_count  = instruction[65:63];
-  assign \instruction.target_plane  = instruction[67:66];
-  assign \instruction.target  = instruction[70:68];
-  assign \instruction.neuron  = instruction[74:71];
-  assign \instruction.first  = instruction[75];
-  assign \instruction.wants_error  = instruction[76];
-  assign \instruction.sync  = instruction[77];
-  assign \instruction.wait  = instruction[83:78];
-  assign \instruction.end  = instruction[84];
-  assign \o.index  = o[6:0];
-  assign \o.rotate  = o[8:7];
-  assign \o.group  = o[10:9];
-  assign \o.row_offset  = o[18:11];
-  assign \o.half  = o[19];
-  assign \o.is_first  = o[20];
-  assign \o.is_last  = o[21];
-  assign \o.turned  = o[22];
-  assign o[21] = \$30 ;
-  assign o[20] = \$16 ;
-  assign o[22] = \$9 ;
-  assign o[18:11] = row_offset;
-  assign o[10:9] = \$like$7 ;
-  assign o[19] = half;
-  assign o[8:7] = \$like$5 ;
-  assign o[6:0] = \$like ;
+  assign \walk_instruction.op  = walk_instruction[1:0];
+  assign \walk_instruction.feed  = walk_instruction[3:2];
+  assign \walk_instruction.store  = walk_instruction[4];
+  assign \walk_instruction.plane  = walk_instruction[6:5];
+  assign \walk_instruction.vector  = walk_instruction[9:7];
+  assign \walk_instruction.rows  = walk_instruction[12:10];
+  assign \walk_instruction.weight  = walk_instruction[20:13];
+  assign \walk_instruction.stride  = walk_instruction[27:21];
+  assign \walk_instruction.count  = walk_instruction[34:28];
+  assign \walk_instruction.groups  = walk_instruction[36:35];
+  assign \walk_instruction.last_rows  = walk_instruction[39:37];
+  assign \walk_instruction.last_columns  = walk_instruction[42:40];
+  assign \walk_instruction.shift  = walk_instruction[45:43];
+  assign \walk_instruction.sigma  = walk_instruction[48:46];
+  assign \walk_instruction.column  = walk_instruction[55:49];
+  assign \walk_instruction.start  = walk_instruction[57:56];
+  assign \walk_instruction.save  = walk_instruction[58];
+  assign \walk_instruction.drive  = walk_instruction[60:59];
+  assign \walk_instruction.drain  = walk_instruction[62:61];
+  assign \walk_instruction.drain_count  = walk_instruction[65:63];
+  assign \walk_instruction.target_plane  = walk_instruction[67:66];
+  assign \walk_instruction.target  = walk_instruction[70:68];
+  assign \walk_instruction.neuron  = walk_instruction[74:71];
+  assign \walk_instruction.first  = walk_instruction[75];
+  assign \walk_instruction.wants_error  = walk_instruction[76];
+  assign \walk_instruction.sync  = walk_instruction[77];
+  assign \walk_instruction.wait  = walk_instruction[83:78];
+  assign \walk_instruction.end  = walk_instruction[84];
+  assign \walk_o.index  = walk_o[6:0];
+  assign \walk_o.rotate  = walk_o[8:7];
+  assign \walk_o.group  = walk_o[10:9];
+  assign \walk_o.row_offset  = walk_o[18:11];
+  assign \walk_o.half  = walk_o[19];
+  assign \walk_o.is_first  = walk_o[20];
+  assign \walk_o.is_last  = walk_o[21];
+  assign \walk_o.turned  = walk_o[22];
+  assign walk_o[21] = \$30 ;
+  assign walk_o[20] = \$16 ;
+  assign walk_o[22] = \$9 ;
+  assign walk_o[18:11] = row_offset;
+  assign walk_o[10:9] = group;
+  assign walk_o[19] = half;
+  assign walk_o[8:7] = rotate;
+  assign walk_o[6:0] = index;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -8032,38 +8058,42 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   reg [7:0] \$77 ;
   wire \$8 ;
   wire \$9 ;
-  reg \$signal  = 1'h0;
-  reg \$signal$12  = 1'h0;
-  reg \$signal$13  = 1'h0;
-  reg [3:0] \$signal$14  = 4'h0;
-  reg [42:0] \$signal$15  = 43'h00000000000;
-  reg [1:0] \$signal$29  = 2'h0;
-  wire [3:0] \$signature__addr ;
-  (* init = 4'h0 *)
-  wire [3:0] \$signature__addr$46 ;
-  wire [42:0] \$signature__data ;
-  wire [10:0] \$signature__data$47 ;
-  wire \$signature__en ;
-  (* init = 1'h0 *)
-  wire \$signature__en$48 ;
   reg [5:0] below = 6'h00;
   input clk;
   wire clk;
+  reg [3:0] count = 4'h0;
   wire [23:0] difference;
   wire [42:0] distance;
+  (* init = 8'h00 *)
+  wire [7:0] exponentials_address;
+  wire [10:0] exponentials_word;
+  reg [1:0] extra = 2'h0;
   reg first_1 = 1'h0;
   reg first_2 = 1'h0;
   reg first_3 = 1'h0;
   reg [3:0] first_class_1 = 4'h0;
   reg [3:0] first_class_2 = 4'h0;
   reg [3:0] first_class_3 = 4'h0;
+  reg [42:0] greatest = 43'h00000000000;
   input [3:0] index;
   wire [3:0] index;
+  reg is_second = 1'h0;
   (* init = 4'h0 *)
-  wire [3:0] kept_read__addr;
-  wire [10:0] kept_read__data;
+  wire [3:0] kept_read_address;
+  wire [10:0] kept_read_word;
+  (* init = 1'h0 *)
+  wire kept_write;
+  (* init = 4'h0 *)
+  wire [3:0] kept_write_address;
+  wire [10:0] kept_write_word;
   input [3:0] label;
   wire [3:0] label;
+  (* init = 4'h0 *)
+  wire [3:0] logits_read_address;
+  wire [42:0] logits_read_word;
+  wire logits_write;
+  wire [3:0] logits_write_address;
+  wire [42:0] logits_write_word;
   output [3:0] o_index;
   reg [3:0] o_index = 4'h0;
   output o_valid;
@@ -8071,20 +8101,14 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   output [7:0] o_word;
   reg [7:0] o_word = 8'h00;
   reg [7:0] place = 8'h00;
-  (* init = 8'h00 *)
-  wire [7:0] port__addr;
-  (* init = 6'h00 *)
-  wire [5:0] \port__addr$50 ;
-  wire [10:0] port__data;
-  wire [10:0] \port__data$33 ;
   output [3:0] prediction;
   reg [3:0] prediction = 4'h0;
   reg [22:0] probability = 23'h000000;
   wire [22:0] product;
   reg [21:0] product_1 = 22'h000000;
-  (* init = 4'h0 *)
-  wire [3:0] read__addr;
-  wire [42:0] read__data;
+  (* init = 6'h00 *)
+  wire [5:0] reciprocals_address;
+  wire [10:0] reciprocals_word;
   input rst;
   wire rst;
   reg second_1 = 1'h0;
@@ -8095,9 +8119,11 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   reg [3:0] second_class_3 = 4'h0;
   input [42:0] sum;
   wire [42:0] sum;
+  reg summed = 1'h0;
   reg [13:0] total = 14'h0000;
   input valid;
   wire valid;
+  reg walking = 1'h0;
   input wants_error;
   wire wants_error;
   reg [10:0] exponentials [255:0];
@@ -8363,7 +8389,7 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   always @(posedge clk) begin
     _0_ <= exponentials[place];
   end
-  assign port__data = _0_;
+  assign exponentials_word = _0_;
   reg [10:0] kept [9:0];
   initial begin : zeros_0
     integer row;
@@ -8372,13 +8398,13 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   end
   always @(posedge clk) begin
     if (first_3)
-      kept[first_class_3] <= port__data;
+      kept[first_class_3] <= exponentials_word;
   end
   reg [10:0] _1_;
   always @(posedge clk) begin
-    _1_ <= kept[\$signal$14 ];
+    _1_ <= kept[count];
   end
-  assign kept_read__data = _1_;
+  assign kept_read_word = _1_;
   reg [42:0] logits [9:0];
   initial begin : zeros_1
     integer row;
@@ -8391,9 +8417,9 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   end
   reg [42:0] _2_;
   always @(posedge clk) begin
-    _2_ <= logits[\$signal$14 ];
+    _2_ <= logits[count];
   end
-  assign read__data = _2_;
+  assign logits_read_word = _2_;
   reg [10:0] reciprocals [63:0];
   initial begin
     reciprocals[0] = 11'h3f8;
@@ -8465,8 +8491,8 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   always @(posedge clk) begin
     _3_ <= reciprocals[below];
   end
-  assign \port__data$33  = _3_;
-  assign \$23  = kept_read__data * \port__data$33 ;
+  assign reciprocals_word = _3_;
+  assign \$23  = kept_read_word * reciprocals_word;
   assign \$24  = | product_1[11:0];
   assign \$25  = \$24  | product_1[13];
   assign \$26  = product_1[12] & \$25 ;
@@ -8483,25 +8509,25 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   assign \$37  = \$36  | product_1[16];
   assign \$38  = product_1[15] & \$37 ;
   assign \$39  = product_1[21:16] + \$38 ;
-  assign \$41  = \$signal  & \$signal$13 ;
+  assign \$41  = walking & is_second;
   assign \$42  = | difference[23:7];
   assign \$43  = ~ \$42 ;
   assign \$44  = & difference[23:7];
   assign \$45  = \$43  | \$44 ;
   assign \$46  = difference[23] ? 8'h80 : 8'h7f;
   assign \$47  = \$45  ? difference[7:0] : \$46 ;
-  assign \$48  = $signed(\$signal$15 ) - $signed(read__data);
+  assign \$48  = $signed(greatest) - $signed(logits_read_word);
   assign \$49  = second_class_3 == label;
   assign \$50  = \$49  ? 8'h80 : 8'h00;
   assign difference = $signed({ 1'h0, \$50  }) - $signed(probability);
   always @(posedge clk)
-    \$signal  <= \$51 ;
+    walking <= \$51 ;
   always @(posedge clk)
-    \$signal$13  <= \$52 ;
+    is_second <= \$52 ;
   always @(posedge clk)
-    \$signal$14  <= \$53 ;
+    count <= \$53 ;
   always @(posedge clk)
-    \$signal$15  <= \$54 ;
+    greatest <= \$54 ;
   always @(posedge clk)
     prediction <= \$55 ;
   always @(posedge clk)
@@ -8521,7 +8547,7 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   always @(posedge clk)
     total <= \$63 ;
   always @(posedge clk)
-    \$signal$12  <= \$64 ;
+    summed <= \$64 ;
   always @(posedge clk)
     second_class_1 <= \$65 ;
   always @(posedge clk)
@@ -8529,7 +8555,7 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   always @(posedge clk)
     second_class_3 <= \$67 ;
   always @(posedge clk)
-    \$signal$29  <= \$68 ;
+    extra <= \$68 ;
   always @(posedge clk)
     below <= \$69 ;
   always @(posedge clk)
@@ -8551,27 +8577,27 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   assign \$1  = valid & wants_error;
   assign \$2  = index == 4'h9;
   assign \$3  = \$1  & \$2 ;
-  assign \$4  = \$signal$14  + 1'h1;
-  assign \$5  = \$signal$14  == 4'h9;
+  assign \$4  = count + 1'h1;
+  assign \$5  = count == 4'h9;
   assign \$6  = ! index;
-  assign \$7  = $signed(sum) > $signed(\$signal$15 );
+  assign \$7  = $signed(sum) > $signed(greatest);
   assign \$8  = \$6  | \$7 ;
   assign \$9  = valid & \$8 ;
   assign \$10  = \$48 [42:0] + 28'h8000000;
   assign \$12  = \$11  > 8'hff;
   assign \$13  = \$48 [42:0] + 28'h8000000;
   assign \$15  = \$12  ? 44'h000000000ff : \$14 ;
-  assign \$16  = ~ \$signal$13 ;
-  assign \$17  = \$signal  & \$16 ;
+  assign \$16  = ~ is_second;
+  assign \$17  = walking & \$16 ;
   assign \$18  = ! first_class_3;
   assign \$19  = \$18  ? 14'h0000 : total;
-  assign \$20  = \$19  + port__data;
+  assign \$20  = \$19  + exponentials_word;
   assign \$21  = first_class_3 == 4'h9;
   assign \$22  = first_3 & \$21 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
-    casez (\$signal$29 )
+    casez (extra)
       2'h0:
           \$40  = \$27 ;
       2'h1:
@@ -8584,14 +8610,14 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$51  = \$signal ;
+    \$51  = walking;
     if (\$3 ) begin
       \$51  = 1'h1;
-    end else if (\$signal ) begin
+    end else if (walking) begin
       if (\$5 ) begin
         \$51  = 1'h0;
       end
-    end else if (\$signal$12 ) begin
+    end else if (summed) begin
       \$51  = 1'h1;
     end
     if (rst) begin
@@ -8600,11 +8626,11 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$52  = \$signal$13 ;
+    \$52  = is_second;
     if (\$3 ) begin
       \$52  = 1'h0;
-    end else if (\$signal ) begin
-    end else if (\$signal$12 ) begin
+    end else if (walking) begin
+    end else if (summed) begin
       \$52  = 1'h1;
     end
     if (rst) begin
@@ -8613,15 +8639,15 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$53  = \$signal$14 ;
+    \$53  = count;
     if (\$3 ) begin
       \$53  = 4'h0;
-    end else if (\$signal ) begin
+    end else if (walking) begin
       \$53  = \$4 [3:0];
       if (\$5 ) begin
         \$53  = 4'h0;
       end
-    end else if (\$signal$12 ) begin
+    end else if (summed) begin
       \$53  = 4'h0;
     end
     if (rst) begin
@@ -8630,7 +8656,7 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$54  = \$signal$15 ;
+    \$54  = greatest;
     if (\$9 ) begin
       \$54  = sum;
     end
@@ -8678,7 +8704,7 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$60  = \$signal$14 ;
+    \$60  = count;
     if (rst) begin
       \$60  = 4'h0;
     end
@@ -8716,7 +8742,7 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$65  = \$signal$14 ;
+    \$65  = count;
     if (rst) begin
       \$65  = 4'h0;
     end
@@ -8737,7 +8763,7 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$68  = \$signal$29 ;
+    \$68  = extra;
     if (total[10]) begin
       \$68  = 2'h0;
     end
@@ -8831,16 +8857,16 @@ module tiny_softmax(sum, index, wants_error, label, clk, rst, prediction, o_vali
   end
   assign distance = \$48 [42:0];
   assign product = { 1'h0, product_1 };
-  assign \$signature__addr  = index;
-  assign \$signature__data  = sum;
-  assign \$signature__en  = valid;
-  assign read__addr = \$signal$14 ;
-  assign port__addr = place;
-  assign \$signature__addr$46  = first_class_3;
-  assign \$signature__data$47  = port__data;
-  assign \$signature__en$48  = first_3;
-  assign kept_read__addr = \$signal$14 ;
-  assign \port__addr$50  = below;
+  assign logits_write_address = index;
+  assign logits_write_word = sum;
+  assign logits_write = valid;
+  assign logits_read_address = count;
+  assign exponentials_address = place;
+  assign kept_write_address = first_class_3;
+  assign kept_write_word = exponentials_word;
+  assign kept_write = first_3;
+  assign kept_read_address = count;
+  assign reciprocals_address = below;
   assign \$11  = { 28'h0000000, \$10 [43:28] };
   assign \$14  = { 28'h0000000, \$13 [43:28] };
 endmodule
@@ -9043,33 +9069,6 @@ module tiny_vector(read_offset, write_valid, write_is_offset, write_address, wri
   wire [16:0] \$7 ;
   wire [15:0] \$8 ;
   wire \$9 ;
-  wire [3:0] \$signal ;
-  wire [5:0] \$signature__addr ;
-  wire [5:0] \$signature__addr$21 ;
-  wire [5:0] \$signature__addr$24 ;
-  wire [5:0] \$signature__addr$25 ;
-  wire [63:0] \$signature__data ;
-  wire [63:0] \$signature__data$27 ;
-  wire [15:0] \$signature__data$27[0] ;
-  wire [15:0] \$signature__data$27[1] ;
-  wire [15:0] \$signature__data$27[2] ;
-  wire [15:0] \$signature__data$27[3] ;
-  wire [63:0] \$signature__data$28 ;
-  wire [15:0] \$signature__data$28[0] ;
-  wire [15:0] \$signature__data$28[1] ;
-  wire [15:0] \$signature__data$28[2] ;
-  wire [15:0] \$signature__data$28[3] ;
-  wire [63:0] \$signature__data$29 ;
-  wire [15:0] \$signature__data$29[0] ;
-  wire [15:0] \$signature__data$29[1] ;
-  wire [15:0] \$signature__data$29[2] ;
-  wire [15:0] \$signature__data$29[3] ;
-  wire [15:0] \$signature__data[0] ;
-  wire [15:0] \$signature__data[1] ;
-  wire [15:0] \$signature__data[2] ;
-  wire [15:0] \$signature__data[3] ;
-  wire [3:0] \$signature__en ;
-  wire [3:0] \$signature__en$26 ;
   input clk;
   wire clk;
   reg [63:0] kept = 64'h0000000000000000;
@@ -9087,6 +9086,20 @@ module tiny_vector(read_offset, write_valid, write_is_offset, write_address, wri
   wire [5:0] move_target;
   input move_to_offsets;
   wire move_to_offsets;
+  wire [5:0] offset_memory_read_address;
+  wire [63:0] offset_memory_read_word;
+  wire [15:0] \offset_memory_read_word[0] ;
+  wire [15:0] \offset_memory_read_word[1] ;
+  wire [15:0] \offset_memory_read_word[2] ;
+  wire [15:0] \offset_memory_read_word[3] ;
+  wire [3:0] offset_memory_write;
+  wire [5:0] offset_memory_write_address;
+  wire [63:0] offset_memory_write_word;
+  wire [15:0] \offset_memory_write_word[0] ;
+  wire [15:0] \offset_memory_write_word[1] ;
+  wire [15:0] \offset_memory_write_word[2] ;
+  wire [15:0] \offset_memory_write_word[3] ;
+  wire [3:0] one_lane;
   input [5:0] read_offset;
   wire [5:0] read_offset;
   output [63:0] read_offsets;
@@ -9105,6 +9118,19 @@ module tiny_vector(read_offset, write_valid, write_is_offset, write_address, wri
   wire [15:0] \read_states[3] ;
   input rst;
   wire rst;
+  wire [5:0] state_memory_read_address;
+  wire [63:0] state_memory_read_word;
+  wire [15:0] \state_memory_read_word[0] ;
+  wire [15:0] \state_memory_read_word[1] ;
+  wire [15:0] \state_memory_read_word[2] ;
+  wire [15:0] \state_memory_read_word[3] ;
+  wire [3:0] state_memory_write;
+  wire [5:0] state_memory_write_address;
+  wire [63:0] state_memory_write_word;
+  wire [15:0] \state_memory_write_word[0] ;
+  wire [15:0] \state_memory_write_word[1] ;
+  wire [15:0] \state_memory_write_word[2] ;
+  wire [15:0] \state_memory_write_word[3] ;
   wire [5:0] target;
   input [5:0] write_address;
   wire [5:0] write_address;
@@ -9130,13 +9156,13 @@ module tiny_vector(read_offset, write_valid, write_is_offset, write_address, wri
   end
   always @(posedge clk) begin
     if (\$17 [0])
-      offset_memory[target][15:0] <= \$signature__data$27 [15:0];
+      offset_memory[target][15:0] <= offset_memory_write_word[15:0];
     if (\$17 [1])
-      offset_memory[target][31:16] <= \$signature__data$27 [31:16];
+      offset_memory[target][31:16] <= offset_memory_write_word[31:16];
     if (\$17 [2])
-      offset_memory[target][47:32] <= \$signature__data$27 [47:32];
+      offset_memory[target][47:32] <= offset_memory_write_word[47:32];
     if (\$17 [3])
-      offset_memory[target][63:48] <= \$signature__data$27 [63:48];
+      offset_memory[target][63:48] <= offset_memory_write_word[63:48];
   end
   reg [63:0] _0_;
   always @(posedge clk) begin
@@ -9151,13 +9177,13 @@ module tiny_vector(read_offset, write_valid, write_is_offset, write_address, wri
   end
   always @(posedge clk) begin
     if (\$13 [0])
-      state_memory[target][15:0] <= \$signature__data [15:0];
+      state_memory[target][15:0] <= state_memory_write_word[15:0];
     if (\$13 [1])
-      state_memory[target][31:16] <= \$signature__data [31:16];
+      state_memory[target][31:16] <= state_memory_write_word[31:16];
     if (\$13 [2])
-      state_memory[target][47:32] <= \$signature__data [47:32];
+      state_memory[target][47:32] <= state_memory_write_word[47:32];
     if (\$13 [3])
-      state_memory[target][63:48] <= \$signature__data [63:48];
+      state_memory[target][63:48] <= state_memory_write_word[63:48];
   end
   reg [63:0] _1_;
   always @(posedge clk) begin
@@ -9172,16 +9198,16 @@ module tiny_vector(read_offset, write_valid, write_is_offset, write_address, wri
   assign \$6  = move_to_offsets ? read_offsets[47:32] : read_states[47:32];
   assign \$7  = $signed(kept[63:48]) - $signed(read_states[63:48]);
   assign \$8  = move_to_offsets ? read_offsets[63:48] : read_states[63:48];
-  assign \$signal  = write_valid << write_lane;
+  assign one_lane = write_valid << write_lane;
   assign \$9  = move_copy | move_subtract;
   assign target = \$9  ? move_target : write_address;
   assign \$10  = ~ move_to_offsets;
   assign \$11  = move_copy & \$10 ;
-  assign \$12  = write_is_offset ? 4'h0 : \$signal ;
+  assign \$12  = write_is_offset ? 4'h0 : one_lane;
   assign \$13  = \$11  ? 5'h1f : { 1'h0, \$12  };
   assign \$14  = move_copy & move_to_offsets;
   assign \$15  = move_subtract | \$14 ;
-  assign \$16  = write_is_offset ? \$signal  : 4'h0;
+  assign \$16  = write_is_offset ? one_lane : 4'h0;
   assign \$17  = \$15  ? 5'h1f : { 1'h0, \$16  };
   always @(posedge clk)
     kept <= \$18 ;
@@ -9230,14 +9256,14 @@ module tiny_vector(read_offset, write_valid, write_is_offset, write_address, wri
       written[63:48] = write_word;
     end
   end
-  assign \$signature__addr  = read_state;
-  assign \$signature__addr$21  = target;
-  assign \$signature__en  = \$13 [3:0];
-  assign \$signature__addr$24  = read_offset;
-  assign \$signature__addr$25  = target;
-  assign \$signature__en$26  = \$17 [3:0];
-  assign \$signature__data$28  = read_states;
-  assign \$signature__data$29  = read_offsets;
+  assign state_memory_read_address = read_state;
+  assign state_memory_write_address = target;
+  assign state_memory_write = \$13 [3:0];
+  assign offset_memory_read_address = read_offset;
+  assign offset_memory_write_address = target;
+  assign offset_memory_write = \$17 [3:0];
+  assign state_memory_read_word = read_states;
+  assign offset_memory_read_word = read_offsets;
   assign \read_states[0]  = read_states[15:0];
   assign \read_states[1]  = read_states[31:16];
   assign \read_states[2]  = read_states[47:32];
@@ -9254,30 +9280,30 @@ module tiny_vector(read_offset, write_valid, write_is_offset, write_address, wri
   assign \kept[1]  = kept[31:16];
   assign \kept[2]  = kept[47:32];
   assign \kept[3]  = kept[63:48];
-  assign \$signature__data[0]  = \$signature__data [15:0];
-  assign \$signature__data[1]  = \$signature__data [31:16];
-  assign \$signature__data[2]  = \$signature__data [47:32];
-  assign \$signature__data[3]  = \$signature__data [63:48];
-  assign \$signature__data$27[0]  = \$signature__data$27 [15:0];
-  assign \$signature__data$27[1]  = \$signature__data$27 [31:16];
-  assign \$signature__data$27[2]  = \$signature__data$27 [47:32];
-  assign \$signature__data$27[3]  = \$signature__data$27 [63:48];
-  assign \$signature__data$28[0]  = read_states[15:0];
-  assign \$signature__data$28[1]  = read_states[31:16];
-  assign \$signature__data$28[2]  = read_states[47:32];
-  assign \$signature__data$28[3]  = read_states[63:48];
-  assign \$signature__data$29[0]  = read_offsets[15:0];
-  assign \$signature__data$29[1]  = read_offsets[31:16];
-  assign \$signature__data$29[2]  = read_offsets[47:32];
-  assign \$signature__data$29[3]  = read_offsets[63:48];
-  assign \$signature__data$27 [63:48] = written[63:48];
-  assign \$signature__data$27 [47:32] = written[47:32];
-  assign \$signature__data$27 [31:16] = written[31:16];
-  assign \$signature__data$27 [15:0] = written[15:0];
-  assign \$signature__data [63:48] = written[63:48];
-  assign \$signature__data [47:32] = written[47:32];
-  assign \$signature__data [31:16] = written[31:16];
-  assign \$signature__data [15:0] = written[15:0];
+  assign \state_memory_write_word[0]  = state_memory_write_word[15:0];
+  assign \state_memory_write_word[1]  = state_memory_write_word[31:16];
+  assign \state_memory_write_word[2]  = state_memory_write_word[47:32];
+  assign \state_memory_write_word[3]  = state_memory_write_word[63:48];
+  assign \offset_memory_write_word[0]  = offset_memory_write_word[15:0];
+  assign \offset_memory_write_word[1]  = offset_memory_write_word[31:16];
+  assign \offset_memory_write_word[2]  = offset_memory_write_word[47:32];
+  assign \offset_memory_write_word[3]  = offset_memory_write_word[63:48];
+  assign \state_memory_read_word[0]  = read_states[15:0];
+  assign \state_memory_read_word[1]  = read_states[31:16];
+  assign \state_memory_read_word[2]  = read_states[47:32];
+  assign \state_memory_read_word[3]  = read_states[63:48];
+  assign \offset_memory_read_word[0]  = read_offsets[15:0];
+  assign \offset_memory_read_word[1]  = read_offsets[31:16];
+  assign \offset_memory_read_word[2]  = read_offsets[47:32];
+  assign \offset_memory_read_word[3]  = read_offsets[63:48];
+  assign offset_memory_write_word[63:48] = written[63:48];
+  assign offset_memory_write_word[47:32] = written[47:32];
+  assign offset_memory_write_word[31:16] = written[31:16];
+  assign offset_memory_write_word[15:0] = written[15:0];
+  assign state_memory_write_word[63:48] = written[63:48];
+  assign state_memory_write_word[47:32] = written[47:32];
+  assign state_memory_write_word[31:16] = written[31:16];
+  assign state_memory_write_word[15:0] = written[15:0];
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -9317,11 +9343,8 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
   wire \$7 ;
   wire [2:0] \$8 ;
   wire \$9 ;
-  reg \$signal  = 1'h0;
-  (* init = 2'h0 *)
-  wire [1:0] \$signal$20 ;
   (* init = 8'h00 *)
-  wire [7:0] \$signal$21 ;
+  wire [7:0] address;
   output busy;
   reg busy;
   input clk;
@@ -9334,6 +9357,8 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
   reg i_ready;
   input i_valid;
   wire i_valid;
+  (* init = 2'h0 *)
+  wire [1:0] lane;
   output [7:0] lanes_address;
   reg [7:0] lanes_address = 8'h00;
   output [1:0] lanes_lane;
@@ -9350,6 +9375,7 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
   wire [15:0] \lanes_weights[3] ;
   output [15:0] lanes_word;
   wire [15:0] lanes_word;
+  reg loading = 1'h0;
   input may_start;
   wire may_start;
   output [15:0] o_payload;
@@ -9368,7 +9394,7 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
   input rst;
   wire rst;
   assign \$1  = dump & may_start;
-  assign \$2  = ~ \$signal ;
+  assign \$2  = ~ loading;
   assign \$3  = \$1  & \$2 ;
   assign \$4  = lanes_lane == 2'h3;
   assign \$5  = lanes_address == 8'ha7;
@@ -9389,7 +9415,7 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
   assign \$52  = lanes_lane * 5'h10;
   assign o_payload = row >> \$52 ;
   assign \$20  = i_valid | dump;
-  assign \$21  = \$20  | \$signal ;
+  assign \$21  = \$20  | loading;
   assign \$22  = i_valid & may_start;
   assign \$23  = ! port_state;
   assign \$24  = port_state == 1'h1;
@@ -9398,7 +9424,7 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
   always @(posedge clk)
     read_1 <= \$27 ;
   always @(posedge clk)
-    \$signal  <= \$28 ;
+    loading <= \$28 ;
   always @(posedge clk)
     lanes_lane <= \$29 ;
   always @(posedge clk)
@@ -9416,7 +9442,7 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$28  = \$signal ;
+    \$28  = loading;
     casez (port_state)
       2'h0:
           if (lanes_load) begin
@@ -9589,8 +9615,8 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
           o_valid = 1'h1;
     endcase
   end
-  assign \$signal$20  = lanes_lane;
-  assign \$signal$21  = lanes_address;
+  assign lane = lanes_lane;
+  assign address = lanes_address;
   assign lanes_word = i_payload;
   assign \lanes_weights[0]  = lanes_weights[15:0];
   assign \lanes_weights[1]  = lanes_weights[31:16];

@@ -2,16 +2,19 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from fregen import tools
+from fregen import runtime, tools
 from fregen.design.document import Design
 from fregen.design.reserved import UNITS
 from fregen.emit.emitted import emit
 from fregen.emit.render import render_bench, render_gang
 
 pytestmark = pytest.mark.rtl
+
+ROOT = Path(__file__).parents[2]
 
 LEARNING = {"free_steps": 2, "nudged_steps": 1, "batch": 1}
 
@@ -34,6 +37,27 @@ def test_every_unit_has_its_name_kept_free():
     assert set(found) == UNITS
 
 
+CALLED = re.compile(r"^\s*(?:module|input|output|reg|wire) (?:signed )?(?:\[[^]]*\] )?(\\\S+|\w+)", re.MULTILINE)
+CLOCKED = re.compile(r"^\s+(\\\S+|\w+)(?: ?\[[^]]*\])* <=", re.MULTILINE)
+INSTANCE = re.compile(r"^  (?:\\\S+|\w+) (\\\S+ |\w+) \($", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["tiny", "residual"])
+def test_names_stay(name):
+    """Constraints and waveforms live on them: no number of the writer's is in one, but in those between gates."""
+    verilog = emit(Design.load(ROOT / "rtl" / name / "design.toml")).verilog
+    dummy = re.compile(r"\\\$auto\$verilog_backend")
+    blocks = re.findall(r"always @\(posedge.*?(?=\n  (?:always|assign|initial)|\nendmodule)", verilog, re.DOTALL)
+    registers = {found for block in blocks for found in CLOCKED.findall(block)}
+    between = re.compile(r"\\\$\d+")
+    others = {found for found in CALLED.findall(verilog) if not between.fullmatch(found) and not dummy.match(found)}
+    instances = set(INSTANCE.findall(verilog))
+    assert len(registers) > 100
+    assert len(instances) > 10
+    for found in (registers, others, instances):
+        assert not [each for each in found if "$" in each or "__" in each]
+
+
 @pytest.mark.tool
 def test_designs_that_are_called_like_a_wire_of_the_bench_compile(tmp_path):
     names, files = ("finished", "clk", "rate", "dut"), []
@@ -48,6 +72,6 @@ def test_designs_that_are_called_like_a_wire_of_the_bench_compile(tmp_path):
         [*command, *map(str, files), str(tmp_path / "bench.v")],
         capture_output=True,
         text=True,
-        env=tools.environment("verilator"),
+        env=runtime.environment("verilator"),
     )
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ from fregen.hdl.fetch import FetchUnit
 from fregen.hdl.issue import IssueUnit
 from fregen.hdl.program import instruction_layout, instruction_words
 from fregen.hdl.scan import ScanUnit
-from fregen.hdl.walk import WalkUnit
+from fregen.hdl.walk import WalkUnit, position_layout
 from fregen.plan import Feed, Op, Program
 from fregen.plan.cycles import PHASE_OF, PHASES
 
@@ -122,16 +122,18 @@ def test_issue_counts_down_what_is_waited_for():
     layout = instruction_layout(sizes.schedule)
     tile = packed(layout, op=0, drain=1, drain_count=3, wait=5)
     reader, other = packed(layout, op=0, sync=1), packed(layout, op=0)
-    begin = [{"instruction": tile, "finish": 1, "is_first": 0, "is_last": 1}]
+    first, last, both = (packed(position_layout(sizes), is_first=k & 1, is_last=k >> 1) for k in (1, 2, 3))
+    begin = [{"instruction": tile, "finish": 1, "position": last}]
 
-    def after(row):
-        rows = [*begin, {"finish": 0, **row}, *({} for _ in range(8))]
+    def after(instruction, position):
+        row = {"finish": 0, "instruction": instruction, "position": position}
+        rows = [*begin, row, *({} for _ in range(8))]
         return [may for (may,) in play(IssueUnit(sizes), rows, ["may_issue"])][1:]
 
-    assert after({"instruction": reader, "is_first": 1, "is_last": 0}) == [0] * 5 + [1] * 4
-    assert after({"instruction": tile, "is_first": 0, "is_last": 1}) == [0] * 2 + [1] * 7
-    assert after({"instruction": reader, "is_first": 0, "is_last": 1}) == [1] * 9
-    assert after({"instruction": other, "is_first": 1, "is_last": 1}) == [1] * 9
+    assert after(reader, first) == [0] * 5 + [1] * 4
+    assert after(tile, last) == [0] * 2 + [1] * 7
+    assert after(reader, last) == [1] * 9
+    assert after(other, both) == [1] * 9
 
 
 def programs_of(sizes, changed, learns, most=40):
