@@ -32,6 +32,7 @@ from ..processes import workers
 from ..progress import Progress
 from ..runs.prepare import EXPECTED, STIMULUS, Prepared, prepare
 from ..runs.scenario import Scenario
+from ..runs.softmax_cases import softmax
 from ..runs.stress import broad, powers, rounding
 from ..spec.network import NetworkSpec
 from ..verification.models import Build, build
@@ -231,7 +232,10 @@ def _inject(
         missed = _simulate(pool, built, aimed, missed, result, notify)
         missed = proofs.run(missed, False, result, notify)
         if missed:
-            again = [_made(rounding(spec, seed + 1), where / "rounding_1", starts, result)]
+            again = [
+                _made(softmax(spec, seed), where / "softmax_0", starts, result),
+                _made(rounding(spec, seed + 1), where / "rounding_1", starts, result),
+            ]
             missed = _simulate(pool, built, again, missed, result, notify)
         for number, scenario in enumerate(powers(spec, count, seed) if missed else ()):
             stage = _made(scenario, where / f"powers_{number}", starts, result)

@@ -20,7 +20,7 @@ from ..spec.network import NetworkSpec
 from .prepare import random_samples
 from .scenario import Scenario
 
-__all__ = ["broad", "powers", "rounding"]
+__all__ = ["broad", "hard_sums", "powers", "rounding"]
 
 _RATES = 1 << RATE_WIDTH
 """Rates that the core's register can hold: 1 to 2**-15."""
@@ -78,7 +78,7 @@ def rounding(spec: NetworkSpec, seed: int) -> Scenario:
     scenario = Scenario(spec, _weights(spec, rng)[0])
     for k in range(_RATES):
         rate = 2.0**-k
-        cases = [(lane, case) for case in _hard_sums(spec.update_shift(matrix, rate)) for lane in range(lanes)]
+        cases = [(lane, case) for case in hard_sums(spec.update_shift(matrix, rate)) for lane in range(lanes)]
         turns = np.arange(0, len(cases), size)
         for turn in rng.permutation(turns)[: _MOST_BATCHES // _RATES]:
             labels = rng.integers(0, spec.graph.layers[-1].size, batch)
@@ -112,7 +112,7 @@ def _weights(spec: NetworkSpec, rng: np.random.Generator) -> tuple[list[NDArray[
     return initial, wild, mixed
 
 
-def _hard_sums(shift: int) -> Iterator[tuple[int, int]]:
+def hard_sums(shift: int) -> Iterator[tuple[int, int]]:
     """Yield sums whose rounding by so many bits is hard: low bits, and how many bits count."""
     if shift < 1:
         return

@@ -1,15 +1,20 @@
 """Prediction and error words against the golden model."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from unit_bench import play, random_words
 
+from fregen.design.document import Design
 from fregen.fixed import Q
 from fregen.golden import SoftmaxModel
 from fregen.hdl import softmax as softmax_module
+from fregen.hdl.requant import round_shift
 from fregen.hdl.softmax import SoftmaxUnit
 from fregen.plan import PORTABLE, Pipeline
-from fregen.spec.network import SoftmaxSpec
+from fregen.runs.softmax_cases import softmax
+from fregen.spec.network import NetworkSpec, SoftmaxSpec
 
 pytestmark = pytest.mark.rtl
 
@@ -48,12 +53,12 @@ def samples_of(spec, rng, count=SAMPLES):
         yield logits, index % labels, index % 7 != 6
 
 
-def differences(spec, seed=0, pipeline=PORTABLE):
+def differences(spec, seed=0, pipeline=PORTABLE, samples=None):
     """Samples one right after the other; all that differs from the golden model, and how many errors were compared."""
     rng, model, unit = np.random.default_rng(seed), SoftmaxModel(spec), SoftmaxUnit(spec, pipeline)
     n = spec.classes
     rows, errors, predictions = [], {}, []
-    for logits, label, wants_error in samples_of(spec, rng):
+    for logits, label, wants_error in samples or samples_of(spec, rng):
         array = np.array([logits], dtype=np.int64)
         for index, word in enumerate(logits):
             if index and rng.random() < 0.2:
@@ -127,3 +132,25 @@ MUTANTS = {
 def test_the_bench_sees_a_mutant(monkeypatch, mutant):
     monkeypatch.setattr(softmax_module, mutant, MUTANTS[mutant])
     assert differences(spec_of(3, "q1.7"))[0]
+
+
+def without_sticky_bit(place):
+    """Rounding that does not see one bit below the half: ``--inject 20 --seed 0`` on the tiny design plants bit 1."""
+
+    def mutant(word, shift):
+        return round_shift(word & ~(1 << place) if shift == 13 else word, shift)
+
+    return mutant
+
+
+def test_a_sticky_bit_that_random_logits_miss_is_seen_by_the_run_that_aims_at_it(monkeypatch):
+    """A sum of exponentials in [1, 2), 13 bits are dropped: no pair of words needs bit 2, one pair needs bit 1."""
+    network = NetworkSpec(Design.load(Path(__file__).parents[2] / "rtl/tiny/design.toml"))
+    trace = softmax(network, 0).trace()[1]
+    aimed = [(row.tolist(), int(row.argmax()), True) for logits in trace.logits[:40] for row in logits]
+    assert not differences(network.softmax, samples=aimed)[0]
+    for place, seen in {1: True, 2: False, 4: True}.items():
+        monkeypatch.setattr(softmax_module, "round_shift", without_sticky_bit(place))
+        assert bool(differences(network.softmax, samples=aimed)[0]) == seen
+    monkeypatch.setattr(softmax_module, "round_shift", without_sticky_bit(1))
+    assert not differences(network.softmax)[0]

@@ -39,7 +39,7 @@ def test_most_sums_are_what_they_are_aimed_at(form):
         model.learn(batch.inputs, batch.labels, batch.rate, trace=trace)
         contrast = stress._contrast(spec, matrix, batch.weights, batch.labels)
         shift = spec.update_shift(matrix, batch.rate)
-        hard = {wanted for wanted, _ in stress._hard_sums(shift)}
+        hard = {wanted for wanted, _ in stress.hard_sums(shift)}
         low = (contrast.T @ batch.inputs) % (1 << (shift + 1))
         met += sum(bool(hard & set(column.tolist())) for column in low.T)
         ties |= {(row % lanes, shift) for row, _ in np.argwhere(low == 1 << (shift - 1))}
