@@ -81,6 +81,41 @@ class Graph:
             result = self.either(result, literal)
         return result
 
+    def support(self, literals: Iterable[int], most: int) -> set[int] | None:
+        """Return the leaves and latches that literals depend on, or None if there are more than so many."""
+        seen: set[int] = set()
+        found: set[int] = set()
+        todo = [literal >> 1 for literal in literals]
+        while todo and len(found) <= most:
+            node = todo.pop()
+            if node in seen or node == 0:
+                continue
+            seen.add(node)
+            fanin = self.fanin[node]
+            if fanin is None:
+                found.add(2 * node)
+            else:
+                todo += [fanin[0] >> 1, fanin[1] >> 1]
+        return found if len(found) <= most else None
+
+    def copy(self, other: "Graph", literals: Sequence[int]) -> list[int]:
+        """Build logic of another graph into this one, with leaves of its own."""
+        made = {0: 0}
+        todo = [literal >> 1 for literal in literals]
+        while todo:
+            node = todo[-1]
+            fanin = other.fanin[node]
+            if node in made:
+                todo.pop()
+            elif fanin is None:
+                made[node] = self.leaf()
+            elif missing := [literal >> 1 for literal in fanin if literal >> 1 not in made]:
+                todo += missing
+            else:
+                a, b = (made[literal >> 1] ^ (literal & 1) for literal in fanin)
+                made[node] = self.both(a, b)
+        return [made[literal >> 1] ^ (literal & 1) for literal in literals]
+
     def write(self, bad: int, path: Path) -> int:
         """Write what an output depends on as binary AIGER; return the number of latches."""
         seen: set[int] = set()

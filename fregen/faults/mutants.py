@@ -143,7 +143,10 @@ def _faults(script: str, kinds: dict[str, str]) -> Iterator[Fault]:
 
 
 def _without_memories(text: str) -> Iterator[str]:
-    """Replace every memory by ports: what it is asked and given are outputs, what it answers is an input."""
+    """Replace every memory by ports: what it is asked and given are outputs, what it answers is an input.
+
+    Another output is a constant: the number of its words, or 0 if it may answer other than zeros and what was written.
+    """
     cells = text.split("\n  cell $mem_v2 ")
     yield cells[0]
     for number, cell in enumerate(cells[1:]):
@@ -158,6 +161,15 @@ def _without_memories(text: str) -> Iterator[str]:
             wire = f"\\mem{number}_{port}"
             yield f"  wire width {bits} output {1000 + 10 * number} {wire}\n"
             yield f"  connect {wire} {connected[port]}\n"
+        size = int(parameters["SIZE"]) if _begins_with_zeros(parameters, connected) else 0
+        yield f"  wire width {address + 1} output {1008 + 10 * number} \\mem{number}_SIZE\n"
+        yield f"  connect \\mem{number}_SIZE {address + 1}'{size:0{address + 1}b}\n"
         yield f"  wire width {width} input {1009 + 10 * number} \\mem{number}_RD_DATA\n"
         yield f"  connect {connected['RD_DATA']} \\mem{number}_RD_DATA\n"
         yield rest
+
+
+def _begins_with_zeros(parameters: dict[str, str], connected: dict[str, str]) -> bool:
+    """Whether a memory holds zeros at first, and its port answers nothing of its own: no reset, no X on a collision."""
+    resets = connected["RD_ARST"], connected["RD_SRST"], parameters["RD_COLLISION_X_MASK"]
+    return set(resets) == {"1'0"} and re.fullmatch(r"(\d+')?0+", parameters["INIT"]) is not None

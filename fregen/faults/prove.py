@@ -14,6 +14,9 @@ must never be 1:
     other register, no observable output and no write to a memory ever does.  Where a memory was asked for another
     address, its answer is another free word.
 
+``history``
+    Where both fail, for faults that only the words of tables show to be harmless: :mod:`fregen.faults.history`.
+
 Observable are all outputs, but a stream's payload only while it is valid, and an observation point's fields only
 while its strobe is high; a memory's written word only where it is enabled.  Either proof is sound: memories that
 answer anything, and inputs that break the handshakes, are more than what can happen.  A fault that no proof is found
@@ -23,17 +26,19 @@ for may still be equivalent.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from ..hdl.ports import Port
 from .aig import Graph, Netlist, Outcome, check
+from .history import History
 
 __all__ = ["METHODS", "Prover"]
 
-METHODS = ("registers", "outputs")
+METHODS = ("registers", "outputs", "history")
 """Proofs that :meth:`Prover.prove` may find; see the module."""
 
 Attempt = tuple[bool, int]
-Verdicts = dict[Attempt, Outcome]
+Verdicts = dict[Attempt | Literal["history"], Outcome]
 """What became of the attempts: with the data path left open, and depth."""
 
 _BRIEF: tuple[Attempt, ...] = ((False, 0), (True, 0), (True, 1))
@@ -80,6 +85,7 @@ class Prover:
         self.inputs = self.net.ports("i", len(self.net.inputs))
         self.registers = [self.net.names.get(f"l{place}", "") for place in range(len(self.net.latches))]
         self.memories = sorted({name.split("_")[0] for name in self.inputs if name.endswith("_RD_DATA")})
+        self.history: History | None = None
 
     def prove(
         self, number: int, where: Path, seconds: int, thorough: bool, known: Verdicts | None = None
@@ -116,7 +122,12 @@ class Prover:
             path.unlink(missing_ok=True)
             if verdicts[attempt] == "proved":
                 return METHODS[depth > 0], verdicts
-        return None, verdicts
+        if not thorough or "history" in verdicts:
+            return None, verdicts
+        if self.history is None:
+            self.history = History(self.net, self.inputs, self.outputs, self.observed)
+        verdicts["history"] = self.history.prove(number, where / f"fault_{number}.aig", seconds)
+        return METHODS[2] if verdicts["history"] == "proved" else None, verdicts
 
     def _start(self, graph: Graph, is_open: bool) -> "_Good":
         """Put the good core into a graph."""
@@ -147,8 +158,8 @@ class Prover:
             given[position] = fault >> bit & 1
         return self.net.evaluate(graph, given, latches)
 
-    def _observed(self, graph: Graph, good: Sequence[int], bad: Sequence[int]) -> int:
-        """Whether anything differs that can be observed."""
+    def observed(self, graph: Graph, good: Sequence[int], bad: Sequence[int]) -> int:
+        """Whether outputs differ in anything that can be observed, addresses that memories are read at left aside."""
         differences = []
 
         def differ(places: Iterable[int]) -> int:
@@ -221,4 +232,4 @@ class Prover:
             graph.next[latch] = faulty[place]
         spread = [graph.differ(good.following[place], faulty[place]) for place in differing]
         spread += [asked[memory] for memory in strayed]
-        return graph, graph.any([*spread, self._observed(graph, good.outputs, outputs)])
+        return graph, graph.any([*spread, self.observed(graph, good.outputs, outputs)])

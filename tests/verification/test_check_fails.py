@@ -9,6 +9,7 @@ import pytest
 
 from fregen.design.document import Design
 from fregen.emit.render import folder
+from fregen.faults.history import History
 from fregen.faults.inject import GOLDEN, InjectResult, inject
 from fregen.faults.prove import Prover
 from fregen.hdl.beat import Sizes
@@ -160,6 +161,9 @@ def test_no_caught_fault_is_proven_equivalent(injected: tuple[InjectResult, Path
     found = [prover.prove(number, tmp_path, 1, False) for number in sorted(caught)]
     assert {method for method, _ in found} == {None}
     assert any("refuted" in verdicts.values() for _, verdicts in found)
+    history = History(prover.net, prover.inputs, prover.outputs, prover.observed)
+    assert history.prove(999, tmp_path / "none.aig", 5) == "proved"
+    assert "proved" not in {history.prove(number, tmp_path / "fault.aig", 10) for number in caught}
 
 
 @pytest.mark.long
