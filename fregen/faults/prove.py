@@ -15,7 +15,8 @@ must never be 1:
     address, its answer is another free word.
 
 ``history``
-    Where both fail, for faults that only the words of tables show to be harmless: :mod:`fregen.faults.history`.
+    From what a few cycles make of any state, and what memories can hold: :mod:`fregen.faults.history`.  For faults that
+    only the words of tables show to be harmless.
 
 Observable are all outputs, but a stream's payload only while it is valid, and an observation point's fields only
 while its strobe is high; a memory's written word only where it is enabled.  Either proof is sound: memories that
@@ -111,23 +112,24 @@ class Prover:
             The method that succeeded, of :data:`METHODS`; and what became of each attempt.
         """
         verdicts: Verdicts = dict(known or {})
+        path = where / f"fault_{number}.aig"
+        if thorough and "history" not in verdicts:  # takes seconds, what follows takes minutes
+            if self.history is None:
+                self.history = History(self.net, self.inputs, self.outputs, self.observed)
+            verdicts["history"] = self.history.prove(number, path, seconds)
+            if verdicts["history"] == "proved":
+                return METHODS[2], verdicts
         for attempt in _THOROUGH if thorough else _BRIEF:
             if verdicts.get(attempt) == "refuted":
                 continue
             is_open, depth = attempt
             graph, bad = self._model(number, depth, is_open)
-            path = where / f"fault_{number}.aig"
             latches = graph.write(bad, path) if bad else 0
             verdicts[attempt] = check(path, seconds, merge=is_open and latches > 0) if bad else "proved"
             path.unlink(missing_ok=True)
             if verdicts[attempt] == "proved":
                 return METHODS[depth > 0], verdicts
-        if not thorough or "history" in verdicts:
-            return None, verdicts
-        if self.history is None:
-            self.history = History(self.net, self.inputs, self.outputs, self.observed)
-        verdicts["history"] = self.history.prove(number, where / f"fault_{number}.aig", seconds)
-        return METHODS[2] if verdicts["history"] == "proved" else None, verdicts
+        return None, verdicts
 
     def _start(self, graph: Graph, is_open: bool) -> "_Good":
         """Put the good core into a graph."""

@@ -163,7 +163,7 @@ def test_no_caught_fault_is_proven_equivalent(injected: tuple[InjectResult, Path
     assert any("refuted" in verdicts.values() for _, verdicts in found)
     history = History(prover.net, prover.inputs, prover.outputs, prover.observed)
     assert history.prove(999, tmp_path / "none.aig", 5) == "proved"
-    assert "proved" not in {history.prove(number, tmp_path / "fault.aig", 10) for number in caught}
+    assert "proved" not in {history.prove(number, tmp_path / "fault.aig", 10) for number in sorted(caught)[:4]}
 
 
 @pytest.mark.long
