@@ -23,7 +23,7 @@ demo: $(STAMP)
 	$(BIN)/fregen demo -o build/demo
 
 test: lint
-	$(BIN)/python -m pytest -m "not long" -n 2
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist worksteal
 
 long: $(STAMP)
 	$(BIN)/python -m pytest -m long
