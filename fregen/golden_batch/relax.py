@@ -107,7 +107,7 @@ class Relax:
         self._offsets = Offsets(group, arrays) if spec.has_offsets else None
         self.softmax = Softmax(group, arrays)
         self._order, self._output = spec.free_order, spec.graph.output
-        self._sizes = [layer.size for layer in spec.graph.layers]
+        self._zero_rows = [arrays.put(np.zeros((1, 1, layer.size), dtype=np.int64)) for layer in spec.graph.layers]
         self._is_sweep, self._recomputes = spec.is_sweep, spec.recomputes_error
         self._stop = spec.design.learning.stop
         self._free_steps, self._nudged_steps = spec.design.free_steps, spec.design.nudged_steps
@@ -147,8 +147,7 @@ class Relax:
         return self._sum(weights, others, words, words.from_input[plan.layer] if reads_input else None)
 
     def _zeros(self, words: Words, layer: int) -> Any:
-        networks, samples = words.inputs[0].shape[:2]
-        return self._arrays.put(np.zeros((networks, samples, self._sizes[layer]), dtype=np.int64))
+        return words.inputs[0][:, :, :1] * self._zero_rows[layer]
 
     # Phases ---------------------------------------------------------------------------------------------------------
 
