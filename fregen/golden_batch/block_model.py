@@ -1,8 +1,9 @@
 """Many networks of one shape on a GPU, a block of threads each: the fastest of the ways, for formats that double holds.
 
-A whole batch of a network (both phases and the update) is one run of ``network.cu`` by one block: weights come through
-memory once for the first product and once for their update, everything between stays with the block, and a launch may
-hold as many batches as one likes.  The words are those of :class:`~fregen.golden_batch.batch.BatchModel`.
+A whole batch of a network (both phases and the update) is one run of a program (:mod:`fregen.golden_batch.program`) by
+one block: weights come through memory once for the first product and once for their update, everything between stays
+with the block, and a launch may hold as many batches as one likes.  The words are those of
+:class:`~fregen.golden_batch.batch.BatchModel`.
 """
 
 from collections.abc import Sequence
@@ -23,12 +24,17 @@ from .bounds import FLOAT_BITS, cut
 from .group import Group
 from .program import Program
 
-__all__ = ["SOURCE", "BlockModel", "BlockResult", "CupyDevice", "Device", "Levels"]
+__all__ = ["BlockModel", "BlockResult", "CupyDevice", "Device", "Levels", "kernel_source"]
 
-SOURCE = Path(__file__).with_name("network.cu")
-"""The kernel."""
+_FOLDER = Path(__file__).with_name("cuda")
+_PARTS = ("block.cuh", "product.cuh", "neuron.cuh", "softmax.cuh", "update.cuh", "network.cu")
 
 _MOST_SAMPLES, _MOST_SHIFT, _SAFE_BITS = 64, 62, 30
+
+
+def kernel_source() -> str:
+    """Return the kernel's source, all parts in one."""
+    return "\n".join((_FOLDER / part).read_text(encoding="utf-8") for part in _PARTS)
 
 
 class Device(Protocol):
@@ -62,9 +68,7 @@ class CupyDevice:
             text = f"no GPU that CuPy can use ({one_line(error)}); install it: pip install 'fregen[gpu]'"
             raise ToolError(text) from None
         self.cupy = cupy
-        self._kernel = cupy.RawModule(code=SOURCE.read_text(encoding="utf-8"), options=("-std=c++17",)).get_function(
-            "run"
-        )
+        self._kernel = cupy.RawModule(code=kernel_source(), options=("-std=c++17",)).get_function("run")
 
     def put(self, array: NDArray[Any]) -> Any:
         """Return a copy of an array on the device."""
@@ -182,7 +186,7 @@ class BlockModel:
             )
 
     def _put_tables(self) -> list[Any]:
-        """Put numbers and tables of all networks on the device, as ``enum Parameter`` of the kernel has them."""
+        """Put numbers and tables of all networks on the device, as ``enum Parameter`` of the kernel names them."""
         rows: list[list[int]] = []
         intercepts: list[int] = []
         slopes: list[int] = []

@@ -1,7 +1,7 @@
-"""A batch of a group's networks as a program of few instructions, which ``network.cu`` runs with a block a network.
+"""A batch of a group's networks as a program of few instructions, which a kernel runs with a block a network.
 
 Words (int32) and sums (int64) of a network lie in two stretches of memory; a place in one is counted in neurons and
-holds that many words a sample.  What an instruction holds is said in ``network.cu``, at ``enum Kind``.
+holds that many words a sample.  What an instruction holds is said in ``cuda/block.cuh``, at ``enum Kind``.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,12 +19,12 @@ _WIDTH = 12
 
 
 class Kind(IntEnum):
-    """What an instruction does, as ``enum Kind`` of ``network.cu``."""
+    """What an instruction does, as ``enum Kind`` of ``cuda/block.cuh``."""
 
     END = 0
     GATHER = 1
     PRODUCT = 2
-    COPY = 3
+    CLEAR = 3
     ACTIVATE = 4
     OFFSET = 5
     SOFTMAX = 6
@@ -114,7 +114,7 @@ class Program:
         self._put(Kind.GATHER, self._input, self._sizes[0])
         for layer, terms in (*free, (output, readout)):
             reading = [term for term in terms if term.operand is Operand.INPUT]
-            if self._products(reading, self._from_input[layer], False, {0}):
+            if self._products(reading, self._from_input[layer], _ABSENT, set()) != _ABSENT:
                 self._has_input.add(layer)
         self._put(Kind.PHASE, 0, self._states[order[0]], neurons)
         self._steps(0, free, spec.design.free_steps, Operand.STATE, set())
@@ -123,13 +123,14 @@ class Program:
         self._put(Kind.SOFTMAX, logits, errors if self.learns else _ABSENT, self._sizes[output], 1)
         if not self.learns:
             return
-        self._put(Kind.SAVE, self._free_errors, errors, self._sizes[output])
-        self._put(Kind.SAVE, self._kept[order[0]], self._states[order[0]], neurons)
+        if spec.recomputes_error:
+            self._put(Kind.SAVE, self._free_errors, errors, self._sizes[output])
         nudged = [(layer, group.nudged_terms(layer)) for layer in spec.nudged_order]
         if spec.has_offsets:
             self._put(Kind.PHASE, 1, self._offsets[order[0]], neurons)
             self._steps(1, nudged, spec.design.nudged_steps, Operand.OFFSET, set())
         else:
+            self._put(Kind.SAVE, self._kept[order[0]], self._states[order[0]], neurons)
             self._put(Kind.PHASE, 1, _ABSENT, 0)
             self._steps(1, nudged, spec.design.nudged_steps, Operand.STATE, set(order))
             places = self._contrast[order[0]], self._states[order[0]], self._kept[order[0]]
@@ -148,8 +149,8 @@ class Program:
         }
         return places[term.operand][term.source]
 
-    def _products(self, terms: Iterable[Term], to: int, adds: bool, present: set[int]) -> bool:
-        """Put products into a sum; return whether there is anything in it now."""
+    def _products(self, terms: Iterable[Term], to: int, plus: int, present: set[int]) -> int:
+        """Put products, plus another sum, into a sum; return the place that holds them all now, or that none does."""
         for term in terms:
             if term.operand in (Operand.STATE, Operand.OFFSET) and term.source not in present:
                 continue
@@ -167,35 +168,26 @@ class Program:
                 self._row_length[term.matrix],
                 term.transposed,
                 self.shifts.index(term.shifts),
-                adds,
+                plus,
             )
-            adds = True
-        return adds
+            plus = to
+        return plus
 
     def _static(self, layer: int, terms: Sequence[Term]) -> int:
         """Put the terms that stay during a phase into a sum; return its place, or that there are none."""
         others = [term for term in terms if term.static and term.operand is not Operand.INPUT]
         reads_input = layer in self._has_input and any(term.operand is Operand.INPUT for term in terms)
-        if not others:
-            return self._from_input[layer] if reads_input else _ABSENT
-        if reads_input:
-            self._put(Kind.COPY, self._constant[layer], self._from_input[layer], self._sizes[layer])
-        self._products(others, self._constant[layer], reads_input, set())
-        return self._constant[layer]
+        from_input = self._from_input[layer] if reads_input else _ABSENT
+        return self._products(others, self._constant[layer], from_input, set())
 
     def _total(self, layer: int, terms: Sequence[Term], present: set[int], static: int) -> int:
         """Add the terms that change to those that stay; return the place of the sum."""
-        moving = [
-            term
-            for term in terms
-            if not term.static and (term.operand not in (Operand.STATE, Operand.OFFSET) or term.source in present)
-        ]
-        if not moving and static != _ABSENT:
-            return static
-        if static != _ABSENT or not moving:
-            self._put(Kind.COPY, self._sums[layer], static, self._sizes[layer])
-        self._products(moving, self._sums[layer], static != _ABSENT, present)
-        return self._sums[layer]
+        moving = [term for term in terms if not term.static]
+        place = self._products(moving, self._sums[layer], static, present)
+        if place == _ABSENT:
+            self._put(Kind.CLEAR, self._sums[layer], self._sizes[layer])
+            return self._sums[layer]
+        return place
 
     # Phases ---------------------------------------------------------------------------------------------------------
 
@@ -238,8 +230,10 @@ class Program:
         spec, matrix = self.group.shape, self.group.graph.matrices[index]
         is_output = matrix.target == self.group.graph.output
         contrast = self._offsets if spec.has_offsets else self._contrast
-        deltas = self._free_errors if is_output else contrast[matrix.target]
-        sources = self._kept[matrix.source] if matrix.source else self._input
+        errors = self._free_errors if spec.recomputes_error else self._errors[self.group.graph.output]
+        deltas = errors if is_output else contrast[matrix.target]
+        states = self._states if spec.has_offsets else self._kept
+        sources = states[matrix.source] if matrix.source else self._input
         by_columns = spec.stored(matrix)[1] == matrix.source
         rows, columns = 0, max(self._sizes.values()) + spec.column_id(matrix)
         first_source, first_target = (columns, rows) if by_columns else (rows, columns)

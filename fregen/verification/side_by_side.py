@@ -27,8 +27,8 @@ from .draw import draw_design, draw_table
 
 __all__ = ["Compared", "Survey", "alike", "compare", "survey"]
 
-MOST_WORK = 4_000_000
-"""About how many multiplications a comparison of one network may cost."""
+MOST_WORK, MOST_SMALL = 4_000_000, 200_000
+"""Multiplications of a batch of one network, all steps together, of designs that are compared, and of small ones."""
 
 
 @dataclass
@@ -273,14 +273,16 @@ class Survey:
         wrong = self.compared.wrong
         lines = [
             f"{self.networks} networks, {self.compared.words:,} words compared, {len(wrong)} kinds of words differ",
-            f"left out: {self.left_out} designs of more than {MOST_WORK:,} multiplications a batch, {self.refused} of "
+            f"left out: {self.left_out} designs of too many multiplications a batch, {self.refused} of "
             "formats too wide for a block of threads",
             ", ".join(f"{name} {count}" for name, count in sorted(self.kinds.items())),
         ]
         return "\n".join(lines + wrong[:20])
 
 
-def survey(designs: int, seed: int, using: Arrays | Device, group: int = 6, seconds: float = 1e9) -> Survey:
+def survey(
+    designs: int, seed: int, using: Arrays | Device, group: int = 6, seconds: float = 1e9, most: int = MOST_WORK
+) -> Survey:
     """Compare designs drawn at random, until there are so many networks or so much time has gone by.
 
     Parameters
@@ -295,13 +297,15 @@ def survey(designs: int, seed: int, using: Arrays | Device, group: int = 6, seco
         Networks of every third group; the others have one.
     seconds : float
         After which no other group is begun.
+    most : int
+        Multiplications of a batch of a design; what costs more is left out.
     """
     done, number, begin = Survey(), 0, time.monotonic()
     while done.networks < designs and time.monotonic() - begin < seconds:
         draw = draw_design(seed, number)
         rng = np.random.default_rng([seed, number, 41])
         number += 1
-        if _work(draw.design) > MOST_WORK:
+        if _work(draw.design) > most:
             done.left_out += 1
             continue
         specs = alike(draw.table, group if number % 3 == 0 else 1, rng)

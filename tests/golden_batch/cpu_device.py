@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from fregen.golden_batch.block_model import SOURCE
+from fregen.golden_batch.block_model import kernel_source
 
 HERE = Path(__file__).parent
 
 
-def compiled(folder, threads=4, *options):
-    """Compile the kernel for a processor; return the library's path."""
+def compiled(folder, threads=4, *options, source=None):
+    """Compile the kernel, or another source, for a processor; return the library's path."""
+    (folder / "kernel.cu").write_text(source or kernel_source())
     library = folder / f"kernel_{threads}.so"
-    include = [f"-I{SOURCE.parent}", f"-I{HERE}"]
-    command = ["g++", "-std=c++17", "-O1", f"-DTHREADS={threads}", "-shared", "-fPIC", "-pthread", *options, *include]
-    subprocess.run([*command, HERE / "on_a_cpu.cpp", "-o", library], check=True)
+    command = ["g++", "-std=c++17", "-O1", f"-DTHREADS={threads}", "-shared", "-fPIC", "-pthread", *options]
+    subprocess.run([*command, f"-I{folder}", f"-I{HERE}", HERE / "on_a_cpu.cpp", "-o", library], check=True)
     return library
 
 

@@ -1,4 +1,4 @@
-// What network.cu takes from a GPU, of a processor: threads of a block are threads, which wait at a barrier.  Compiled
+// What the kernel takes from a GPU, of a processor: threads of a block are threads, which wait at a barrier.  Compiled
 // with -fsanitize=thread it tells where a barrier is missing.
 
 #include <math.h>
@@ -22,7 +22,6 @@ static pthread_barrier_t barrier;
 #define SYNC() pthread_barrier_wait(&barrier)
 #define ADD(place, count) __atomic_fetch_add(place, count, __ATOMIC_RELAXED)
 #define RAISE(place) __atomic_store_n(place, 1, __ATOMIC_RELAXED)
-#define PREFETCH(place) (void)(place)
 #define TO_INT(x) ((int)nearbyint(x))
 #define FLOOR(x) ((int64)floor(x))
 #define SCALE(x, bits) scalbn(x, bits)

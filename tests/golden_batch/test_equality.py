@@ -6,7 +6,9 @@ from itertools import groupby
 import numpy as np
 import pytest
 
+from fregen.design.document import Design
 from fregen.golden_batch import Group
+from fregen.golden_batch.bounds import Bounds, cut
 from fregen.spec.network import NetworkSpec
 from fregen.verification.draw import draw_design
 from fregen.verification.matrix import Choice, pairwise
@@ -15,6 +17,7 @@ from fregen.verification.side_by_side import alike, compare
 pytestmark = pytest.mark.golden
 
 COUNT, MOST = 16, 60_000
+ROUNDINGS = ("nearest", "stochastic")
 
 
 def shape(choice: Choice) -> str:
@@ -66,6 +69,23 @@ def test_random_designs():
         compared += 1
 
 
+def test_the_widest_formats(device):
+    """Products beyond 2**53 are made in two parts; slope x sum beyond 2**63 has a sticky bit, by blocks too."""
+    wide = {"state": "q1.23", "weight": "q2.22", "offset": "q2.22", "error": "q1.12"}
+    table = {"name": "w", "network": {"layers": (300, 3, 2), "beta": 1.0}, "learning": {"batch": 4}}
+    specs = [NetworkSpec(Design.parse({**table, "numerics": {**wide, "rounding": r}})) for r in ROUNDINGS]
+    assert Group(specs).bounds.splits_words
+    assert not compare(specs, seed=6).wrong
+    narrower = {"state": "q1.17", "weight": "q3.15", "offset": "q3.15", "error": "q1.9"}
+    table = {"name": "n", "network": {"layers": (784, 20, 12, 3)}, "learning": {"batch": 4, "free_steps": 3}}
+    specs = [NetworkSpec(Design.parse({**table, "numerics": {**narrower, "rounding": r}})) for r in ROUNDINGS]
+    bounds = Group(specs).bounds
+    assert not bounds.splits_words
+    assert all(cut(bounds.offset_bound(spec)) for spec in specs)
+    assert not compare(specs, seed=7).wrong
+    assert not compare(specs, seed=7, using=device).wrong
+
+
 def members(**numerics):
     choices = [Choice(16, "sweep", "offset", "held", "nearest", 8, True, 2, f) for f in ("8/10", "16/16", "12/12")]
     return [NetworkSpec(choice.design().replace(numerics=numerics)) for choice in choices]
@@ -87,8 +107,6 @@ def test_one_wrong_shift_in_one_network_is_found(monkeypatch, method, name):
     """Planted in what the second network of the group is built from; the golden model is built from the right one."""
     specs = members()
     if method == "update_shift":
-        from fregen.golden_batch.bounds import Bounds
-
         right = Bounds.update_shift
 
         def shifted(bounds, spec, matrix, rate):
