@@ -29,7 +29,7 @@ __all__ = ["BlockModel", "BlockResult", "CupyDevice", "Device", "Levels", "kerne
 _FOLDER = Path(__file__).with_name("cuda")
 _PARTS = ("block.cuh", "product.cuh", "neuron.cuh", "softmax.cuh", "update.cuh", "network.cu")
 
-_MOST_SAMPLES, _MOST_SHIFT, _SAFE_BITS = 64, 62, 30
+_MOST_SAMPLES, _MOST_SHIFT = 64, 62
 
 
 def kernel_source() -> str:
@@ -390,15 +390,11 @@ class BlockModel:
         return BlockResult(predictions, steps[..., 0], steps[..., 1], counts[:, 0], counts[:, 1], counts[:, 2])
 
     def _updates(self, rates: Sequence[float]) -> Any:
-        """Return the shift of every update, and whether its sums must be limited before they are rounded."""
+        """Return the shift of every update, a network each."""
         rates = tuple(rates)
         if self._rates is None or self._rates[0] != rates:
             if len(rates) != len(self.group):
                 raise DataError(f"expected a rate for each of {len(self.group)} networks, not {len(rates)}")
-            rows = []
-            for matrix in self.group.graph.learned:
-                shifts = self.group.update_shifts(matrix, rates)
-                sizes = [self.group.bounds.update_bound(spec, matrix).bit_length() for spec in self.group.specs]
-                rows.append([[s, bits - s > _SAFE_BITS] for s, bits in zip(shifts, sizes, strict=True)])
+            rows = [self.group.update_shifts(matrix, rates) for matrix in self.group.graph.learned]
             self._rates = rates, self.device.put(np.array(rows, dtype=np.int32))
         return self._rates[1]

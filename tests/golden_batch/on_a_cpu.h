@@ -22,7 +22,7 @@ static pthread_barrier_t barrier;
 #define SYNC() pthread_barrier_wait(&barrier)
 #define ADD(place, count) __atomic_fetch_add(place, count, __ATOMIC_RELAXED)
 #define RAISE(place) __atomic_store_n(place, 1, __ATOMIC_RELAXED)
-#define TO_INT(x) ((int)nearbyint(x))
+#define TO_INT(x) ((int)nearbyint(fmin(fmax(x, -2147483648.0), 2147483647.0)))
 #define FLOOR(x) ((int64)floor(x))
 #define SCALE(x, bits) scalbn(x, bits)
 

@@ -19,7 +19,7 @@ typedef unsigned char uint8;
 #define SYNC() __syncthreads()
 #define ADD(place, count) atomicAdd((unsigned long long*)(place), (unsigned long long)(count))
 #define RAISE(place) (*(volatile int*)(place) = 1)
-#define TO_INT(x) __double2int_rn(x)
+#define TO_INT(x) __double2int_rn(x)  // saturates
 #define FLOOR(x) __double2ll_rd(x)
 #define SCALE(x, bits) scalbn(x, bits)
 #define TEXT(x) #x

@@ -2,8 +2,8 @@
 
 // Let every network go through batches.
 //
-// program: instructions; numbers (networks, PARAMETERS); shifts (rows, networks) of products; updates (rows, networks,
-// 2): shift, whether sums must be limited; weights (networks, weights of one); sums, words: room of one network times
+// program: instructions; numbers (networks, PARAMETERS); shifts (rows, networks) of products; updates (rows, networks):
+// shifts of updates; weights (networks, weights of one); sums, words: room of one network times
 // samples; tables of all networks; bits: dither constants.
 // levels (samples of the set, inputs), level_words (networks, 256): input words; or, with level_words null, inputs
 // (batches, networks, samples, inputs).
@@ -43,8 +43,15 @@ KERNEL run(const int* program, const int64* numbers, const int* shifts, const in
                     int size = op[2];
                     if (level_words)
                         UNROLL(1) for (int i = TID; i < size; i += THREADS)
-                            UNROLL(16) for (int a = 0; a < samples; ++a)
-                                to[a * size + i] = level_words[NETWORK * 256 + levels[chosen[a] * size + i]];
+                            UNROLL(1) for (int from = 0; from < samples; from += SAMPLES) {
+                                int word[SAMPLES];
+                                UNROLL(16) for (int a = 0; a < SAMPLES; ++a)
+                                    word[a] = from + a < samples ? levels[chosen[from + a] * size + i] : 0;
+                                UNROLL(16) for (int a = 0; a < SAMPLES; ++a)
+                                    word[a] = level_words[NETWORK * 256 + word[a]];
+                                UNROLL(16) for (int a = 0; a < SAMPLES; ++a)
+                                    if (from + a < samples) to[(from + a) * size + i] = word[a];
+                            }
                     else
                         UNROLL(1) for (int i = TID; i < size * samples; i += THREADS) to[i] = inputs[place * size + i];
                     SYNC();
