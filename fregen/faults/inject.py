@@ -54,7 +54,7 @@ GOLDEN = (
 _CARRY = 1 << 47
 """A counter that comes to this number has carried through all its bits."""
 
-_STALLS = (0, 20260, 0, 7777, 31415)
+_FALTER = (0, 20260, 0, 7777, 31415)
 """Seed of the streams' faltering in each of the first runs; 0: they do not."""
 
 _BRIEF, _THOROUGH = 8, 40
@@ -127,7 +127,6 @@ class _Stage:
     """A scenario, ready to run."""
 
     run: Prepared
-    stall: int
     cycles: int
 
     @property
@@ -200,11 +199,12 @@ def _inject(
     hardware = max(faults - data - weights, 0)
     spec = NetworkSpec(design)
     count = samples or max(5 * design.learning.batch, 40)
-    scenarios = list(broad(spec, count, seed))
+    told = zip(broad(spec, count, seed), _FALTER, strict=True)
+    scenarios = [replace(scenario, falter=falter) for scenario, falter in told]
     runs = [prepare(scenario, where / f"broad_{number}")[0] for number, scenario in enumerate(scenarios)]
     totals = np.array([_counted(run) for run in runs])
     starts = _CARRY - np.maximum((totals.min(axis=0) + totals.max(axis=0) + 1) // 2, 1)
-    first = [_stage(*asked, starts, result) for asked in zip(scenarios, runs, _STALLS, strict=True)]
+    first = [_stage(*asked, starts, result) for asked in zip(scenarios, runs, strict=True)]
     begins = dict(zip(COUNTERS, starts.tolist(), strict=True))
     mutants = plant(emit_rtlil(design, begins), design.name, max(hardware, 1), seed, where / "rtl")
     bench = where / "bench.v"
@@ -255,25 +255,21 @@ def _counted(run: Prepared) -> list[int]:
     return counted
 
 
-def _stage(scenario: Scenario, run: Prepared, stall: int, starts: NDArray[np.int64], result: InjectResult) -> _Stage:
-    """Make a scenario ready whose files are written: counters begin elsewhere, and the streams may falter."""
+def _stage(scenario: Scenario, run: Prepared, starts: NDArray[np.int64], result: InjectResult) -> _Stage:
+    """Make a scenario ready whose files are written: counters begin elsewhere."""
     result.samples += scenario.samples
     with np.load(run.folder / EXPECTED) as file:
         arrays = {name: file[name] for name in file.files}
     arrays["counter_start"] = starts
-    if stall:  # which slot is free when a sample begins depends on how the streams falter
-        arrays["free_slots"], arrays["readout_slots"] = (
-            -np.ones_like(arrays[k]) for k in ("free_slots", "readout_slots")
-        )
     np.savez(run.folder / EXPECTED, allow_pickle=False, **arrays)
     cycles = sum(n for name, n in zip(COUNTERS, arrays["counters"].tolist(), strict=True) if name.endswith("_cycles"))
-    return _Stage(replace(run, limit=run.limit * (2 if stall else 1)), stall, cycles)
+    return _Stage(run, cycles)
 
 
 def _made(scenario: Scenario, folder: Path, starts: NDArray[np.int64], result: InjectResult) -> _Stage:
     """Write a scenario's files and make it ready."""
     run, _ = prepare(scenario, folder)
-    return _stage(scenario, run, 0, starts, result)
+    return _stage(scenario, run, starts, result)
 
 
 def _golden(stage: _Stage, count: int, rng: np.random.Generator) -> Iterator[_Plant]:
@@ -306,7 +302,7 @@ def _run(built: Build, stage: _Stage, plant: _Plant | None) -> tuple[Outcome, st
     folder.mkdir()
     for name in (EXPECTED, STIMULUS):
         shutil.copyfile(stage.folder / name, folder / name)
-    plusargs = [f"+stall={stage.stall}"]
+    plusargs: list[str] = []
     if plant is not None and plant.kind == "golden":
         with np.load(folder / EXPECTED) as file:
             arrays = {name: file[name] for name in file.files}

@@ -22,9 +22,9 @@ WORD = 32
 RUN_WORDS = 2
 """Words of the number that says which run a log belongs to."""
 
-HEAD_WORDS = RUN_WORDS + 2
-"""Words before the weights in a stimulus: the run's number, the cycle of a reset in mid-run, and whether inputs move
-while they do not count."""
+HEAD_WORDS = RUN_WORDS + 3
+"""Words before the weights in a stimulus: the run's number, the cycle of a reset in mid-run, whether inputs move while
+they do not count, and the seed by which the host falters."""
 
 _FIELDS: Mapping[str, Mapping[str, str]] = {
     "words": {

@@ -67,7 +67,7 @@ def lay_out(scenario: Scenario, expected: Mapping[str, NDArray[Any]], where: Pat
     make_folder(where)
     stimulus = scenario.stimulus()
     digest = hashlib.sha256(stimulus.astype(">u4").tobytes())
-    digest.update(f"{scenario.restart} {scenario.unruly}".encode())
+    digest.update(f"{scenario.restart} {scenario.unruly} {scenario.falter}".encode())
     for name in sorted(expected):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(expected[name]).tobytes())
@@ -76,7 +76,7 @@ def lay_out(scenario: Scenario, expected: Mapping[str, NDArray[Any]], where: Pat
     with replacing(where / EXPECTED) as file:
         np.savez(file, allow_pickle=False, **{**expected, "about": np.array(json.dumps(about))})
     head = [int(number, 16) >> (32 * k) & 0xFFFFFFFF for k in range(RUN_WORDS)]
-    head += [scenario.restart, int(scenario.unruly)]
+    head += [scenario.restart, int(scenario.unruly), scenario.falter]
     write(where / STIMULUS, np.concatenate([np.array(head, dtype=np.uint32), stimulus]).astype(">u4").tobytes())
     return Prepared(where, number, scenario.cycle_limit(expected))
 

@@ -79,6 +79,9 @@ class Scenario:
     unruly : bool
         Whether inputs move while they do not count: ``rate`` but in an update, ``dump`` while a sample is in its free
         phase, ``close`` of samples that do not learn.
+    falter : int
+        Seed by which the host falters at random: words of samples are not offered, words of weights and predictions not
+        taken; 0: never.  Which slot is free when a sample begins then depends on it, and is not demanded.
     """
 
     spec: NetworkSpec
@@ -87,6 +90,7 @@ class Scenario:
     patience: float = 0.0
     restart: int = 0
     unruly: bool = False
+    falter: int = 0
 
     def learn(
         self,
@@ -163,7 +167,7 @@ class Scenario:
         if loads:
             images = [pack_weights(Schedule.of(self.spec).memory, weights) for _, weights in loads]
             expected = {**expected, "loads": np.array([at for at, _ in loads]), "loaded": np.stack(images)}
-        slots = self._slots()
+        slots = np.full(self.samples, -1) if self.falter else self._slots()
         learns = np.array([send.learns for send in self._sends()], dtype=bool)
         return {**expected, "free_slots": slots, "readout_slots": slots[learns]}
 
@@ -252,9 +256,13 @@ class Scenario:
         return np.concatenate(parts).astype(np.int64).astype(np.uint32)
 
     def cycle_limit(self, expected: Mapping[str, NDArray[Any]]) -> int:
-        """Cycles after which a simulation has surely hung: twice what the cycle model predicts, and loading."""
+        """Cycles after which a simulation has surely hung: twice what the cycle model predicts, and loading.
+
+        A host that falters may take twice as long, and takes no prediction for some ten thousand cycles.
+        """
         counters = dict(zip(COUNTERS, expected["counters"].tolist(), strict=True))
         busy = sum(counters[name] for name in COUNTERS if name.endswith("_cycles"))
         memory = Schedule.of(self.spec).memory
         load = memory.weight_depth * (memory.lanes * 2 + 4) * (1 + len(self._loads()))
-        return int(2 * busy + 2 * load + 4 * self.samples * memory.input_size + 10_000 + self.restart)
+        limit = int(2 * busy + 2 * load + 4 * self.samples * memory.input_size + 10_000 + self.restart)
+        return 2 * limit + 40_000 if self.falter else limit

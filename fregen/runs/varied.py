@@ -20,8 +20,8 @@ _RATES = 16
 def varied(spec: NetworkSpec, seed: int, cycles: int = 12_000) -> Scenario:
     """Draw a run: full and partial batches, samples to infer between and inside them, new weights, all rates.
 
-    Input words and weights are usual ones or extreme ones.  At times the core is reset in mid-run, or inputs move while
-    they do not count.
+    Input words and weights are usual ones or extreme ones.  At times the core is reset in mid-run, inputs move while
+    they do not count, or the streams falter.
 
     Parameters
     ----------
@@ -39,6 +39,7 @@ def varied(spec: NetworkSpec, seed: int, cycles: int = 12_000) -> Scenario:
     rates = _rates(spec, rng)
     scenario = Scenario(spec, _weights(spec, rng), patience=float(rng.choice([0.0, 0.0, 0.0, 0.3, 1.0])))
     scenario.unruly = bool(rng.random() < 0.5)
+    scenario.falter = int(rng.integers(1, 1 << 31)) if rng.random() < 0.4 else 0
     if rng.random() < 0.4:  # at times in the weights' first load, at times in a sample or an update
         memory = Schedule.of(spec).memory
         load = memory.weight_depth * memory.lanes

@@ -21,8 +21,8 @@ Simulator = Literal["verilator", "icarus"]
 _LONG = 400_000
 """Cycles from which a model that runs fast saves more time than it takes to build."""
 
-_SHARED = ("-fno-dfg", "-fno-gate")
-"""Verilator's arguments that leave a module's instances alike, and write few files."""
+_SHARED = ("-fno-dfg", "-fno-gate", "-fno-expand")
+"""Verilator's arguments that leave a module's instances alike, and make less C++ of it."""
 
 _KEPT = {"verilator": ("bench",), "icarus": ("sim.vvp", "cmds.f")}
 """What a run needs of a compiled model; the rest is a hundred times as large."""

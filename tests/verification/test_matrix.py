@@ -10,7 +10,7 @@ from fregen.verification.matrix import AXES, Choice, full_matrix, pairwise
 
 pytestmark = pytest.mark.rtl
 
-GANGS = [pairwise()[at : at + 5] for at in range(0, len(pairwise()), 5)]
+GANGS = [pairwise()[at : at + 13] for at in range(0, len(pairwise()), 13)]
 
 
 def test_every_pair_of_values_occurs() -> None:
