@@ -16,6 +16,7 @@ from ..errors import ToolError
 from ..files import make_folder
 from .command import DESIGN, MISMATCH, SEED, TOLERANCE, CommandGroup, json_option, percent, precision_option, print_json
 from .console import Bars, table
+from .study import study
 
 __all__ = ["cli"]
 
@@ -24,6 +25,9 @@ __all__ = ["cli"]
 @click.version_option(__version__, prog_name="fregen")
 def cli() -> None:
     """Generate FPGA accelerators that learn on chip, verified word for word against a golden model."""
+
+
+cli.add_command(study)
 
 
 @cli.command()

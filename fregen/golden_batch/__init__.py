@@ -7,7 +7,8 @@ block of threads a network, and many times as fast.
 from .arrays import Arrays, load_arrays
 from .batch import BatchModel, BatchResult, BatchState
 from .block_model import BlockModel, BlockResult, CupyDevice, Device, Levels
-from .group import Group
+from .bounds import Bounds
+from .group import Group, shape_key
 from .record import Record
 
 __all__ = [
@@ -17,10 +18,12 @@ __all__ = [
     "BatchState",
     "BlockModel",
     "BlockResult",
+    "Bounds",
     "CupyDevice",
     "Device",
     "Group",
     "Levels",
     "Record",
     "load_arrays",
+    "shape_key",
 ]

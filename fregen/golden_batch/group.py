@@ -15,7 +15,7 @@ from ..errors import DesignError
 from ..spec.network import NetworkSpec, Operand
 from .bounds import Bounds
 
-__all__ = ["Group", "Term"]
+__all__ = ["Group", "Term", "shape_key"]
 
 _MOST_LINES = 40
 """Lines of a refusal; what is more is counted."""
@@ -129,6 +129,11 @@ class Group:
     def update_shifts(self, matrix: Matrix, rates: Sequence[float]) -> list[int]:
         """Bits that rounding drops from an update, limited to where more of them change no result; a network each."""
         return [self.bounds.update_shift(spec, matrix, rate) for spec, rate in zip(self.specs, rates, strict=True)]
+
+
+def shape_key(spec: NetworkSpec) -> str:
+    """Return a text that networks have in common if a group can hold them together, and only then."""
+    return repr([*_shared(spec), _wiring(spec.graph)])
 
 
 def _shared(spec: NetworkSpec) -> Iterator[tuple[str, Any]]:
