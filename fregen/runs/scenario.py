@@ -51,11 +51,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Send:
-    """A sample on its way: number, whether it learns and closes its batch; what to set before, once idle."""
+    """A sample on its way: number, whether it learns, ends its batch and says so; what to set before, once idle."""
 
     sample: int
     learns: bool
     closes: bool
+    says_so: bool
     rate: float | None
     weights: Sequence[NDArray[Any]] | None
 
@@ -198,13 +199,15 @@ class Scenario:
         order = iter(self.order.tolist())
         patience = np.random.default_rng(self.samples).random(self.samples) < self.patience
         sends: list[_Send] = []
-        kinds: dict[int, tuple[bool, bool]] = {}
+        kinds: dict[int, tuple[bool, bool, bool]] = {}
         count = waiting = 0
         rate = None
         for number, batch in enumerate(self.batches):
             size, learns = len(batch.inputs), batch.rate is not None
             for k in range(size):
-                kinds[count + k] = learns, learns and k == size - 1
+                ends = learns and k == size - 1
+                # A full batch ends by itself; a host may say so all the same.
+                kinds[count + k] = learns, ends, ends and (size < self.spec.design.learning.batch or number % 2 == 1)
             count, waiting = count + size, waiting + size
             if batch.joins and number < len(self.batches) - 1:
                 continue
@@ -248,7 +251,7 @@ class Scenario:
             fields = {
                 "label": int(given[send.sample]),
                 "learn": int(send.learns),
-                "close": int(send.closes or (self.unruly and not send.learns)),
+                "close": int(send.says_so or (self.unruly and not send.learns)),
             }
             header = sum(value << above[name] for name, value in fields.items())
             parts.append(np.array([_SAMPLE, header, *inputs[send.sample]]))
