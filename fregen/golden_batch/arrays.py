@@ -93,6 +93,6 @@ def load_arrays(library: str = "numpy", device: str | None = None) -> Arrays:
     try:
         where = xp.device(device or ("cuda" if xp.cuda.is_available() else "cpu"))
         xp.zeros(1, device=where)
-    except Exception as error:
+    except Exception as error:  # RuntimeError, AssertionError or another, by version and device
         raise ToolError(f"torch has no device {quoted(device)}: {one_line(error)}") from None
     return Arrays(xp, where)

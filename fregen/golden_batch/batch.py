@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..design.initial import glorot
 from ..design.weights import checked_words
 from ..errors import DataError
-from ..spec.dither import first_key
 from ..spec.network import NetworkSpec
 from .arrays import Arrays
 from .dither import next_keys
@@ -104,11 +102,7 @@ class BatchModel:
 
     def initial(self) -> BatchState:
         """Return every design's initial weights and the first dither key of its seed."""
-        words = [
-            [spec.weight.to_word(values) for values in glorot(spec.graph, spec.design.seed)]
-            for spec in self.group.specs
-        ]
-        return self.state(words, [first_key(spec.design.seed) for spec in self.group.specs])
+        return self.state(*self.group.initial())
 
     def state(self, words: Sequence[Sequence[NDArray[Any]]], keys: Sequence[int], updates: int = 0) -> BatchState:
         """Return the state of given weights, one list of matrices (target, source) a network.

@@ -14,11 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..design.initial import glorot
 from ..design.weights import checked_words
 from ..errors import DataError, FormatError, ToolError, one_line
 from ..fixed import Rounding
-from ..spec.dither import COLUMN_BASIS, ROW_BASIS, combine, first_key
+from ..spec.dither import COLUMN_BASIS, ROW_BASIS, combine
 from ..spec.network import NetworkSpec
 from .bounds import FLOAT_BITS, cut
 from .group import Group
@@ -244,11 +243,7 @@ class BlockModel:
 
     def initial(self) -> None:
         """Return to every design's initial weights and to the first dither key of its seed."""
-        words = [
-            [spec.weight.to_word(values) for values in glorot(spec.graph, spec.design.seed)]
-            for spec in self.group.specs
-        ]
-        self.load(words, [first_key(spec.design.seed) for spec in self.group.specs])
+        self.load(*self.group.initial())
 
     def load(self, words: Sequence[Sequence[NDArray[Any]]], keys: Sequence[int]) -> None:
         """Replace weights, one list of matrices (target, source) a network, and dither keys.

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from numpy.typing import NDArray
+
 from ..design.graph import Graph, Matrix
+from ..design.initial import glorot
 from ..errors import DesignError
+from ..spec.dither import first_key
 from ..spec.network import NetworkSpec, Operand
 from .bounds import Bounds
 
@@ -96,6 +100,13 @@ class Group:
                 f"network {number} ({other.design.name}): its connections are not those of network 0 "
                 f"({first.design.name}); a group shares them, scales apart"
             )
+
+    def initial(self) -> tuple[list[list[NDArray[Any]]], list[int]]:
+        """Return every design's initial weight words, a list of (target, source) matrices each, and its first key."""
+        words = [
+            [spec.weight.to_word(values) for values in glorot(spec.graph, spec.design.seed)] for spec in self.specs
+        ]
+        return words, [first_key(spec.design.seed) for spec in self.specs]
 
     @property
     def graph(self) -> Graph:

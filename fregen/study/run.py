@@ -6,6 +6,7 @@ side by side are.  A training that fails is reported and the rest goes on.
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -133,18 +134,17 @@ def study(
         If the folder cannot be written, or another run has it.
     """
     with claimed_folder(folder):
-        points = {digest(point.design): point for point in wanted.points}
+        keys = [digest(point.design) for point in wanted.points]
+        points = dict(zip(keys, wanted.points, strict=True))
         with Store(folder / "study.db").closing() as store:
             done = store.done()
             missing = {k: p for k, p in points.items() if done.get(k, 0) < p.design.learning.epochs}
             failures = _Run(store, points, missing, progress).execute(processes, card)
             failed = {id(failure.point) for failure in failures}
             trained = {key: store.get(key) for key, point in points.items() if id(point) not in failed}
-        results = [(point, trained[key]) for point in wanted.points if (key := digest(point.design)) in trained]
+        results = [(point, trained[key]) for point, key in zip(wanted.points, keys, strict=True) if key in trained]
         cells = summarise(wanted.axes, results)
-        engines: dict[str, int] = {}
-        for one in trained.values():
-            engines[one.engine] = engines.get(one.engine, 0) + 1
+        engines = dict(Counter(one.engine for one in trained.values()))
         found = Found(cells, failures, len(missing) - len(failures), len(points) - len(missing), engines)
         if cells:
             figure = accuracy_figure(wanted.name, wanted.picture, cells)
@@ -259,7 +259,7 @@ class _Run:
                 how = engine_of(spec, sets[of_data][1] is not None)
                 alone = key if how == "golden" else ""
                 shape = shape_key(spec)
-            except Exception as error:
+            except Exception as error:  # data or a design of one point: the others go on
                 self._fail([key], error)
                 continue
             groups.setdefault((of_data, how, alone, str(point.design.learning.epochs), shape), []).append(key)
