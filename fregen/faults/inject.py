@@ -55,7 +55,7 @@ _CARRY = 1 << 47
 """A counter that comes to this number has carried through all its bits."""
 
 _FALTER = (0, 20260, 0, 7777, 31415)
-"""Seed of the streams' faltering in each of the first runs; 0: they do not."""
+"""Seed of the streams' faltering in each of the first runs, where inputs then move while they do not count; 0: none."""
 
 _BRIEF, _THOROUGH = 8, 40
 """Seconds of an attempt at a proof."""
@@ -200,7 +200,7 @@ def _inject(
     spec = NetworkSpec(design)
     count = samples or max(5 * design.learning.batch, 40)
     told = zip(broad(spec, count, seed), _FALTER, strict=True)
-    scenarios = [replace(scenario, falter=falter) for scenario, falter in told]
+    scenarios = [replace(scenario, falter=falter, unruly=falter > 0) for scenario, falter in told]
     runs = [prepare(scenario, where / f"broad_{number}")[0] for number, scenario in enumerate(scenarios)]
     totals = np.array([_counted(run) for run in runs])
     starts = _CARRY - np.maximum((totals.min(axis=0) + totals.max(axis=0) + 1) // 2, 1)
@@ -232,9 +232,10 @@ def _inject(
         missed = _simulate(pool, built, aimed, missed, result, notify)
         missed = proofs.run(missed, False, result, notify)
         if missed:
+            faltering = replace(rounding(spec, seed + 1), falter=_FALTER[-1], unruly=True)
             again = [
                 _made(softmax(spec, seed), where / "softmax_0", starts, result),
-                _made(rounding(spec, seed + 1), where / "rounding_1", starts, result),
+                _made(faltering, where / "rounding_1", starts, result),
             ]
             missed = _simulate(pool, built, again, missed, result, notify)
         for number, scenario in enumerate(powers(spec, count, seed) if missed else ()):

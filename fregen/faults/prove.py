@@ -9,6 +9,7 @@ must never be 1:
 ``registers``
     In no reachable state does the fault change the next value of a register, an observable output or an access to a
     memory.
+    Units that need not be looked at are left open: their registers may hold anything, which is more than they can.
 ``outputs``
     Registers that the fault reaches within one, two or any number of cycles exist twice and may differ; no
     other register, no observable output and no write to a memory ever does.  Where a memory was asked for another
@@ -38,15 +39,21 @@ __all__ = ["METHODS", "Prover"]
 METHODS = ("registers", "outputs", "history")
 """Proofs that :meth:`Prover.prove` may find; see the module."""
 
-Attempt = tuple[bool, int]
+Open = Literal["nothing", "data", "beats"]
+Attempt = tuple[Open, int]
 Verdicts = dict[Attempt | Literal["history"], Outcome]
-"""What became of the attempts: with the data path left open, and depth."""
+"""What became of the attempts: what is left open, and depth."""
 
-_BRIEF: tuple[Attempt, ...] = ((False, 0), (True, 0), (True, 1))
-_THOROUGH: tuple[Attempt, ...] = ((True, 0), (True, 1), (False, 0), (False, 1), (False, 2), (False, 1000))
+_BRIEF: tuple[Attempt, ...] = (("beats", 0), ("nothing", 0), ("data", 0), ("data", 1))
+_THOROUGH: tuple[Attempt, ...] = (
+    *(("beats", 0), ("data", 0), ("data", 1)),
+    *(("nothing", depth) for depth in (0, 1, 2, 1000)),
+)
 
 _DATA_PATH = ("array.lane_", "array.chain", "array.dither", "counters", "neuron", "softmax", "vectors", "weights")
-"""Units whose registers may hold anything in a proof about control: which is more than what they can hold."""
+_BEATS = tuple(f"sequencer.{unit}." for unit in ("fetch", "issue", "scan", "walk"))
+_OPEN: dict[Open, tuple[str, ...]] = {"nothing": (), "data": _DATA_PATH, "beats": (*_DATA_PATH, *_BEATS)}
+"""Units whose registers may hold anything, in a proof about control and in one about which samples are under way."""
 
 
 @dataclass
@@ -122,16 +129,17 @@ class Prover:
         for attempt in _THOROUGH if thorough else _BRIEF:
             if verdicts.get(attempt) == "refuted":
                 continue
-            is_open, depth = attempt
-            graph, bad = self._model(number, depth, is_open)
+            left_open, depth = attempt
+            graph, bad = self._model(number, depth, left_open)
             latches = graph.write(bad, path) if bad else 0
-            verdicts[attempt] = check(path, seconds, merge=is_open and latches > 0) if bad else "proved"
+            merge = left_open != "nothing" and latches > 0
+            verdicts[attempt] = check(path, seconds, merge) if bad else "proved"
             path.unlink(missing_ok=True)
             if verdicts[attempt] == "proved":
                 return METHODS[depth > 0], verdicts
         return None, verdicts
 
-    def _start(self, graph: Graph, is_open: bool) -> "_Good":
+    def _start(self, graph: Graph, left_open: Open) -> "_Good":
         """Put the good core into a graph."""
         inputs = [graph.leaf() for _ in self.net.inputs]
         first = graph.latch(1)
@@ -141,7 +149,7 @@ class Prover:
         good = _Good(inputs, first, begins)
         latches: dict[int, int] = {}
         for place, name in enumerate(self.registers):
-            if is_open and name.startswith(_DATA_PATH):
+            if name.startswith(_OPEN[left_open]):
                 good.free.add(place)
                 good.states.append(graph.leaf())
             else:
@@ -188,7 +196,7 @@ class Prover:
         differences += [differ(places) for name, places in self.outputs.items() if name not in qualified]
         return graph.any(differences)
 
-    def _model(self, number: int, depth: int, is_open: bool) -> tuple[Graph, int]:
+    def _model(self, number: int, depth: int, left_open: Open) -> tuple[Graph, int]:
         """Put good and faulty core into one graph.
 
         Registers that the fault can change within ``depth`` cycles exist twice, with all bits of their words; all
@@ -200,7 +208,7 @@ class Prover:
             The literal that must never be 1: another register, or something that can be observed, differs.
         """
         graph = Graph()
-        good = self._start(graph, is_open)
+        good = self._start(graph, left_open)
         inputs, states = list(good.inputs), list(good.states)
         own: dict[int, int] = {}  # place of a register -> the faulty core's latch
         same: dict[str, int] = {}  # memory -> whether it was asked for the same address

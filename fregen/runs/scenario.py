@@ -79,10 +79,12 @@ class Scenario:
         Cycle in which the core is reset, whatever it does, and the run begins anew; 0: never.
     unruly : bool
         Whether inputs move while they do not count: ``rate`` but in an update, ``dump`` while a sample is in its free
-        phase, ``close`` of samples that do not learn.
+        phase and within a load, ``close`` of samples that do not learn.
     falter : int
-        Seed by which the host falters at random: words of samples are not offered, words of weights and predictions not
-        taken; 0: never.  Which slot is free when a sample begins then depends on it, and is not demanded.
+        Seed by which the host falters at random: words of samples and weights are not offered, words of weights and
+        predictions not taken; 0: never.  An odd one takes words only once they are offered, and sends the first sample
+        after a load in the middle of it.  Which slot is free when a sample begins depends on how the host falters, and
+        is not demanded.
     """
 
     spec: NetworkSpec
@@ -246,8 +248,12 @@ class Scenario:
         for send in self._sends():
             if send.rate is not None:
                 parts.append(np.array([_RATE, log2_scale(send.rate)]))
+            left: list[NDArray[Any]] = []
             if send.weights is not None:
-                parts += [np.array([_LOAD]), pack_weights(schedule.memory, send.weights).reshape(-1)]
+                image = pack_weights(schedule.memory, send.weights).reshape(-1)
+                cut = 1 + (self.falter + send.sample) % (image.size - 1) if self.falter % 2 else image.size
+                first, *left = np.split(image, [cut] if cut < image.size else [])
+                parts += [np.array([_LOAD, first.size]), first]
             fields = {
                 "label": int(given[send.sample]),
                 "learn": int(send.learns),
@@ -255,6 +261,7 @@ class Scenario:
             }
             header = sum(value << above[name] for name, value in fields.items())
             parts.append(np.array([_SAMPLE, header, *inputs[send.sample]]))
+            parts += [part for rest in left for part in (np.array([_LOAD, rest.size]), rest)]
         parts.append(np.array([_END]))
         return np.concatenate(parts).astype(np.int64).astype(np.uint32)
 

@@ -1,0 +1,42 @@
+"""Proofs about which samples are under way: that all slots but one are busy at most, the prover finds by itself."""
+
+from pathlib import Path
+
+import pytest
+
+from fregen.design.document import Design
+from fregen.emit.emitted import emit_rtlil
+from fregen.faults import mutants
+from fregen.faults.prove import Prover, Verdicts
+from fregen.hdl.beat import Sizes
+from fregen.hdl.ports import core_ports
+from fregen.plan import Schedule
+from fregen.spec.network import NetworkSpec
+
+pytestmark = pytest.mark.rtl
+
+DESIGN = Design.parse(
+    {"name": "five", "network": {"layers": (2, 2, 2)}, "learning": {"batch": 4}, "hardware": {"lanes": 1}}
+)
+
+
+OTHERS: Verdicts = {("nothing", 0): "refuted", ("data", 0): "refuted", ("data", 1): "refuted"}
+"""Attempts that are not tried."""
+
+
+def test_only_the_last_slot_need_not_be_seen_to_be_busy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is looked at only while all others are busy, and then it is free; nothing is proved of another slot."""
+    monkeypatch.setattr(mutants, "OPERATORS", ("not", "mux"))
+    planted = mutants.plant(emit_rtlil(DESIGN), "five", 700, 5, tmp_path)
+    sizes = Sizes(Schedule.of(NetworkSpec(DESIGN)))
+    prover = Prover(planted.netlist, core_ports(sizes))
+    wire, last = "samples.samples_sample_busy", sizes.memory.slots - 1
+    found = {}
+    for fault in planted.faults:
+        if fault.wire.startswith(wire) and (fault.operator, fault.port) in (("not", "A"), ("mux", "S")):
+            asked = int(fault.wire.removeprefix(wire).strip("[]")), fault.mode
+            found[asked] = prover.prove(fault.number, tmp_path, 20, False, OTHERS)[1]["beats", 0]
+    assert {slot for slot, _ in found} == set(range(last + 1))
+    assert {(0, "const0"), (last, "const1")} <= set(found)
+    assert {asked for asked, verdict in found.items() if verdict == "proved"} == {(last, "const0")}
+    assert set(found.values()) == {"proved", "refuted"}
