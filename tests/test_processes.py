@@ -85,8 +85,10 @@ def test_an_interruption_ends_a_command_and_what_it_has_started(mark):
 
 
 PARENT = """
-import sys, time
+import signal, sys, time
 from fregen import processes
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell without job control has started by &
 
 def job():
     processes.run(["sleep", "600"])

@@ -50,7 +50,8 @@ _INNER = ("order", "error", "batch", "stop")
 ALIKE = 16
 """Designs that differ only in :data:`_INNER`."""
 
-_HIDDEN = (37, 21, 11)
+_HIDDEN = {1: (5, 4, 3), 4: (13, 7, 6), 8: (21, 13, 11), 16: (37, 21, 11), 32: (37, 21, 11)}
+"""Hidden layers by lanes: few neurons, and yet more than lanes where that is possible."""
 _INPUTS, _OUTPUTS = 19, 5
 
 
@@ -85,11 +86,11 @@ class Choice:
         return "_".join(parts)
 
     def design(self) -> Design:
-        """Make a small design: 19 inputs, hidden layers of 37, 21, 11, 5 classes; no size divides by P > 1."""
+        """Make a small design: 19 inputs, hidden layers that get smaller, 5 classes; no size divides by P > 1."""
         return Design.parse(
             {
                 "name": self.name,
-                "network": {"layers": (_INPUTS, *_HIDDEN[: self.hidden], _OUTPUTS)},
+                "network": {"layers": (_INPUTS, *_HIDDEN[self.lanes][: self.hidden], _OUTPUTS)},
                 "numerics": {**FORMATS[self.formats], "rounding": self.rounding},
                 "learning": {
                     "free_steps": 7,

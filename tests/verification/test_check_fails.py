@@ -11,7 +11,7 @@ from fregen.design.document import Design
 from fregen.emit.render import folder
 from fregen.faults.history import History
 from fregen.faults.inject import GOLDEN, InjectResult, inject
-from fregen.faults.prove import Prover
+from fregen.faults.prove import Prover, Verdicts
 from fregen.hdl.beat import Sizes
 from fregen.hdl.ports import core_ports
 from fregen.plan import Schedule
@@ -158,9 +158,12 @@ def test_no_caught_fault_is_proven_equivalent(injected: tuple[InjectResult, Path
     caught = set(range(1, 9)) - {int(text.split()[1].rstrip(":")) for text in result.proven}
     prover = Prover(where / "rtl" / "faults.aag", core_ports(Sizes(Schedule.of(NetworkSpec(TINY)))))
     assert prover.prove(999, tmp_path, 5, False)[0] == "registers"
-    found = [prover.prove(number, tmp_path, 1, False) for number in sorted(caught)]
+    # The checker merges registers first where they may differ for a cycle: of the first two faults that takes 7 s each.
+    known: list[Verdicts] = [{("data", 1): "refuted"} if at < 2 else {} for at in range(len(caught))]
+    found = [prover.prove(number, tmp_path, 1, False, told) for number, told in zip(sorted(caught), known, strict=True)]
     assert {method for method, _ in found} == {None}
-    assert any("refuted" in verdicts.values() for _, verdicts in found)
+    assert {verdicts["beats", 0] for _, verdicts in found} == {"refuted"}
+    assert "refuted" in {verdicts["data", 1] for _, verdicts in found[2:]}
     history = History(prover.net, prover.inputs, prover.outputs, prover.observed)
     assert history.prove(999, tmp_path / "none.aig", 5) == "proved"
     assert "proved" not in {history.prove(number, tmp_path / "fault.aig", 10) for number in sorted(caught)[:4]}

@@ -84,7 +84,7 @@ def test_deeper_pipelines_give_the_same_words_in_more_cycles(monkeypatch: pytest
             order = "sweep" if form == "offset" else "synchronous"
             error = "held" if form == "offset" else "recomputed"
             learning = {"nudged": form, "order": order, "error": error, "stop": True, "batch": 4}
-            designs[f"{name}_{form}"] = design_of(f"{name}_{form}", (9, 11, 6, 5), 4, **learning), pipeline
+            designs[f"{name}_{form}"] = design_of(f"{name}_{form}", (5, 7, 4, 3), 2, **learning), pipeline
     for name, result in verify(monkeypatch, tmp_path, designs).items():
         assert result.compared > 400
         assert result.mismatches == 0, (name, result.first)
