@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.hdl import Shape
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 
 from fregen.design.document import Design
 from fregen.hdl import links
@@ -128,13 +128,16 @@ def handed() -> str:
     )
     for name in links.__all__:
         make = getattr(links, name)
-        members = (make(sizes) if inspect.signature(make).parameters else make()).members
-        parts = [
-            f"`{field}` {'in' if member.flow is wiring.In else 'out'} {width(member)}"
-            for field, member in members.items()
-        ]
+        made = make(sizes)
+        if isinstance(made, data.StructLayout):
+            parts = [f"`{field}` {Shape.cast(shape).width}" for field, shape in made.members.items()]
+        else:
+            parts = [
+                f"`{field}` {'in' if member.flow is wiring.In else 'out'} {width(member)}"
+                for field, member in made.members.items()
+            ]
         text = plain(" ".join(inspect.cleandoc(make.__doc__ or "").split()).replace("``", "`"))
-        lines.append(row(f"`{name.removesuffix('_signature')}`", ", ".join(parts), text))
+        lines.append(row(f"`{name.removesuffix('_signature').removesuffix('_layout')}`", ", ".join(parts), text))
     return "\n".join(lines)
 
 

@@ -15,6 +15,8 @@ from verdict import Expected, Verdict
 PHASES = ("free", "readout", "nudged", "update")
 ANY_SLOT = -1
 """Stands for the plane of whichever slot the sample lies in."""
+ANY_COUNT = -1
+"""Stands for a count that depends on when the host offers its words."""
 
 
 def describe(word: int, form: list[int]) -> str:
@@ -49,6 +51,16 @@ def check(folder: Path) -> Verdict:
 def _words(verdict: Verdict, expected: Expected, about: dict, log: Log) -> None:
     """Words that were written into the vector memories: a stream a phase."""
     fields = {name: log[name] for name in log.fields}
+    # A record holds words of neighbouring lanes.
+    valid = log.bits("valid")
+    if empty := int((~valid.any(axis=1)).sum()):
+        verdict.extra += empty
+        verdict.differ(0, f"{empty} records of words hold no word")
+    record, place = np.nonzero(valid)
+    del fields["valid"]
+    words = fields.pop("words")[record, place]
+    fields = {name: values[record] for name, values in fields.items()}
+    fields |= {"word": words, "lane": fields["lane"] + place}
     phases = fields.pop("phase")
     known = phases < 3
     if not known.all():
@@ -62,27 +74,57 @@ def _words(verdict: Verdict, expected: Expected, about: dict, log: Log) -> None:
 def _stream(verdict: Verdict, expected: Expected, about: dict, phase: str, log: dict[str, np.ndarray]) -> None:
     """Words of one phase, in order: each at its site (layer and neuron), in the plane of its sample or step."""
     words, sites, planes, counts = (expected[f"{phase}_{kind}"] for kind in ("words", "sites", "planes", "counts"))
-    words_came, address = log.pop("word"), log.pop("address")
-    shared = min(len(words), len(words_came))
-    verdict.compared += shared
+    of_samples = "free" if phase == "free" else "readout"
+    slots, contexts = expected[f"{of_samples}_slots"], expected[f"{of_samples}_contexts"]
     owner = np.repeat(np.arange(len(counts)), counts)
+    if {len(words), len(sites), len(planes)} != {len(owner)} or {len(slots), len(contexts)} != {len(counts)}:
+        verdict.differ(1, f"expected words of the {phase} phase: not as many words, sites and planes as samples have")
+        return
+    at, came = _pairs(verdict, f"words of the {phase} phase", owner, contexts, log.pop("context"), about["contexts"])
+    verdict.compared += len(at)
+    owner, site, log = owner[at], sites[at], {name: values[came] for name, values in log.items()}
+    words_came, address = log.pop("word"), log.pop("address")
     table = {name: expected[f"site_{name}"] for name in ("address", *log)}
-    valid = (sites[:shared] >= 0) & (sites[:shared] < len(table["address"]))
-    site = np.where(valid, sites[:shared], 0)
-    plane, local = np.divmod(address[:shared], about["plane_size"])
+    valid = (site >= 0) & (site < len(table["address"]))
+    site = np.where(valid, site, 0)
+    plane, local = np.divmod(address, about["plane_size"])
     misplaced = ~valid | (local != table["address"][site])
     for name, values in log.items():
-        misplaced |= values[:shared] != table[name][site]
-    slots = expected["free_slots" if phase == "free" else "readout_slots"]
-    misplaced |= _is_other_plane(plane, planes[:shared], owner[:shared], slots, about["slots"])
-    wrong = misplaced | (words_came[:shared] != words[:shared])
+        misplaced |= values != table[name][site]
+    misplaced |= _is_other_plane(plane, planes[at], owner, slots, about["slots"])
+    wrong = misplaced | (words_came != words[at])
     if wrong.any():
-        at = int(np.argmax(wrong))
-        place = {"address": int(address[at]), **{name: int(values[at]) for name, values in log.items()}}
-        text = _tell(expected, about, phase, at, int(owner[at]), words_came[at], place if misplaced[at] else None)
-        verdict.differ(int(wrong.sum()), text, int(owner[at]))
-    late = int(owner[shared]) if shared < len(words) else None
-    verdict.count(f"words of the {phase} phase", len(words), len(words_came), late)
+        k = int(np.argmax(wrong))
+        place = {"address": int(address[k]), **{name: int(values[k]) for name, values in log.items()}}
+        place = place if misplaced[k] else None
+        text = _tell(expected, about, phase, int(at[k]), int(owner[k]), words_came[k], place)
+        verdict.differ(int(wrong.sum()), text, int(owner[k]))
+
+
+def _pairs(
+    verdict: Verdict, what: str, owner: np.ndarray, contexts: np.ndarray, logged: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the record of every expected entry: entries of samples in flight come mixed, those of each in order.
+
+    ``owner``: sample of each entry; ``contexts``: of each sample; ``logged``: of each record.  Returns the numbers of
+    entries, rising, and of their records.
+    """
+    of_entry, at, came = contexts[owner], [], []
+    for context in range(count):
+        entries, found = np.flatnonzero(of_entry == context), np.flatnonzero(logged == context)
+        shared = min(len(entries), len(found))
+        at.append(entries[:shared])
+        came.append(found[:shared])
+        late = int(owner[entries[shared]]) if shared < len(entries) else None
+        name = f"{what} in context {context}" if count > 1 else what
+        verdict.count(name, len(entries), len(found), late)
+    unknown = int(((logged < 0) | (logged >= count)).sum()) + int(((of_entry < 0) | (of_entry >= count)).sum())
+    if unknown:
+        verdict.extra += unknown
+        verdict.differ(0, f"{unknown} {what} of a context that there is not")
+    entries = np.concatenate(at)
+    order = np.argsort(entries)
+    return entries[order], np.concatenate(came)[order]
 
 
 def _is_other_plane(
@@ -129,20 +171,23 @@ def _tell(
 def _contrasts(verdict: Verdict, expected: Expected, about: dict, log: Log) -> None:
     """Rows of contrasts of the ``states`` form."""
     wanted, groups = expected["contrasts"], about["contrast_groups"]
-    shared = min(len(log), len(wanted))
-    verdict.compared += shared * wanted.shape[1]
-    words = log["words"][:shared]
-    plane, local = np.divmod(log["address"][:shared], about["plane_size"])
-    sample, row = np.divmod(np.arange(shared), groups)
-    in_slot = np.full(shared, ANY_SLOT)
-    wrong = _is_other_plane(plane, in_slot, sample, expected["readout_slots"], about["slots"])
-    wrong |= (words != wanted[:shared]).any(axis=1) | (local != row)
+    sample, row = np.divmod(np.arange(len(wanted)), groups)
+    contexts, slots = expected["readout_contexts"], expected["readout_slots"]
+    if len(wanted) > groups * min(len(contexts), len(slots)):
+        verdict.differ(1, "expected contrasts: more rows than samples have")
+        return
+    at, came = _pairs(verdict, "rows of contrasts", sample, contexts, log["context"], about["contexts"])
+    verdict.compared += len(at) * wanted.shape[1]
+    words, address, sample = log["words"][came], log["address"][came], sample[at]
+    plane, local = np.divmod(address, about["plane_size"])
+    in_slot = np.full(len(at), ANY_SLOT)
+    wrong = _is_other_plane(plane, in_slot, sample, slots, about["slots"])
+    wrong |= (words != wanted[at]).any(axis=1) | (local != row[at])
     if wrong.any():
-        at = int(np.argmax(wrong))
-        got = f"{words[at].tolist()} at address {int(log['address'][at])}"
-        text = f"sample {at // groups}, contrast, row {at % groups}: expected {wanted[at].tolist()}, got {got}"
-        verdict.differ(int(wrong.sum()), text, at // groups)
-    verdict.count("rows of contrasts", len(wanted), len(log))
+        k = int(np.argmax(wrong))
+        got = f"{words[k].tolist()} at address {int(address[k])}"
+        text = f"sample {sample[k]}, contrast, row {row[at[k]]}: expected {wanted[at[k]].tolist()}, got {got}"
+        verdict.differ(int(wrong.sum()), text, int(sample[k]))
 
 
 def _weights(verdict: Verdict, expected: Expected, about: dict, log: Log) -> None:
@@ -214,8 +259,10 @@ def _counters(verdict: Verdict, expected: Expected, about: dict, log: Log) -> No
     for number, name in enumerate(names):
         values = log[name].tolist()
         for record, when in enumerate((" after reset", "")[: len(values)]):
-            wanted = (int(begins[number]) + record * int(counted[number])) % (1 << log.fields[name]["width"])
             verdict.counters[name] = values[record]
+            if record and counted[number] == ANY_COUNT:
+                continue
+            wanted = (int(begins[number]) + record * int(counted[number])) % (1 << log.fields[name]["width"])
             verdict.compared += 1
             if values[record] != wanted:
                 verdict.differ(1, f"counter {name}{when}: expected {wanted}, got {values[record]}")

@@ -258,15 +258,10 @@ def _curve(
 
 def _predicted(scenario: Scenario, trace: Trace, updates: int) -> tuple[PhaseCycles, PhaseCycles]:
     """Cycles of learning and of inference, from the plan."""
-    cycles = CycleModel(Schedule.of(scenario.spec))
-    learn = cycles.predict(
-        np.concatenate(trace.nonzero[:updates]),
-        np.concatenate(trace.free_steps[:updates]),
-        np.concatenate(trace.nudged_steps),
-        [batch.inputs for batch in scenario.batches[:updates]],
-    )
-    infer = cycles.predict(np.concatenate(trace.nonzero[updates:]), np.concatenate(trace.free_steps[updates:]))
-    return learn, infer
+    cycles, passages = CycleModel(Schedule.of(scenario.spec)), scenario.passages(trace)
+    learnt = sum(len(batch.inputs) for batch in scenario.batches[:updates])
+    learn = cycles.predict(passages[:learnt])
+    return learn, cycles.predict(passages) - learn
 
 
 def _cpu_seconds() -> float:
@@ -302,13 +297,14 @@ def _summary(
     right = int(np.count_nonzero(own == labels)) if len(own) == asked.tests else 0
     golden = trained["fixed"].history[asked.epochs - 1].test_accuracy
     golden_right = round(golden * asked.tests)
-    both = _added(asked.learn, asked.infer)
+    both = asked.learn + asked.infer
     measured = {
         phase: {what: result.counters.get(f"{phase}_{what}", 0) for what in ("cycles", "macs")} for phase in PHASES
     }
     clock_cycles = _clock_cycles(run_folder)
     lanes = chip.hardware.lanes
-    busy = sum(row["cycles"] for row in measured.values())
+    waiting = result.counters.get("waiting_cycles", 0)
+    busy = sum(row["cycles"] for row in measured.values()) + waiting
     macs = sum(row["macs"] for row in measured.values())
     phases = [
         {
@@ -323,9 +319,12 @@ def _summary(
         }
         for phase in PHASES
     ]
-    exact = all(
-        row["predicted_cycles"] == row["measured_cycles"] and row["predicted_macs"] == row["measured_macs"]
-        for row in phases
+    exact = (
+        all(
+            row["predicted_cycles"] == row["measured_cycles"] and row["predicted_macs"] == row["measured_macs"]
+            for row in phases
+        )
+        and both.waiting == waiting
     )
     curve_agrees = asked.curve == [record.test_accuracy for record in trained["fixed"].history[: asked.epochs]]
     seconds = result.simulation_seconds
@@ -349,6 +348,12 @@ def _summary(
             "infer": asked.infer.total_cycles / asked.tests,
         },
         "cycles": {"busy": busy, "clock": clock_cycles, "predicted": both.total_cycles, "equal_to_plan": exact},
+        "waiting_cycles": {
+            "predicted": both.waiting,
+            "measured": waiting,
+            "learn": asked.learn.waiting,
+            "infer": asked.infer.waiting,
+        },
         "mac_utilisation": {
             "overall": _ratio(macs, lanes * busy),
             **{row["phase"]: row["mac_utilisation"] for row in phases},
@@ -372,14 +377,6 @@ def _summary(
 
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
-
-
-def _added(one: PhaseCycles, other: PhaseCycles) -> PhaseCycles:
-    return PhaseCycles(
-        {phase: one.cycles[phase] + other.cycles[phase] for phase in PHASES},
-        {phase: one.macs[phase] + other.macs[phase] for phase in PHASES},
-        one.lanes,
-    )
 
 
 def _tool_versions() -> dict[str, str]:

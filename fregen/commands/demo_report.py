@@ -93,13 +93,22 @@ def report(
         for key in summary["phases"][0]
         if key.endswith(("cycles", "macs"))
     }
+    waiting = summary["waiting_cycles"]
+    kinds = ("learn", "infer", "predicted", "measured")
+    phases.append(
+        {
+            "name": "waiting",
+            **{kind: f"{waiting[kind]:,}" for kind in kinds},
+            **dict.fromkeys(("macs_predicted", "macs_measured", "utilisation"), ""),
+        }
+    )
     phases.append(
         {
             "name": "all",
-            "learn": f"{sums['learn_cycles']:,}",
-            "infer": f"{sums['infer_cycles']:,}",
-            "predicted": f"{sums['predicted_cycles']:,}",
-            "measured": f"{sums['measured_cycles']:,}",
+            "learn": f"{sums['learn_cycles'] + waiting['learn']:,}",
+            "infer": f"{sums['infer_cycles'] + waiting['infer']:,}",
+            "predicted": f"{sums['predicted_cycles'] + waiting['predicted']:,}",
+            "measured": f"{sums['measured_cycles'] + waiting['measured']:,}",
             "macs_predicted": f"{sums['predicted_macs']:,}",
             "macs_measured": f"{sums['measured_macs']:,}",
             "utilisation": f"{100 * summary['mac_utilisation']['overall']:.1f} %",

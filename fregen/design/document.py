@@ -267,6 +267,19 @@ class Hardware(Section):
 
     lanes: Literal[1, 2, 4, 8, 16, 32, 64] = 16
     """P: multipliers that work at once."""
+    samples: Literal[1, 2, 4] = 1
+    """G: samples in flight at once, of which one's work fills the others' waits."""
+    drain: Literal[1, 2, 4] = 1
+    """D: neurons of a layer that leave the lanes in a cycle, each through an activation of its own; at most P."""
+
+    words: Literal[1, 2, 4, 8] = 1
+    """W: input words that the sample stream takes in a cycle."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Hardware":
+        if self.drain > self.lanes:
+            raise ValueError(f"drain is at most the number of lanes: {self.lanes}, not {self.drain}")
+        return self
 
 
 class Data(Section):

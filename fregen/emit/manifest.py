@@ -86,6 +86,7 @@ def manifest(design: Design, sizes: Sizes, text: str) -> dict[str, Any]:
         },
         "sample": {
             "words": memory.input_size,
+            "words_a_beat": memory.words,
             "fields": {name: {"offset": field.offset, "width": field.width} for name, field in sample_layout(sizes)},
         },
         "counters": {
@@ -96,7 +97,7 @@ def manifest(design: Design, sizes: Sizes, text: str) -> dict[str, Any]:
         "ports": [_port(port) for port in ports],
         "cycles": {
             "of a program": {
-                name.name.lower(): model.program(name, full)[0] for name in Program if name != Program.UPDATE
+                name.name.lower(): model.work(name, full).cycles for name in Program if name != Program.UPDATE
             },
             "of an update": f"{_full_update(model, design, full)} for a full batch without zeros",
             "note": "free_first counts all inputs as nonzero; each zero word saves one cycle a tile",
@@ -127,7 +128,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def _full_update(model: CycleModel, design: Design, inputs: int) -> int:
     """Cycles of the update of a full batch without a zero input."""
     batch = design.learning.batch
-    return model.update(np.full(inputs, batch), batch)[0]
+    return model.update(np.full(inputs, batch), batch).cycles
 
 
 def _port(port: Port) -> dict[str, Any]:

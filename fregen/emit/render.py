@@ -62,7 +62,7 @@ def _bench_values(emitted: Emitted) -> dict[str, Any]:
     sizes, payload = emitted.sizes, sample_layout(emitted.sizes)
     ports = core_ports(sizes)
     msb = {port.name: port.msb for port in ports}
-    inputs = sizes.memory.input_size
+    width = sizes.state_width
     return {
         "ports": ports,
         "ready": [port.name for port in ports if port.direction == "in" and port.name.endswith("_ready")],
@@ -73,10 +73,10 @@ def _bench_values(emitted: Emitted) -> dict[str, Any]:
         "weight_words": sizes.memory.weight_depth * sizes.lanes,
         "weight_msb": msb["weight_in_payload"],
         "rate_msb": msb["rate"],
-        "word_msb": payload["word"].width - 1,
-        "header_msb": msb["sample_payload"] - payload["word"].width,
-        "last_word": inputs - 1,
-        "one_word": inputs == 1,
+        "words": [(k * width + width - 1, k * width) for k in range(sizes.memory.words)],
+        "word_msb": width - 1,
+        "header_msb": msb["sample_payload"] - payload["words"].width,
+        "beats": sizes.memory.sample_beats,
         "head_bytes": HEAD_WORDS * WORD // 8,
         "free_phase": PHASES.index("free"),
         "update_phase": PHASES.index("update"),

@@ -48,6 +48,7 @@ GOLDEN = (
     *(f"{phase}_{what}" for phase in ("free", "readout", "nudged") for what in ("words", "sites", "planes")),
     *("site_address", "site_lane", "site_offset", "site_error"),
     *("contrasts", "weights", "predictions", "counters", "free_slots", "readout_slots"),
+    *("free_contexts", "readout_contexts"),
 )
 """Arrays of ``expected.npz`` that the check compares word for word."""
 

@@ -50,8 +50,8 @@ _THOROUGH: tuple[Attempt, ...] = (
     *(("nothing", depth) for depth in (0, 1, 2, 1000)),
 )
 
-_DATA_PATH = ("array.lane_", "array.chain", "array.dither", "counters", "neuron", "softmax", "vectors", "weights")
-_BEATS = tuple(f"sequencer.{unit}." for unit in ("fetch", "issue", "scan", "walk"))
+_DATA_PATH = ("array.lane_", "array.chain", "array.dither", "counter", "activation_", "softmax", "vectors", "weights")
+_BEATS = ("sequencer.context_", *(f"sequencer.{unit}." for unit in ("issue", "scan", "walk")))
 _OPEN: dict[Open, tuple[str, ...]] = {"nothing": (), "data": _DATA_PATH, "beats": (*_DATA_PATH, *_BEATS)}
 """Units whose registers may hold anything, in a proof about control and in one about which samples are under way."""
 

@@ -1,7 +1,6 @@
 """The lanes, and the pipeline that feeds and drains them."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
@@ -11,16 +10,15 @@ from ..plan import Drain
 from .beat import Sizes, beat_layout
 from .delay import delayed, taps
 from .dither import DitherUnit
-from .lane import LaneUnit, lane_control, lane_signature
-from .library import UnitLibrary, add_unit
+from .lane import LaneUnit, lane_control
+from .library import UnitLibrary, add_unit, add_units
 from .links import move_signature, read_signature, sum_signature, weight_signature, write_signature
-from .names import named
 
 __all__ = ["ArrayUnit"]
 
 
 class ArrayUnit(wiring.Component):
-    """P lanes side by side, told what to do by beats; finished tiles shift out one neuron a cycle.
+    """P lanes side by side, told what to do by beats; finished tiles shift out, D neurons a cycle.
 
     Parameters
     ----------
@@ -54,7 +52,8 @@ class ArrayUnit(wiring.Component):
 
     Timing
     ------
-    The first sum of a tile comes out ``pipeline.drained`` cycles (portable: 7) after its last beat, then one a cycle.
+    The first sums of a tile come out ``pipeline.drained`` cycles (portable: 7) after its last beat, then D a cycle; of
+    logits one a cycle.
     Weights are written ``pipeline.learnt`` cycles (portable: 9) after the last beat of their update.  Reset clears the
     beats in flight, the sums and the chain, and no memory.
     """
@@ -91,6 +90,7 @@ class ArrayUnit(wiring.Component):
             self.move.keep.eq(answered.move.keep),
             self.move.subtract.eq(answered.move.subtract),
             self.move.to_offsets.eq(answered.move.to_offsets),
+            self.move.context.eq(answered.context),
             self.move.target.eq(answered.target),
         ]
         control = self._control(m, stages)
@@ -102,15 +102,8 @@ class ArrayUnit(wiring.Component):
     def _lanes(self, m: Module, control: data.View, operands: data.View) -> Sequence[wiring.PureInterface]:
         """Add the lanes, in a ring; return their ports."""
         count, outside = self.sizes.lanes, self.outside
-        if self.library is None:
-            lanes = units = [LaneUnit(self.sizes) for _ in range(count)]
-        else:
-            lane, ports = LaneUnit(self.sizes, self.library), lane_signature(self.sizes)
-            lanes = [ports.create(path=(f"lane_{number}",)) for number in range(count)]
-            units = [self.library.instance(lane, ports) for ports in lanes]
-        for number, (lane, unit) in enumerate(zip(lanes, units, strict=True)):
-            m.submodules[f"lane_{number}"] = unit
-            named(f"lane_{number}", lane)
+        lanes = add_units(m, "lane", lambda: LaneUnit(self.sizes, self.library), count, self.library)
+        for number, lane in enumerate(lanes):
             own = Mux(operands.own_is_offset, self.vectors.offsets[number], self.vectors.states[number])
             m.d.comb += [
                 lane.number.eq(number),
@@ -183,23 +176,32 @@ class ArrayUnit(wiring.Component):
         return unit.word
 
     def _drain(self, m: Module, beat: data.View, sums: Sequence[Value]) -> None:
-        """Load finished sums into a chain at once; shift them out towards lane 0."""
-        lanes, o = self.sizes.lanes, self.o
+        """Load finished sums into a chain at once; shift them out towards lane 0, D at a time."""
+        lanes, o, drain = self.sizes.lanes, self.o, self.sizes.drain
         sums = [delayed(m, word, self.sizes.pipeline.drain - 1, f"sum_{lane}") for lane, word in enumerate(sums)]
         chain = [Signal(signed(self.sizes.sum_width), name=f"chain_{k}") for k in range(lanes)]
         left = Signal(range(lanes + 1))
+        part = Signal(range(max(drain, 2)))
+        is_logit = (o.drain == Drain.SOFTMAX) & (drain > 1)  # logits go one by one
         with m.If(beat.tile.drain != Drain.NONE):
             m.d.sync += [link.eq(word) for link, word in zip(chain, sums, strict=True)]
             m.d.sync += [
                 left.eq(beat.tile.drain_count),
+                part.eq(0),
                 o.lane.eq(0),
                 o.drain.eq(beat.tile.drain),
+                o.context.eq(beat.context),
                 o.neuron.eq(beat.tile.neuron),
                 o.target.eq(beat.target),
                 o.first.eq(beat.tile.first),
                 o.wants_error.eq(beat.tile.wants_error),
             ]
         with m.Elif(left != 0):
-            m.d.sync += [link.eq(above) for link, above in pairwise(chain)]
-            m.d.sync += [left.eq(left - 1), o.lane.eq(o.lane + 1), o.neuron.eq(o.neuron + 1)]
-        m.d.comb += [o.valid.eq(left != 0), o.sum.eq(chain[0])]
+            m.d.sync += [part.eq(part + 1), o.neuron.eq(o.neuron + 1)]
+            with m.If(~is_logit | (part == drain - 1)):
+                m.d.sync += [part.eq(0), o.lane.eq(o.lane + drain)]
+                m.d.sync += [link.eq(above) for link, above in zip(chain, chain[drain:], strict=False)]
+            m.d.sync += left.eq(Mux(is_logit, left - 1, Mux(left < drain, 0, left - drain)))
+        for k in range(drain):
+            m.d.comb += o.sums[k].eq(chain[k])
+            m.d.comb += o.valid[k].eq(Mux(is_logit, (left != 0) & (part == k), left > k))

@@ -40,6 +40,31 @@ class Sizes:
         return self.memory.lanes
 
     @property
+    def contexts(self) -> int:
+        """G: samples in flight."""
+        return self.memory.contexts
+
+    @property
+    def context_bits(self) -> int:
+        """Bits that number the samples in flight; 0 for a single one."""
+        return (self.contexts - 1).bit_length()
+
+    @property
+    def drain(self) -> int:
+        """D: neurons that leave the lanes in a cycle."""
+        return self.memory.drain
+
+    @property
+    def drain_bits(self) -> int:
+        """Bits that number them; 0 for a single one."""
+        return (self.drain - 1).bit_length()
+
+    @property
+    def bank_bits(self) -> int:
+        """Bits that number the lists of nonzero words: of the samples in flight, and of the one that streams in."""
+        return bits(self.contexts + 1)
+
+    @property
     def lane_bits(self) -> int:
         """Bits that number the lanes; 0 for a single lane."""
         return (self.lanes - 1).bit_length()
@@ -96,8 +121,13 @@ class Sizes:
 
     @property
     def input_bits(self) -> int:
-        """Bits that number the inputs."""
-        return bits(self.memory.input_size)
+        """Bits that number the inputs, and the words of a beat of the sample stream."""
+        return max(bits(self.memory.input_size), self.place_bits + 1)
+
+    @property
+    def place_bits(self) -> int:
+        """Bits that number the words of a beat of the sample stream; 0 for a single one."""
+        return (self.memory.words - 1).bit_length()
 
     @property
     def count_bits(self) -> int:
@@ -107,8 +137,8 @@ class Sizes:
 
     @property
     def drive_bits(self) -> int:
-        """Bits of a drive address."""
-        return bits(self.memory.hidden_groups)
+        """Bits of a drive address: of a group of hidden neurons, and of the sample in flight above."""
+        return bits(self.memory.hidden_groups) + self.context_bits
 
     @property
     def shift_bits(self) -> int:
@@ -117,8 +147,8 @@ class Sizes:
 
     @property
     def neuron_bits(self) -> int:
-        """Bits that number hidden neurons or classes."""
-        return bits(max(self.memory.hidden_neurons, self.spec.softmax.classes))
+        """Bits that number words that an activation keeps, or classes."""
+        return bits(max(self.memory.kept_words, self.spec.softmax.classes))
 
     @property
     def label_bits(self) -> int:
@@ -152,7 +182,8 @@ def beat_layout(sizes: Sizes) -> data.StructLayout:
     """Layout of a beat, as the sequencer issues it; a group of fields is read in one stage, what stands alone in many.
 
     ``valid`` marks a multiplication, of an ``update`` or, if ``ring``, with sums that wander.  ``weight``, ``drive``
-    and ``target`` are addresses, complete except that ``weight`` lacks the input's index if ``memory.from_list``.
+    and ``target`` are addresses, complete except that ``weight`` lacks the input's index if ``memory.from_list``;
+    ``context`` is the sample in flight that it is for.
 
     ``memory``
         Addresses of operands.
@@ -178,6 +209,7 @@ def beat_layout(sizes: Sizes) -> data.StructLayout:
             "valid": flag,
             "update": flag,
             "ring": flag,
+            "context": max(sizes.context_bits, 1),
             "weight": sizes.weight_address,
             "drive": sizes.drive_bits,
             "target": address,

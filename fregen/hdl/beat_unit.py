@@ -1,6 +1,6 @@
 """From an instruction and a position in it to a beat."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -32,8 +32,8 @@ class BeatUnit(wiring.Component):
     position, element : ``In``
         Where in it: for products and moves (:func:`fregen.hdl.walk.position_layout`), for updates
         (:func:`fregen.hdl.scan.element_layout`).
-    slot, has_input : ``In``
-        Of the sample taken last; whether any of its words is not zero.
+    context, slot, has_input : ``In``
+        Which sample in flight it is for; where that lies; whether any of its words is not zero.
     rate : ``In``
         k of the learning rate ``2**-k``.
     o : ``Out``
@@ -54,6 +54,7 @@ class BeatUnit(wiring.Component):
                 "issue": In(1),
                 "position": In(position_layout(sizes)),
                 "element": In(element_layout(sizes)),
+                "context": In(max(sizes.context_bits, 1)),
                 "slot": In(sizes.slot_bits),
                 "has_input": In(1),
                 "rate": In(RATE_WIDTH),
@@ -87,7 +88,8 @@ class BeatUnit(wiring.Component):
             o.valid.eq(valid),
             o.update.eq(is_update),
             o.ring.eq(is_ring),
-            o.drive.eq(instruction.drive),
+            o.context.eq(self.context),
+            o.drive.eq(Cat(self._local_drive(), self.context[: sizes.context_bits])),
             o.move.copy.eq(self.issue & (instruction.op == Op.COPY)),
             o.move.keep.eq(self.issue & moves & ~position.half),
             o.move.subtract.eq(self.issue & moves & position.half),
@@ -133,7 +135,7 @@ class BeatUnit(wiring.Component):
         broadcast = instruction.vector + (word >> sizes.lane_bits)
         operand = Mux(instruction.feed == Feed.RING, instruction.vector + group, broadcast)
         nudged = (instruction.op == Op.DIFFERENCE) & ~position.half
-        plane = Mux(nudged, sizes.memory.scratch_plane, self._plane(instruction.plane, slot))
+        plane = Mux(nudged, self._own(sizes.memory.scratch_plane), self._plane(instruction.plane, slot))
         vector = self._address(m, "vector", Mux(is_update | is_product, operand, position.index), plane)
         rows = self._address(m, "rows", instruction.rows + group, slot)
         row_offset = Mux(is_update, element.row_offset, position.row_offset)
@@ -158,8 +160,17 @@ class BeatUnit(wiring.Component):
     def _plane(self, which: Value, slot: Value) -> Value:
         """Return the number of a plane."""
         memory = self.sizes.memory
-        fixed = Mux(which == Plane.SCRATCH, memory.scratch_plane, memory.next_plane)
-        return Mux(which == Plane.SLOT, slot, fixed)[: self.sizes.plane_bits]
+        own = Mux(which == Plane.SCRATCH, self._own(memory.scratch_plane), self._own(memory.next_plane))
+        return Mux(which == Plane.SLOT, slot, own)[: self.sizes.plane_bits]
+
+    def _own(self, first: int) -> Value:
+        """Return the number of a plane that every sample in flight has, from the first one's."""
+        return (self.context + first if self.sizes.context_bits else Const(first))[: self.sizes.plane_bits]
+
+    def _local_drive(self) -> Value:
+        """Return the drive's address among those of one sample."""
+        width, drive = self.sizes.drive_bits - self.sizes.context_bits, self.instruction.drive
+        return Cat(drive, Const(0, width))[:width]
 
     def _address(self, m: Module, name: str, local: Value, plane: Value) -> Value:
         """Join a local address and a plane."""

@@ -1,9 +1,11 @@
 """The core: everything between the sample stream and the prediction stream."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 
-from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
 
 from ..plan import Drain, Schedule
 from ..spec.network import NetworkSpec
@@ -11,8 +13,9 @@ from .array import ArrayUnit
 from .beat import Sizes
 from .counters import CounterUnit
 from .delay import delayed
-from .library import UnitLibrary, add_unit
+from .library import UnitLibrary, add_unit, add_units
 from .neuron import NeuronUnit
+from .pick import pick
 from .ports import core_members
 from .samples import SampleUnit
 from .sequencer import SequencerUnit
@@ -22,7 +25,7 @@ from .weight_port import WeightPort
 
 __all__ = ["Core"]
 
-_UNITS = ("samples", "sequencer", "vectors", "array", "neurons", "softmax", "counter", "weights")
+_UNITS = ("samples", "sequencer", "vectors", "array", "softmax", "counter", "weights")
 
 
 class Core(wiring.Component):
@@ -62,12 +65,13 @@ class Core(wiring.Component):
         m = Module()
         sizes, spec = self.sizes, self.sizes.spec
         samples, sequencer, vectors = SampleUnit(sizes), SequencerUnit(sizes), VectorUnit(sizes)
-        array, softmax = ArrayUnit(sizes, self.library), SoftmaxUnit(spec.softmax, sizes.pipeline)
-        neuron = NeuronUnit(spec, sizes.sum_width, sizes.memory.hidden_neurons, sizes.word_width, sizes.pipeline)
+        array, softmax = ArrayUnit(sizes, self.library), SoftmaxUnit(spec.softmax, sizes.pipeline, sizes.contexts)
         counters, weights = CounterUnit(sizes, self.counter_start), WeightPort(sizes)
-        units = (samples, sequencer, vectors, array, neuron, softmax, counters, weights)
+        units = (samples, sequencer, vectors, array, softmax, counters, weights)
         for name, unit in zip(_UNITS, units, strict=True):
             add_unit(m, name, unit, self.library)
+        kept = spec, sizes.sum_width, sizes.memory.kept_words, sizes.word_width, sizes.pipeline, sizes.contexts
+        neurons = add_units(m, "activation", lambda: NeuronUnit(*kept), sizes.drain, self.library)
 
         wiring.connect(m, wiring.flipped(self.sample), samples.i)
         wiring.connect(m, samples.sample, sequencer.sample)
@@ -84,6 +88,7 @@ class Core(wiring.Component):
         index = delayed(m, samples.index, sizes.pipeline.address - 1, "index")
         m.d.comb += [
             samples.list_index.eq(sequencer.list_index),
+            samples.list_bank.eq(sequencer.list_bank),
             samples.word_slot.eq(array.inputs.slot),
             samples.word_index.eq(Mux(array.inputs.from_list, index, array.inputs.index)),
             array.beat.eq(sequencer.beat),
@@ -92,54 +97,70 @@ class Core(wiring.Component):
             array.next_update.eq(sequencer.events.update),
             sequencer.rate.eq(self.rate),
             sequencer.hold.eq(weights.busy),
-            sequencer.changed.eq(neuron.changed),
-            neuron.clear.eq(sequencer.clear),
-            softmax.label.eq(samples.sample.label),
+            sequencer.changed.eq(reduce(or_, (neuron.changed for neuron in neurons))),
+            *(neuron.clear.eq(sequencer.clear) for neuron in neurons),
+            softmax.label.eq(pick(sequencer.labels, array.o.context)),
             weights.dump.eq(self.dump),
             weights.may_start.eq(sequencer.idle),
             counters.limited_weights.eq(array.write.limited),
-            counters.limited_offset.eq(neuron.saturated),
+            counters.limited_offsets.eq(Cat(neuron.saturated for neuron in neurons)),
             self.counters.eq(counters.o),
             self.idle.eq(sequencer.idle & ~weights.busy & ~samples.sample.loaded),
         ]
-        self._results(m, array.o, neuron, softmax, vectors.write)
-        self._predict(m, sequencer, softmax.prediction)
-        self._observe(m, sequencer.events, vectors, softmax.o_valid, array.write)
+        self._results(m, array.o, neurons, softmax, vectors.write)
+        prediction = pick(softmax.prediction, sequencer.emit_context)
+        self._predict(m, sequencer, prediction)
+        self._observe(m, sequencer, vectors, softmax.o_valid, array.write)
+        context = Mux(softmax.o_valid, softmax.o_context, neurons[0].o_context)
+        m.d.comb += self.probe.word_context.eq(context)
         return m
 
     def _results(
         self,
         m: Module,
         drained: wiring.PureInterface,
-        neuron: NeuronUnit,
+        neurons: Sequence[wiring.PureInterface],
         softmax: SoftmaxUnit,
         write: wiring.PureInterface,
     ) -> None:
         """Give sums to the neuron and the softmax unit, and their words to the vector memories."""
-        lane_bits = self.sizes.lane_bits
+        lane_bits, drain_bits, latency = self.sizes.lane_bits, self.sizes.drain_bits, self.sizes.pipeline.neuron
         to_softmax = drained.drain == Drain.SOFTMAX
-        target = delayed(m, drained.target, neuron.latency, "target")
-        lane = delayed(m, drained.lane, neuron.latency, "lane")
-        error_base = Signal.like(drained.target)
-        with m.If(drained.valid & to_softmax & (drained.neuron == 0)):
-            m.d.sync += error_base.eq(drained.target)
-        error_lane = softmax.o_index[:lane_bits] if lane_bits else 0
+        target = delayed(m, drained.target, latency, "target")
+        lane = delayed(m, drained.lane, latency, "lane")
+        contexts = self.sizes.contexts
+        error_bases = Signal(data.ArrayLayout(len(drained.target), contexts))
+        for k in range(contexts):
+            with m.If(drained.valid.any() & to_softmax & (drained.neuron == 0) & (drained.context == k)):
+                m.d.sync += error_bases[k].eq(drained.target)
+        error_base = pick(error_bases, softmax.o_context)
+        error_lane = softmax.o_index[:lane_bits] if lane_bits else Const(0, 1)
         m.d.comb += [
-            neuron.valid.eq(drained.valid & ~to_softmax),
-            neuron.sum.eq(drained.sum),
-            neuron.neuron.eq(drained.neuron),
-            neuron.is_offset.eq(drained.drain == Drain.OFFSET),
-            neuron.first.eq(drained.first),
-            softmax.valid.eq(drained.valid & to_softmax),
-            softmax.sum.eq(drained.sum),
+            softmax.valid.eq(drained.valid.any() & to_softmax),
+            softmax.sum.eq(drained.sums[0]),
             softmax.index.eq(drained.neuron),
+            softmax.context.eq(drained.context),
             softmax.wants_error.eq(drained.wants_error),
-            write.valid.eq(neuron.o_valid | softmax.o_valid),
-            write.is_offset.eq(softmax.o_valid | neuron.o_offset),
+            write.valid.eq(
+                Mux(softmax.o_valid, 1 << error_lane[:drain_bits], Cat(neuron.o_valid for neuron in neurons))
+            ),
+            write.is_offset.eq(softmax.o_valid | neurons[0].o_offset),
             write.address.eq(Mux(softmax.o_valid, error_base + (softmax.o_index >> lane_bits), target)),
-            write.lane.eq(Mux(softmax.o_valid, error_lane, lane)),
-            write.word.eq(Mux(softmax.o_valid, softmax.o_word, neuron.o_word)),
+            write.lane.eq(Mux(softmax.o_valid, error_lane & ~(self.sizes.drain - 1), lane)),
         ]
+        for k, neuron in enumerate(neurons):
+            m.d.comb += [
+                neuron.valid.eq(drained.valid[k] & ~to_softmax),
+                neuron.sum.eq(drained.sums[k]),
+                neuron.neuron.eq(drained.neuron),
+                neuron.context.eq(drained.context),
+                neuron.is_offset.eq(drained.drain == Drain.OFFSET),
+                neuron.first.eq(drained.first),
+                write.words[k].eq(Mux(softmax.o_valid, softmax.o_word, neuron.o_word)),
+            ]
+            if k:  # logits come one a cycle
+                with m.If(drained.valid[k]):
+                    m.d.comb += softmax.sum.eq(drained.sums[k])
 
     def _predict(self, m: Module, sequencer: SequencerUnit, prediction: Value) -> None:
         """Hold one prediction until it is taken."""
@@ -153,26 +174,27 @@ class Core(wiring.Component):
     def _observe(
         self,
         m: Module,
-        events: wiring.PureInterface,
+        sequencer: SequencerUnit,
         vectors: VectorUnit,
         is_error: Value,
         weights: wiring.PureInterface,
     ) -> None:
         """Show every word that is written."""
-        probe = self.probe
+        probe, phases = self.probe, sequencer.phases
         m.d.comb += [
-            probe.phase.eq(events.phase),
+            probe.phase.eq(Mux(probe.word_valid.any(), pick(phases, probe.word_context), phases[0])),
             probe.word_valid.eq(vectors.write.valid),
             probe.word_offset.eq(vectors.write.is_offset),
             probe.word_error.eq(is_error),
             probe.word_address.eq(vectors.write.address),
             probe.word_lane.eq(vectors.write.lane),
-            probe.word.eq(vectors.write.word),
+            probe.words.eq(vectors.write.words.as_value()),
             probe.contrast_valid.eq(vectors.move.subtract),
             probe.contrast_address.eq(vectors.move.target),
+            probe.contrast_context.eq(vectors.move.context),
             probe.contrast.eq(vectors.written.as_value()),
             probe.weight_write.eq(Mux(weights.is_update, weights.lanes, 0)),
             probe.weight_address.eq(weights.address),
             probe.weight_words.eq(weights.words.as_value()),
-            probe.update.eq(events.update),
+            probe.update.eq(sequencer.events.update),
         ]

@@ -34,13 +34,13 @@ class CounterUnit(wiring.Component):
     Members
     -------
     events : ``In(event_signature)``
-        The sequencer's phase, and what has been completed.
+        What the sequencer does, and what has been completed.
     work : ``In(work_signature)``
         Multiplying beats; in the ring all useful multiplications of a turn are counted with its last beat.
     limited_weights : ``In``
         One bit a lane: a weight was limited.
-    limited_offset : ``In(1)``
-        An offset was limited.
+    limited_offsets : ``In``
+        One bit an activation: an offset was limited.
     o : ``Out``
         See :func:`counter_layout`.
 
@@ -61,10 +61,10 @@ class CounterUnit(wiring.Component):
             raise ValueError(f"start names counters that there are not: {', '.join(sorted(unknown))}")
         super().__init__(
             {
-                "events": In(event_signature()),
+                "events": In(event_signature(sizes)),
                 "work": In(work_signature(sizes)),
                 "limited_weights": In(sizes.lanes),
-                "limited_offset": In(1),
+                "limited_offsets": In(sizes.drain),
                 "o": Out(layout, init={name: (start or {}).get(name, 0) for name, _ in layout}),
             }
         )
@@ -90,16 +90,17 @@ class CounterUnit(wiring.Component):
 
         for number, phase in enumerate(PHASES):
             cycles, made = self.o[f"{phase}_cycles"], self.o[f"{phase}_macs"]
-            with m.If(self.events.busy & (self.events.phase == number)):
+            with m.If(self.events.beat & (self.events.phase == number)):
                 m.d.sync += cycles.eq(cycles + 1)
             m.d.sync += made.eq(made + Mux(mac_phase_late == number, macs, 0))
         for name, event in (
+            ("waiting_cycles", self.events.busy & ~self.events.beat),
             ("samples", self.events.sample),
-            ("free_steps", self.events.free_step),
-            ("nudged_steps", self.events.nudged_step),
+            ("free_steps", popcount(self.events.free_steps)),
+            ("nudged_steps", popcount(self.events.nudged_steps)),
             ("updates", self.events.update),
             ("weight_saturations", saturations),
-            ("offset_saturations", self.limited_offset),
+            ("offset_saturations", popcount(self.limited_offsets)),
         ):
             m.d.sync += self.o[name].eq(self.o[name] + event)
         return m

@@ -1,4 +1,4 @@
-"""The sequencer's program memory: one instruction after the other."""
+"""The program memory of a sample in flight: one instruction after the other."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -13,7 +13,7 @@ __all__ = ["FetchUnit"]
 
 
 class FetchUnit(wiring.Component):
-    """Hold all programs of a schedule, and the instruction that is worked on.
+    """Hold all programs of a schedule, and a place in one of them.
 
     Parameters
     ----------
@@ -25,11 +25,9 @@ class FetchUnit(wiring.Component):
     jump, program : ``In``
         Go to the first instruction of a program.
     load : ``In(1)``
-        Take the next instruction; not in the cycle after ``jump`` or ``load``.
-    fetched : ``Out``
-        The instruction that ``load`` takes (:func:`fregen.hdl.program.instruction_layout`).
-    instruction : ``Out``
-        The instruction taken last.
+        Go on to the next instruction.
+    valid, fetched : ``Out(1)``, ``Out``
+        The instruction (:func:`fregen.hdl.program.instruction_layout`) is there.
 
     Timing
     ------
@@ -44,8 +42,8 @@ class FetchUnit(wiring.Component):
                 "jump": In(1),
                 "program": In(Program),
                 "load": In(1),
+                "valid": Out(1),
                 "fetched": Out(layout),
-                "instruction": Out(layout),
             }
         )
 
@@ -55,8 +53,11 @@ class FetchUnit(wiring.Component):
         place = Signal(bits(len(schedule.instructions) + 1))
         words = instruction_words(schedule)
         m.d.comb += self.fetched.eq(rom(m, "schedule", self.fetched.shape(), words, place, platform))
+        fetching = Signal()
+        m.d.comb += self.valid.eq(~fetching)
+        m.d.sync += fetching.eq(self.jump | self.load)
         with m.If(self.load):
-            m.d.sync += [self.instruction.eq(self.fetched), place.eq(place + 1)]
+            m.d.sync += place.eq(place + 1)
         with m.If(self.jump), m.Switch(self.program):
             for program in Program:
                 with m.Case(program):

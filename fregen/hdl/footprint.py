@@ -16,7 +16,7 @@ class Footprint:
     Parameters
     ----------
     multipliers : int
-        One a lane, of a weight and a state; three more: activation, softmax, count of useful multiplications.
+        One a lane, of a weight and a state, and one an activation; two more: softmax, count of useful multiplications.
     memories : dict of str to int
         Bits by memory; of those that each lane has, of all lanes together.
     """
@@ -34,21 +34,23 @@ def footprint(sizes: Sizes) -> Footprint:
     """Count what a core needs; not rounded up to blocks of memory, which families have in different sizes."""
     spec, memory, lanes = sizes.spec, sizes.memory, sizes.lanes
     table, softmax, rows = spec.activation, spec.softmax, 1 << sizes.input_bits
-    neurons, classes = 1 << bits(memory.hidden_neurons), max(softmax.classes, 2)
+    neurons = sizes.drain << (bits(memory.kept_words) + sizes.context_bits)
+    logits = sizes.contexts << bits(softmax.classes) if sizes.contexts > 1 else max(softmax.classes, 2)
+    drives = 1 << sizes.drive_bits if sizes.contexts > 1 else max(memory.hidden_groups, 2)
     instructions = 1 << (len(sizes.schedule.instructions) - 1).bit_length()
     vectors, exponential = memory.planes * memory.plane_size, softmax.exponential.frac_bits + 1
     memories = {
         "weights": lanes * memory.weight_depth * spec.weight.width,
-        "drives": lanes * max(memory.hidden_groups, 2) * sizes.sum_width,
+        "drives": lanes * drives * sizes.sum_width,
         "states": lanes * vectors * sizes.state_width,
         "offsets": lanes * vectors * sizes.offset_width,
-        "samples": rows * (memory.slots * sizes.state_width + memory.slots + 2 * sizes.input_bits),
+        "samples": rows * (memory.slots * sizes.state_width + memory.slots + (sizes.contexts + 1) * sizes.input_bits),
         "neurons": neurons * (sizes.word_width + (table.slope_width if spec.has_offsets else 0)),
-        "logits": classes * (softmax.sum_width + exponential),
+        "logits": logits * softmax.sum_width + max(softmax.classes, 2) * exponential,
         "tables": (len(softmax.exponential.words) * exponential)
         + len(softmax.reciprocal.words) * (softmax.reciprocal.frac_bits + 1),
-        "schedule": instructions * instruction_layout(sizes.schedule).size,
+        "schedule": sizes.contexts * instructions * instruction_layout(sizes.schedule).size,
     }
     if table.segments > 1:
-        memories["tables"] += table.segments * (table.knot_width + table.slope_width)
-    return Footprint(lanes + 3, memories)
+        memories["tables"] += sizes.drain * table.segments * (table.knot_width + table.slope_width)
+    return Footprint(lanes + sizes.drain + 2, memories)

@@ -152,7 +152,7 @@ class LaneUnit(wiring.Component):
         m.d.comb += aligned.eq(shifted)
         aligned = delayed(m, aligned, sizes.pipeline.align, "aligned")
 
-        depth = max(sizes.memory.hidden_groups, 2)
+        depth = 1 << sizes.drive_bits if sizes.contexts > 1 else max(sizes.memory.hidden_groups, 2)
         drives = ram(m, "drives", signed(sizes.sum_width), depth, sizes.pipeline.read)
         m.d.comb += [
             drives.read_address.eq(control.drive_read.drive),

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In
 
 from .names import named, named_ports
 
-__all__ = ["UnitLibrary", "add_unit"]
+__all__ = ["UnitLibrary", "add_unit", "add_units"]
 
 
 class UnitLibrary:
@@ -96,3 +96,23 @@ def add_unit(m: Module, name: str, unit: wiring.Component, library: UnitLibrary 
     """Add a unit to a module: an instance where there is a library, else the unit."""
     m.submodules[name] = unit if library is None else library.instance(unit)
     named(name, unit)
+
+
+def add_units(
+    m: Module, name: str, make: Callable[[], wiring.Component], count: int, library: UnitLibrary | None
+) -> Sequence[wiring.PureInterface]:
+    """Add so many units of one kind to a module, called ``name_0`` and so on; return their ports.
+
+    Where there is a library they are instances of one module.
+    """
+    ports: Sequence[wiring.PureInterface]
+    if library is None:
+        ports = units = [make() for _ in range(count)]
+    else:
+        unit = make()
+        ports = [unit.signature.create(path=(f"{name}_{k}",)) for k in range(count)]
+        units = [library.instance(unit, own) for own in ports]
+    for k, own in enumerate(ports):
+        m.submodules[f"{name}_{k}"] = units[k]
+        named(f"{name}_{k}", own)
+    return ports

@@ -16,6 +16,7 @@ __all__ = [
     "read_signature",
     "sample_signature",
     "sum_signature",
+    "taken_layout",
     "weight_signature",
     "word_signature",
     "work_signature",
@@ -23,23 +24,30 @@ __all__ = [
 ]
 
 
-def sample_signature(sizes: Sizes) -> wiring.Signature:
-    """From the samples to the sequencer: ``loaded``, a whole sample waits; the rest is of the sample taken last.
+def taken_layout(sizes: Sizes) -> data.StructLayout:
+    """Lay out what is known of a sample: where it lies, what it is for, and how many of its words are not zero.
 
-    ``take`` takes the waiting one: from the next cycle on ``slot``, ``label``, ``learn``, ``close`` and ``nonzero``
-    (how many of its words are not zero) are its own.  ``busy`` has one bit a slot: slots that must not be filled.
+    ``slot`` has its words, ``bank`` the list of those that are not zero.
+    """
+    return data.StructLayout(
+        {
+            "slot": sizes.slot_bits,
+            "bank": sizes.bank_bits,
+            "label": sizes.label_bits,
+            "learn": 1,
+            "close": 1,
+            "nonzero": bits(sizes.memory.input_size + 1),
+        }
+    )
+
+
+def sample_signature(sizes: Sizes) -> wiring.Signature:
+    """From the samples to the sequencer: ``loaded``, a whole ``sample`` waits, and ``take`` takes it.
+
+    ``slot`` is the one that is filled; it changes only in the cycle after ``take``.
     """
     return wiring.Signature(
-        {
-            "loaded": Out(1),
-            "take": In(1),
-            "busy": In(sizes.memory.slots),
-            "slot": Out(sizes.slot_bits),
-            "label": Out(sizes.label_bits),
-            "learn": Out(1),
-            "close": Out(1),
-            "nonzero": Out(bits(sizes.memory.input_size + 1)),
-        }
+        {"loaded": Out(1), "sample": Out(taken_layout(sizes)), "take": In(1), "slot": In(sizes.slot_bits)}
     )
 
 
@@ -64,37 +72,43 @@ def move_signature(sizes: Sizes) -> wiring.Signature:
     """From the array to the vector memories: what to do with the rows that were just read.
 
     ``copy`` writes one to ``target`` of the same memory (``to_offsets`` says which); ``keep`` holds the states;
-    ``subtract`` writes the kept states less these into the offset memory.
+    ``subtract`` writes the kept states less these into the offset memory.  ``context``: the sample in flight.
     """
     flags = dict.fromkeys(("copy", "keep", "subtract", "to_offsets"), Out(1))
-    return wiring.Signature({**flags, "target": Out(sizes.vector_address)})
+    context = Out(max(sizes.context_bits, 1))
+    return wiring.Signature({**flags, "context": context, "target": Out(sizes.vector_address)})
 
 
 def word_signature(sizes: Sizes) -> wiring.Signature:
-    """To the vector memories: while ``valid``, write a word into the state memory, or with ``is_offset`` the other."""
+    """To the vector memories: write D words into the state memory, or with ``is_offset`` into the other.
+
+    ``words`` go to lanes from ``lane`` on, a multiple of D; each is written while its bit of ``valid`` is high.
+    """
     return wiring.Signature(
         {
-            "valid": Out(1),
+            "valid": Out(sizes.drain),
             "is_offset": Out(1),
             "address": Out(sizes.vector_address),
             "lane": Out(max(sizes.lane_bits, 1)),
-            "word": Out(signed(sizes.word_width)),
+            "words": Out(data.ArrayLayout(signed(sizes.word_width), sizes.drain)),
         }
     )
 
 
 def sum_signature(sizes: Sizes) -> wiring.Signature:
-    """From the array: while ``valid``, a neuron's ``sum`` with F fraction bits, where it goes, and whose it is.
+    """From the array: D neurons' ``sums`` with F fraction bits, where they go, and whose they are.
 
-    ``lane`` and ``target`` are the place of its word in a vector memory, ``neuron`` its number (class, for the softmax
-    unit); ``first`` and ``wants_error`` are the instruction's.
+    Each counts while its bit of ``valid`` is high; logits come one a cycle.  ``context`` is the sample in flight.
+    ``lane`` (of the first) and ``target`` are the place of their words in a vector memory, ``neuron`` where their
+    activations keep theirs (class, for the softmax unit); ``first`` and ``wants_error`` are the instruction's.
     """
     return wiring.Signature(
         {
-            "valid": Out(1),
-            "sum": Out(signed(sizes.sum_width)),
+            "valid": Out(sizes.drain),
+            "sums": Out(data.ArrayLayout(signed(sizes.sum_width), sizes.drain)),
             "lane": Out(max(sizes.lane_bits, 1)),
             "drain": Out(Drain),
+            "context": Out(max(sizes.context_bits, 1)),
             "neuron": Out(sizes.neuron_bits),
             "target": Out(sizes.vector_address),
             "first": Out(1),
@@ -148,7 +162,12 @@ def work_signature(sizes: Sizes) -> wiring.Signature:
     return wiring.Signature({**flags, "rows": Out(count), "columns": Out(count)})
 
 
-def event_signature() -> wiring.Signature:
-    """From the sequencer to the counters: its phase and whether it is ``busy`` in it; what has been completed."""
-    events = dict.fromkeys(("busy", "sample", "free_step", "nudged_step", "update"), Out(1))
-    return wiring.Signature({"phase": Out(bits(len(PHASES))), **events})
+def event_signature(sizes: Sizes) -> wiring.Signature:
+    """From the sequencer to the counters: what it does, and what has been completed.
+
+    ``busy``: a program runs; ``beat``: the lanes get a beat, of ``phase``; ``free_steps``, ``nudged_steps``: one bit a
+    sample in flight.
+    """
+    flags = dict.fromkeys(("busy", "beat", "sample", "update"), Out(1))
+    steps = dict.fromkeys(("free_steps", "nudged_steps"), Out(sizes.contexts))
+    return wiring.Signature({"phase": Out(bits(len(PHASES))), **flags, **steps})

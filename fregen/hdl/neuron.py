@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,11 +31,13 @@ class NeuronUnit(wiring.Component):
     sum_width : int
         Bits of a sum.
     neurons : int
-        Hidden neurons.
+        Words of a kind that the unit keeps, one a neuron, for each sample in flight.
     word_width : int
         Bits of a result (the wider of state and offset words).
     pipeline : Pipeline, optional
         Latency of memories and multiplier.
+    contexts : int, optional
+        G: samples in flight, each of which has its own slopes and words.
 
     Attributes
     ----------
@@ -44,20 +46,20 @@ class NeuronUnit(wiring.Component):
 
     Members
     -------
-    valid, sum, neuron : ``In``
-        A sum with the spec's ``sum_frac_bits``, and whose it is.
+    valid, sum, neuron, context : ``In``
+        A sum with the spec's ``sum_frac_bits``, whose it is, and of which sample in flight.
     is_offset : ``In(1)``
-        Multiply by the kept slope instead of applying the activation; constant from step to step.
+        Multiply by the kept slope instead of applying the activation.
     first : ``In(1)``
         First step of a phase that starts from zero: compare with 0.
-    clear : ``In(1)``
-        Forget that anything changed.
+    clear : ``In``
+        Forget that anything changed: one bit a sample in flight.
     o_valid, o_word : ``Out``
         The word, in the state or the offset format: nearest even, then saturated.
-    o_offset : ``Out(1)``
-        ``o_word`` is an offset.
-    changed : ``Out(1)``
-        A word since ``clear`` differed from the neuron's word before.
+    o_offset, o_context : ``Out(1)``, ``Out``
+        ``o_word`` is an offset; of which sample.
+    changed : ``Out``
+        A word since ``clear`` differed from the neuron's word before: one bit a sample in flight.
     saturated : ``Out(1)``
         ``o_word`` is an offset that was limited.
 
@@ -79,6 +81,7 @@ class NeuronUnit(wiring.Component):
         neurons: int,
         word_width: int,
         pipeline: Pipeline = PORTABLE,
+        contexts: int = 1,
     ) -> None:
         widest = max(spec.state.width, spec.offset.width) if spec.has_offsets else spec.state.width
         if word_width < widest:
@@ -96,18 +99,22 @@ class NeuronUnit(wiring.Component):
         self.latency = pipeline.neuron
         self.neurons = neurons
         self.word_width = word_width
+        self.contexts = contexts
+        self.context_bits = (contexts - 1).bit_length()
         super().__init__(
             {
                 "valid": In(1),
                 "sum": In(signed(sum_width)),
                 "neuron": In(bits(neurons)),
+                "context": In(max(self.context_bits, 1)),
                 "is_offset": In(1),
                 "first": In(1),
-                "clear": In(1),
+                "clear": In(contexts),
                 "o_valid": Out(1),
                 "o_word": Out(signed(word_width)),
                 "o_offset": Out(1),
-                "changed": Out(1),
+                "o_context": Out(max(self.context_bits, 1)),
+                "changed": Out(contexts),
                 "saturated": Out(1),
             }
         )
@@ -124,7 +131,7 @@ class NeuronUnit(wiring.Component):
         end = self.latency
 
         valid = taps(m, self.valid, end, "valid")
-        neuron = taps(m, self.neuron, end, "neuron")
+        neuron = taps(m, Cat(self.neuron, self.context[: self.context_bits]), end, "neuron")
         negative = taps(m, self.sum[-1], rounded_at, "negative")
         is_offset = taps(m, self.is_offset, end, "is_offset") if has_offsets else [Const(0)] * (end + 1)
 
@@ -174,12 +181,13 @@ class NeuronUnit(wiring.Component):
         limited = valid[rounded_at] & is_offset[rounded_at] & ~fits(rounded, spec.offset.width)
         m.d.sync += [self.o_word.eq(word), self.saturated.eq(limited)]
         m.d.comb += [self.o_valid.eq(valid[end]), self.o_offset.eq(is_offset[end])]
+        m.d.comb += self.o_context.eq(neuron[end][len(self.neuron) :])
         self._compare(m, neuron[end - read], neuron[end], delayed(m, self.first, end, "first"))
         return m
 
     def _kept_slope(self, m: Module, neuron: Sequence[Value], used: Value, write_enable: Value) -> Value:
         """Keep the slope that an activation uses; return a neuron's kept one, with the table's answer."""
-        slopes = ram(m, "slopes", len(used), 1 << len(self.neuron), self.pipeline.read)
+        slopes = ram(m, "slopes", len(used), 1 << len(neuron[0]), self.pipeline.read)
         m.d.comb += [
             slopes.read_address.eq(neuron[1]),
             slopes.write_address.eq(neuron[1 + self.pipeline.read]),
@@ -190,17 +198,19 @@ class NeuronUnit(wiring.Component):
 
     def _compare(self, m: Module, neuron_before: Value, neuron: Value, first: Value) -> None:
         """Keep every neuron's word, and note whether one differs from the word before."""
-        previous = ram(m, "previous", signed(self.word_width), 1 << len(self.neuron), self.pipeline.read)
+        previous = ram(m, "previous", signed(self.word_width), 1 << len(neuron), self.pipeline.read)
         m.d.comb += [
             previous.read_address.eq(neuron_before),
             previous.write_address.eq(neuron),
             previous.write_word.eq(self.o_word),
             previous.write.eq(self.o_valid),
         ]
-        with m.If(self.clear):
-            m.d.sync += self.changed.eq(0)
-        with m.Elif(self.o_valid & (self.o_word != Mux(first, 0, previous.read_word))):
-            m.d.sync += self.changed.eq(1)
+        differs = self.o_valid & (self.o_word != Mux(first, 0, previous.read_word))
+        for context in range(self.contexts):
+            with m.If(self.clear[context]):
+                m.d.sync += self.changed[context].eq(0)
+            with m.Elif(differs & (self.o_context == context)):
+                m.d.sync += self.changed[context].eq(1)
 
     def _table(self, m: Module, segment: Value, platform: object) -> tuple[Value, Value]:
         """Knot and slope of a segment, ``read`` cycles later."""

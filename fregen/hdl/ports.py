@@ -79,8 +79,10 @@ def _streams(sizes: Sizes) -> dict[str, tuple[wiring.Member, str, str]]:
     spec = sizes.spec
     weight = stream.Signature(signed(spec.weight.width))
     sample, prediction = stream.Signature(sample_layout(sizes)), stream.Signature(sizes.label_bits)
+    count = sizes.memory.words
+    given = f"input word ({spec.state})" if count == 1 else f"{count} input words ({spec.state}), the first lowest"
     return {
-        "sample": (In(sample), "an input word", f"input word ({spec.state}), label, learn, close: see sample"),
+        "sample": (In(sample), "a beat of a sample", f"{given}, label, learn, close: see sample"),
         "prediction": (Out(prediction), "a prediction", "class of each sample, in order"),
         "weight_in": (In(weight), "a weight", f"weight ({spec.weight}): the whole image, or none; between samples"),
         "weight_out": (Out(weight), "a weight", f"weight ({spec.weight}), in the order of the image, after dump"),
@@ -99,18 +101,26 @@ def _signals(sizes: Sizes) -> _Declared:
 
 def _probes(sizes: Sizes) -> _Declared:
     """Observation points: every word that the core writes."""
-    address = sizes.vector_address
+    address, context = sizes.vector_address, Out(max(sizes.context_bits, 1))
     weight = sizes.spec.weight.width
     return {
-        "phase": (Out(bits(len(PHASES))), f"phase of the sequencer: {', '.join(PHASES)}"),
-        "word_valid": (Out(1), "a word is written into a vector memory by the neuron or the softmax unit"),
+        "phase": (
+            Out(bits(len(PHASES))),
+            f"its sample's phase, of {', '.join(PHASES)}; else the first one's in flight",
+        ),
+        "word_valid": (
+            Out(sizes.drain),
+            "words are written into a vector memory by neuron or softmax unit: a bit a word",
+        ),
         "word_offset": (Out(1), "into the offset memory; else into the state memory"),
         "word_error": (Out(1), "by the softmax unit"),
         "word_address": (Out(address), "address"),
-        "word_lane": (Out(max(sizes.lane_bits, 1)), "lane"),
-        "word": (Out(signed(sizes.word_width)), "the word"),
+        "word_lane": (Out(max(sizes.lane_bits, 1)), "lane of the first word"),
+        "word_context": (context, "sample in flight: samples have these numbers in turn"),
+        "words": (Out(sizes.drain * sizes.word_width), "the words, the first in the lowest bits"),
         "contrast_valid": (Out(1), "a row of contrasts (form states) is written into the offset memory"),
         "contrast_address": (Out(address), "address"),
+        "contrast_context": (context, "sample in flight"),
         "contrast": (Out(sizes.lanes * sizes.word_width), "a word a lane, lane 0 in the lowest bits"),
         "weight_write": (Out(sizes.lanes), "an update writes weights: one enable a lane"),
         "weight_address": (Out(sizes.weight_address), "address"),
@@ -120,14 +130,19 @@ def _probes(sizes: Sizes) -> _Declared:
 
 
 _STROBES = {
-    **dict.fromkeys(("phase", "word_offset", "word_error", "word_address", "word_lane", "word"), "word_valid"),
-    **dict.fromkeys(("contrast_address", "contrast"), "contrast_valid"),
+    **dict.fromkeys(
+        ("phase", "word_offset", "word_error", "word_address", "word_lane", "word_context", "words"), "word_valid"
+    ),
+    **dict.fromkeys(("contrast_address", "contrast_context", "contrast"), "contrast_valid"),
     **dict.fromkeys(("weight_address", "weight_words"), "weight_write"),
 }
 """Observation points that count only while another one is high."""
 
 _ROWS = ("contrast", "weight_write", "weight_words")
 """Observation points that hold a word a lane."""
+
+_WORDS = ("word_valid", "words")
+"""Observation points that hold D words, or a bit for each."""
 
 
 def probe_signature(sizes: Sizes) -> wiring.Signature:
@@ -158,7 +173,8 @@ def core_ports(sizes: Sizes) -> tuple[Port, ...]:
             continue
         name, shape = "_".join(map(str, path)), Shape.cast(member.shape)
         way = "in" if member.flow is In else "out"
-        words = sizes.lanes if name.removeprefix(f"{PROBE}_") in _ROWS else 1
+        point = name.removeprefix(f"{PROBE}_") if name.startswith(f"{PROBE}_") else ""
+        words = sizes.lanes if point in _ROWS else sizes.drain if point in _WORDS else 1
         ports.append(Port(name, way, shape.width, shape.signed, meanings.pop(name), strobes.get(name), words))
     assert not meanings, f"no port has these names: {sorted(meanings)}"
     return tuple(ports)

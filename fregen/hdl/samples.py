@@ -1,21 +1,24 @@
 """The input side: samples stream in while the one before is worked on; zeros are found on the way."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .beat import Sizes
+from .bits import popcount
+from .delay import delayed
 from .links import mask_signature, sample_signature
+from .pick import pick
 from .ram import ram
 
 __all__ = ["SampleUnit", "sample_layout"]
 
 
 def sample_layout(sizes: Sizes) -> data.StructLayout:
-    """Payload of the sample stream: one input word a beat; the other fields count with the sample's last word."""
+    """Payload of the sample stream: W input words a beat; the other fields count with the sample's last beat."""
     return data.StructLayout(
         {
-            "word": signed(sizes.state_width),
+            "words": data.ArrayLayout(signed(sizes.state_width), sizes.memory.words),
             "label": sizes.label_bits,
             "learn": 1,
             "close": 1,
@@ -34,22 +37,22 @@ class SampleUnit(wiring.Component):
     Members
     -------
     i : ``In(stream.Signature(...))``
-        Input words in the state format, as many as the input layer has neurons, sample after sample.  ``label``
-        (class), ``learn`` (else the sample is only inferred) and ``close`` (the batch ends with this sample) count
-        with a sample's last word.
+        Input words in the state format, W a beat, as many as the input layer has neurons, sample after sample; what the
+        last beat has beyond them is ignored.  ``label`` (class), ``learn`` (else the sample is only inferred) and
+        ``close`` (the batch ends with this sample) count with a sample's last beat.
     sample : ``Out(sample_signature)``
-        The sample that waits, and the one taken last.
+        The sample that waits.
     mask : ``In(mask_signature)``
         Slots where an input is not zero.
-    list_index : ``In``
-        Which nonzero word of the taken sample; ``index`` tells one cycle later which input that is.
+    list_index, list_bank : ``In``
+        Which nonzero word of which list; ``index`` tells one cycle later which input that is.
     word_slot, word_index : ``In``
         A word to read; ``word`` has it ``pipeline.read`` cycles later.
 
     Timing
     ------
-    One word a cycle; ready is low while a whole sample waits to be taken.  After reset: no sample waits, none is taken,
-    slot 0 is filled first; memories keep their words.
+    One beat a cycle; ready is low while a whole sample waits to be taken.  Lists are filled in turn.  After reset: no
+    sample waits; memories keep their words.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -60,6 +63,7 @@ class SampleUnit(wiring.Component):
                 "sample": Out(sample_signature(sizes)),
                 "mask": In(mask_signature(sizes)),
                 "list_index": In(sizes.input_bits),
+                "list_bank": In(sizes.bank_bits),
                 "index": Out(sizes.input_bits),
                 "word_slot": In(sizes.slot_bits),
                 "word_index": In(sizes.input_bits),
@@ -69,72 +73,94 @@ class SampleUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        sizes, size = self.sizes, self.sizes.memory.input_size
-
-        # The sample that is being loaded, in the lowest slot that is free when it begins.
-        slot = Signal(sizes.slot_bits)
-        position = Signal(sizes.input_bits)
-        found = Signal.like(self.sample.nonzero)
-        free = Signal(sizes.slot_bits)
-        starting = Signal(init=1)
-        for k in reversed(range(sizes.memory.slots)):
-            with m.If(~self.sample.busy[k]):
-                m.d.comb += free.eq(k)
-        target = Mux(starting, free, slot)
-        label = Signal.like(self.sample.label)
+        sizes, memory = self.sizes, self.sizes.memory
+        sample, slot, width = self.sample.sample, self.sample.slot, memory.words
+        beat = Signal(range(max(memory.sample_beats, 2)))
+        label = Signal.like(sample.label, name="label")
         learn = Signal()
         close = Signal()
-        accept = self.i.valid & self.i.ready
-        is_nonzero = self.i.p.word != 0
-        bank = Signal()
-        m.d.comb += self.i.ready.eq(~self.sample.loaded)
+        found = Signal.like(sample.nonzero, name="found")
+        bank = Signal.like(sample.bank, name="bank")
+        accept, is_last = self.i.valid & self.i.ready, beat == memory.sample_beats - 1
+        nonzero = Signal(width)
+        surplus = memory.sample_beats * width - memory.input_size
+        for place in range(width):
+            is_word = ~is_last if place >= width - surplus else 1
+            m.d.comb += nonzero[place].eq((self.i.p.words[place] != 0) & is_word)
+        m.d.comb += [
+            self.i.ready.eq(~self.sample.loaded),
+            sample.slot.eq(slot),
+            sample.bank.eq(bank),
+            sample.nonzero.eq(found),
+            sample.label.eq(label),
+            sample.learn.eq(learn),
+            sample.close.eq(close),
+        ]
         with m.If(accept):
-            m.d.sync += [slot.eq(target), starting.eq(0), position.eq(position + 1), found.eq(found + is_nonzero)]
-            with m.If(position == size - 1):
-                m.d.sync += [self.sample.loaded.eq(1), position.eq(0)]
+            m.d.sync += [beat.eq(beat + 1), found.eq(found + popcount(nonzero))]
+            with m.If(is_last):
+                m.d.sync += [self.sample.loaded.eq(1), beat.eq(0)]
                 m.d.sync += [label.eq(self.i.p.label), learn.eq(self.i.p.learn), close.eq(self.i.p.close)]
         with m.If(self.sample.take):
-            m.d.sync += [self.sample.loaded.eq(0), starting.eq(1), found.eq(0), bank.eq(~bank)]
-            m.d.sync += [self.sample.slot.eq(slot), self.sample.nonzero.eq(found)]
-            m.d.sync += [self.sample.label.eq(label), self.sample.learn.eq(learn), self.sample.close.eq(close)]
+            m.d.sync += [self.sample.loaded.eq(0), found.eq(0)]
+            m.d.sync += bank.eq(Mux(bank == sizes.contexts, 0, bank + 1))
 
-        self._list(m, Cat(found[: sizes.input_bits], bank), position, accept & is_nonzero, ~bank)
-        self._words(m, Cat(position, target), accept)
-        self._masks(m, position, is_nonzero, Mux(accept, 1 << target, 0))
+        row = Cat(beat, Const(0, sizes.input_bits))[: sizes.input_bits - sizes.place_bits]
+        self._list(m, row, Mux(accept, nonzero, 0), found, bank)
+        self._words(m, Cat(row, slot), accept)
+        self._masks(m, row, nonzero, Mux(accept, 1 << slot, 0))
         return m
 
-    def _list(self, m: Module, address: Value, position: Value, enable: Value, read_bank: Value) -> None:
-        """Keep where the nonzero words are: of the sample that streams in, and of the one before."""
-        lists = ram(m, "lists", self.sizes.input_bits, 2 << self.sizes.input_bits)
-        m.d.comb += [
-            lists.write_address.eq(address),
-            lists.write_word.eq(position),
-            lists.write.eq(enable),
-            lists.read_address.eq(Cat(self.list_index, read_bank)),
-            self.index.eq(lists.read_word),
-        ]
+    def _list(self, m: Module, row: Value, nonzero: Value, found: Value, bank: Value) -> None:
+        """Keep where the nonzero words are: of the sample that streams in, and of those in flight.
+
+        The W lists of a bank take entries in turn, so that all that a beat brings are written at once.
+        """
+        sizes, width, low = self.sizes, self.sizes.memory.words, self.sizes.place_bits
+        depth = (sizes.contexts + 1) << (sizes.input_bits - low)
+        entries = [(found + popcount(nonzero[:place]) if place else found) for place in range(width)]
+        listed = Signal(data.ArrayLayout(sizes.input_bits, width))
+        for turn in range(width):
+            lists = ram(m, f"list_{turn}" if width > 1 else "lists", sizes.input_bits, depth)
+            own = [nonzero[place] & (entry[:low] == turn if low else 1) for place, entry in enumerate(entries)]
+            has_passed = found[:low] > turn if turn + 1 < 1 << len(found[:low]) else 0
+            first = found[low : sizes.input_bits] + has_passed
+            m.d.comb += [
+                lists.write_address.eq(Cat(first[: sizes.input_bits - low], bank)),
+                lists.write.eq(Cat(own).any()),
+                lists.read_address.eq(Cat(self.list_index[low:], self.list_bank)),
+                listed[turn].eq(lists.read_word),
+            ]
+            for place, is_own in enumerate(own):
+                with m.If(is_own):
+                    m.d.comb += lists.write_word.eq(Cat(Const(place, low), row))
+        m.d.comb += self.index.eq(pick(listed, delayed(m, self.list_index[:low], 1, "turn") if low else 0))
 
     def _words(self, m: Module, address: Value, enable: Value) -> None:
         """Keep the words of all slots."""
-        sizes = self.sizes
-        depth = sizes.memory.slots << sizes.input_bits
-        words = ram(m, "words", signed(sizes.state_width), depth, sizes.pipeline.read)
+        sizes, low = self.sizes, self.sizes.place_bits
+        depth = sizes.memory.slots << (sizes.input_bits - low)
+        words = ram(m, "words", self.i.p.words.shape(), depth, sizes.pipeline.read)
+        place = delayed(m, self.word_index[:low], sizes.pipeline.read, "word_place") if low else 0
         m.d.comb += [
             words.write_address.eq(address),
-            words.write_word.eq(self.i.p.word),
+            words.write_word.eq(self.i.p.words),
             words.write.eq(enable),
-            words.read_address.eq(Cat(self.word_index, self.word_slot)),
-            self.word.eq(words.read_word),
+            words.read_address.eq(Cat(self.word_index[low:], self.word_slot)),
+            self.word.eq(pick(words.read_word, place)),
         ]
 
-    def _masks(self, m: Module, position: Value, is_nonzero: Value, slots: Value) -> None:
+    def _masks(self, m: Module, row: Value, nonzero: Value, slots: Value) -> None:
         """Keep for every input the slots in which it is not zero."""
-        slots_of_word = data.ArrayLayout(1, self.sizes.memory.slots)
-        masks = ram(m, "masks", slots_of_word, 1 << self.sizes.input_bits, parts=1)
+        sizes, width, low = self.sizes, self.sizes.memory.words, self.sizes.place_bits
+        count = sizes.memory.slots
+        masks = ram(m, "masks", data.ArrayLayout(1, count * width), 1 << (sizes.input_bits - low), parts=1)
+        rows = Signal(data.ArrayLayout(count, width))
         m.d.comb += [
-            masks.write_address.eq(position),
-            masks.write_word.eq(is_nonzero.replicate(self.sizes.memory.slots)),
-            masks.write.eq(slots),
-            masks.read_address.eq(self.mask.index),
-            self.mask.slots.eq(masks.read_word),
+            masks.write_address.eq(row),
+            masks.write_word.eq(Cat(nonzero[place].replicate(count) for place in range(width))),
+            masks.write.eq(Cat(slots[:count] for _ in range(width))),
+            masks.read_address.eq(self.mask.index[low:]),
+            rows.eq(masks.read_word),
+            self.mask.slots.eq(pick(rows, delayed(m, self.mask.index[:low], 1, "mask_place") if low else 0)),
         ]

@@ -1,19 +1,26 @@
-"""The sequencer: walks the schedule and issues one beat a cycle.  Its cycle model is :mod:`fregen.plan.cycles`."""
+"""The sequencer: gives the lanes a beat a cycle, of whichever sample in flight has one.
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import wiring
+Its cycle model is :mod:`fregen.plan.cycles` and, for several samples in flight, :mod:`fregen.plan.in_flight`.
+"""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..design.document import RATE_WIDTH
-from ..plan import Op, Program
+from ..plan import Drain, Op
+from ..plan.cycles import PHASES
 from .beat import Sizes, beat_layout
 from .beat_unit import BeatUnit
-from .bits import popcount
-from .choice import ChoiceUnit
-from .fetch import FetchUnit
+from .bits import bits, popcount
+from .context import ContextUnit
 from .issue import IssueUnit
-from .links import event_signature, mask_signature, sample_signature, work_signature
+from .links import event_signature, mask_signature, sample_signature, taken_layout, work_signature
 from .names import named
+from .pick import pick
+from .program import instruction_layout
 from .scan import ScanUnit
 from .walk import WalkUnit
 
@@ -23,6 +30,10 @@ __all__ = ["SequencerUnit"]
 class SequencerUnit(wiring.Component):
     """Run samples through their phases, and batches through their update.
 
+    Samples enter the contexts in turn.  Whenever the lanes are free, the oldest sample that has an instruction ready
+    gets them, and keeps them until its tile drains.  A batch is learnt when all its samples are done; the next sample
+    begins after that.
+
     Parameters
     ----------
     sizes : Sizes
@@ -31,32 +42,33 @@ class SequencerUnit(wiring.Component):
     Members
     -------
     sample : ``In(sample_signature)``
-        Samples that wait, and the one taken last.
+        The sample that waits.
     mask : ``Out(mask_signature)``
         Slots in which an input is not zero.
     hold : ``In(1)``
         Do not begin a sample (weights are being loaded or read).
-    changed, clear : ``In(1)``, ``Out(1)``
-        A word changed in this step; forget it.
+    changed, clear : ``In``, ``Out``
+        A word changed in this step; forget it: one bit a sample in flight.
     rate : ``In``
         k of the learning rate ``2**-k``; read while an update is issued.
-    emit, emit_ready : ``Out(1)``, ``In(1)``
-        The prediction of the sample is final; it may be handed over.
+    emit, emit_ready, emit_context : ``Out(1)``, ``In(1)``, ``Out``
+        The prediction of a sample in flight is final; it may be handed over; which one.  In the order of samples.
     beat : ``Out``
         See :func:`fregen.hdl.beat.beat_layout`; combinational from registers.
-    list_index : ``Out``
-        Nonzero word of the sample that the beat is about.
+    list_index, list_bank : ``Out``
+        Nonzero word that the beat is about, and the list of its sample.
     work : ``Out(work_signature)``
         What the beat multiplies.
     idle : ``Out(1)``
-        No sample is worked on.
+        No sample is worked on, and no update.
+    phases, labels : ``Out``
+        Phase and label of every sample in flight; of an update: the first one's.
     events : ``Out(event_signature)``
         What is being done, and what has been completed.
 
     Timing
     ------
-    One cycle to jump to a program, one to load an instruction, one a beat; waits as :class:`fregen.plan.CycleModel`
-    has them.  After reset: idle, with no sample in the batch.
+    Cycles as :class:`fregen.plan.CycleModel` has them.  After reset: idle, with no sample in the batch.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -66,139 +78,174 @@ class SequencerUnit(wiring.Component):
                 "sample": In(sample_signature(sizes)),
                 "mask": Out(mask_signature(sizes)),
                 "hold": In(1),
-                "changed": In(1),
-                "clear": Out(1),
+                "changed": In(sizes.contexts),
+                "clear": Out(sizes.contexts),
                 "rate": In(RATE_WIDTH),
                 "emit": Out(1),
                 "emit_ready": In(1),
+                "emit_context": Out(max(sizes.context_bits, 1)),
                 "beat": Out(beat_layout(sizes)),
                 "list_index": Out(sizes.input_bits),
+                "list_bank": Out(sizes.bank_bits),
                 "work": Out(work_signature(sizes)),
                 "idle": Out(1),
-                "events": Out(event_signature()),
+                "phases": Out(data.ArrayLayout(bits(len(PHASES)), sizes.contexts)),
+                "labels": Out(data.ArrayLayout(sizes.label_bits, sizes.contexts)),
+                "events": Out(event_signature(sizes)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        sizes, sample, events = self.sizes, self.sample, self.events
-        m.submodules.fetch = fetch = named("fetch", FetchUnit(sizes.schedule))
-        m.submodules.choice = choice = named("choice", ChoiceUnit(sizes.schedule))
+        sizes, count, events = self.sizes, self.sizes.contexts, self.events
+        contexts = [named(f"context_{k}", ContextUnit(sizes)) for k in range(count)]
+        for number, context in enumerate(contexts):
+            m.submodules[f"context_{number}"] = context
+            m.d.comb += [
+                context.offered.eq(self.sample.sample),
+                context.changed.eq(self.changed[number]),
+                self.clear[number].eq(context.clear),
+                self.phases[number].eq(context.phase),
+                self.labels[number].eq(context.sample.label),
+                events.free_steps[number].eq(context.free_step),
+                events.nudged_steps[number].eq(context.nudged_step),
+            ]
+        slots = Signal(sizes.memory.slots, name="batch")
+        turn = Signal(max(sizes.context_bits, 1))
+        self._take(m, contexts, turn, slots)
+        self._emit(m, contexts)
+        self._work(m, contexts, turn, slots)
+        m.d.comb += [
+            events.busy.eq(Cat(context.busy for context in contexts).any()),
+            events.update.eq(contexts[0].update_done),
+        ]
+        return m
+
+    def _take(self, m: Module, contexts: Sequence[ContextUnit], turn: Signal, batch: Signal) -> None:
+        """Let samples enter the contexts in turn; choose where the next one lies; begin the update of a full batch."""
+        sample, count, most = self.sample, len(contexts), self.sizes.memory.slots
+        closing = Signal()
+        recent = [Signal(self.sizes.slot_bits, name=f"recent_{k}") for k in range(count)]
+        all_idle = Cat(context.idle for context in contexts).all()
+        is_free = pick([context.idle for context in contexts], turn)
+        m.d.comb += [
+            sample.take.eq(sample.loaded & ~self.hold & ~closing & is_free),
+            self.idle.eq(all_idle & ~closing),
+            contexts[0].update.eq(all_idle & closing),
+            *(context.begin.eq(sample.take & (turn == k)) for k, context in enumerate(contexts)),
+        ]
+
+        # The next sample streams into the lowest slot without one of the batch or of those that may be in flight.
+        learning = Signal(most)
+        busy = Signal(most)
+        m.d.comb += [
+            learning.eq(batch | Mux(sample.sample.learn, 1 << sample.slot, 0)),
+            busy.eq(batch | (1 << sample.slot)),
+        ]
+        for slot in recent[:-1]:
+            m.d.comb += busy.bit_select(slot, 1).eq(1)
+        free = Signal(self.sizes.slot_bits)
+        for k in reversed(range(most)):
+            with m.If(~busy[k]):
+                m.d.comb += free.eq(k)
+        next_slot = Signal(self.sizes.slot_bits)
+        m.d.comb += sample.slot.eq(next_slot)
+        with m.If(sample.take):
+            m.d.sync += [slot.eq(before) for slot, before in zip(recent, [next_slot, *recent], strict=False)]
+            m.d.sync += [turn.eq(_after(turn, count)), batch.eq(learning), next_slot.eq(free)]
+            is_full = popcount(batch) == self.sizes.spec.design.learning.batch - 1
+            m.d.sync += closing.eq(sample.sample.learn & (sample.sample.close | is_full))
+        with m.Elif(contexts[0].update_done):
+            m.d.sync += [batch.eq(0), closing.eq(0)]
+
+    def _emit(self, m: Module, contexts: Sequence[ContextUnit]) -> None:
+        """Hand predictions over in the order of samples."""
+        turn = Signal(max(self.sizes.context_bits, 1), name="emit_turn")
+        m.d.comb += [
+            self.emit.eq(pick([context.emit for context in contexts], turn)),
+            self.emit_context.eq(turn),
+            self.events.sample.eq(self.emit & self.emit_ready),
+            *(context.emitted.eq(self.emit_ready & (turn == k)) for k, context in enumerate(contexts)),
+        ]
+        with m.If(self.events.sample):
+            m.d.sync += turn.eq(_after(turn, len(contexts)))
+
+    def _work(self, m: Module, contexts: Sequence[ContextUnit], turn: Value, batch: Value) -> None:
+        """Give the lanes to a context for an instruction; issue its beats."""
+        sizes, count = self.sizes, len(contexts)
         m.submodules.walk = walk = named("walk", WalkUnit(sizes))
         m.submodules.scan = scan = named("scan", ScanUnit(sizes))
         m.submodules.issue = issue = named("issue", IssueUnit(sizes))
         m.submodules.beats = beats = named("beats", BeatUnit(sizes))
-        slots = Signal(sizes.memory.slots, name="batch")
-        working = Signal()
         wiring.connect(m, scan.mask, wiring.flipped(self.mask))
         wiring.connect(m, beats.work, wiring.flipped(self.work))
+
+        instruction = Signal(instruction_layout(sizes.schedule))
+        owner = Signal(max(sizes.context_bits, 1))
+        working = Signal()
+        kept = Signal()
+        finish = Signal()
+        samples = Signal(data.ArrayLayout(taken_layout(sizes), count))
+        offers = Signal(data.ArrayLayout(instruction_layout(sizes.schedule), count))
+        m.d.comb += [samples[k].eq(context.sample) for k, context in enumerate(contexts)]
+        m.d.comb += [offers[k].eq(context.instruction) for k, context in enumerate(contexts)]
+        is_update = instruction.op == Op.UPDATE
+        sample = pick(samples, owner)
+
         m.d.comb += [
-            *(unit.instruction.eq(fetch.instruction) for unit in (walk, scan, issue, beats)),
-            *(unit.clear.eq(fetch.load) for unit in (walk, scan)),
-            fetch.jump.eq(choice.begin | choice.learn_batch | choice.advance),
-            fetch.program.eq(choice.program),
-            choice.changed.eq(self.changed),
-            choice.learns.eq(sample.learn),
+            scan.run.eq(working & is_update),
+            beats.issue.eq(working & Mux(is_update, scan.o.valid, issue.may_issue)),
+            walk.step.eq(beats.issue & ~is_update),
+            finish.eq(working & Mux(is_update, scan.done, issue.may_issue & walk.o.is_last)),
+            *(unit.instruction.eq(instruction) for unit in (walk, scan, issue, beats)),
             walk.nonzero.eq(sample.nonzero),
-            scan.active.eq(slots),
-            issue.position.eq(walk.o),
+            scan.active.eq(batch),
+            issue.is_last.eq(walk.o.is_last),
+            issue.finish.eq(finish),
             beats.position.eq(walk.o),
             beats.element.eq(scan.o),
+            beats.context.eq(owner),
             beats.slot.eq(sample.slot),
             beats.has_input.eq(sample.nonzero != 0),
             beats.rate.eq(self.rate),
             self.beat.eq(beats.o),
             self.list_index.eq(walk.o.index),
-            sample.busy.eq(slots | Mux(working, 1 << sample.slot, 0)),
-            events.phase.eq(choice.phase),
+            self.list_bank.eq(sample.bank),
+            self.events.beat.eq(beats.issue),
+            self.events.phase.eq(pick(self.phases, owner)),
         ]
-        self._control(m, fetch, choice, walk, scan, issue, beats, slots, working)
-        return m
 
-    def _control(
-        self,
-        m: Module,
-        fetch: FetchUnit,
-        choice: ChoiceUnit,
-        walk: WalkUnit,
-        scan: ScanUnit,
-        issue: IssueUnit,
-        beats: BeatUnit,
-        batch: Signal,
-        working: Signal,
-    ) -> None:
-        """All states."""
-        sample, events, most = self.sample, self.events, self.sizes.memory.slots - 1
+        # The next instruction: a tile keeps its context.
+        keeps = (instruction.op == Op.PRODUCT) & (instruction.drain == Drain.NONE)
+        bound = Signal()
+        ready = Signal(count)
+        next_owner = Signal.like(owner, name="next_owner")
+        m.d.comb += bound.eq(Mux(working, keeps, kept))
+        may_move = Cat(context.may_move for context in contexts).all()
+        for k, context in enumerate(contexts):
+            m.d.comb += ready[k].eq(context.ready)
+            if count > 1:
+                moves = (context.instruction.op == Op.COPY) | (context.instruction.op == Op.DIFFERENCE)
+                m.d.comb += ready[k].eq(context.ready & (~bound | (owner == k)) & (~moves | may_move))
+        for age in reversed(range(count)):  # samples enter in turn: the next context in turn has the oldest
+            candidate = (turn + age)[: sizes.context_bits] if count > 1 else 0
+            with m.If(pick([ready[k] for k in range(count)], candidate)):
+                m.d.comb += next_owner.eq(candidate)
+        begins = ready.any() & (~working | finish)
+        for k, context in enumerate(contexts):
+            m.d.comb += [
+                context.taken.eq(begins & (next_owner == k)),
+                context.finish.eq(finish & (owner == k)),
+                context.wait.eq(instruction.wait),
+            ]
+        m.d.comb += [walk.clear.eq(begins), scan.clear.eq(begins)]
+        with m.If(begins):
+            m.d.sync += [instruction.eq(pick(offers, next_owner)), owner.eq(next_owner)]
+            m.d.sync += working.eq(1)
+        with m.Elif(finish):
+            m.d.sync += [working.eq(0), kept.eq(keeps)]
 
-        def after_instruction() -> None:
-            with m.If(issue.finish & fetch.instruction.end):
-                m.next = "SETTLE"
-            with m.Elif(issue.finish):
-                m.next = "LOAD"
 
-        with m.FSM(name="control"):
-            with m.State("IDLE"):
-                m.d.comb += self.idle.eq(1)
-                with m.If(sample.loaded & ~self.hold):
-                    m.d.comb += [sample.take.eq(1), choice.begin.eq(1)]
-                    m.d.sync += working.eq(1)
-                    m.next = "JUMP"
-
-            with m.State("JUMP"):
-                m.d.comb += [events.busy.eq(1), self.clear.eq(1)]
-                m.next = "LOAD"
-
-            with m.State("LOAD"):
-                m.d.comb += [events.busy.eq(1), fetch.load.eq(1)]
-                with m.If(fetch.fetched.op == Op.UPDATE):
-                    m.next = "LEARN"
-                with m.Else():
-                    m.next = "RUN"
-
-            with m.State("RUN"):
-                m.d.comb += [events.busy.eq(1), walk.step.eq(issue.may_issue), beats.issue.eq(issue.may_issue)]
-                m.d.comb += issue.finish.eq(issue.may_issue & walk.o.is_last)
-                after_instruction()
-
-            with m.State("LEARN"):
-                m.d.comb += [events.busy.eq(1), scan.run.eq(1), beats.issue.eq(scan.o.valid)]
-                m.d.comb += issue.finish.eq(scan.done)
-                after_instruction()
-
-            with m.State("SETTLE"):
-                m.d.comb += events.busy.eq(1)
-                with m.If(issue.settled):
-                    m.d.comb += [
-                        events.free_step.eq(choice.is_free),
-                        events.nudged_step.eq(choice.is_nudged),
-                        events.update.eq(choice.is_update),
-                    ]
-                    with m.If(choice.goes_on):
-                        m.d.comb += choice.advance.eq(1)
-                        m.next = "JUMP"
-                    with m.Elif(choice.is_readout):
-                        m.next = "EMIT"
-                    with m.Elif(choice.is_update):
-                        m.d.sync += batch.eq(0)
-                        m.next = "IDLE"
-                    with m.Else():
-                        m.d.sync += [batch.eq(batch | (1 << sample.slot)[: len(batch)]), working.eq(0)]
-                        m.next = "BATCH"
-
-            with m.State("EMIT"):
-                m.d.comb += self.emit.eq(1)
-                with m.If(self.emit_ready):
-                    m.d.comb += events.sample.eq(1)
-                    with m.If(choice.running == Program.PREDICT):
-                        m.d.sync += working.eq(0)
-                        m.next = "IDLE"
-                    with m.Else():
-                        m.d.comb += choice.advance.eq(1)
-                        m.next = "JUMP"
-
-            with m.State("BATCH"):
-                with m.If((popcount(batch) == most) | sample.close):
-                    m.d.comb += choice.learn_batch.eq(1)
-                    m.next = "JUMP"
-                with m.Else():
-                    m.next = "IDLE"
+def _after(turn: Signal, count: int) -> Value | int:
+    """Whose turn is next, of so many."""
+    return turn + 1 if count > 1 else 0

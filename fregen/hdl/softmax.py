@@ -1,13 +1,14 @@
 """Prediction and output error.  Golden twin: :mod:`fregen.golden.softmax`."""
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..plan import PORTABLE, Pipeline
 from ..spec.network import SoftmaxSpec
 from .bits import bits
 from .delay import delayed
+from .pick import pick
 from .ram import ram
 from .requant import round_shift, saturate
 from .rom import rom
@@ -26,6 +27,8 @@ class SoftmaxUnit(wiring.Component):
         Sizes and tables.
     pipeline : Pipeline, optional
         Latency of memories and multiplier.
+    contexts : int, optional
+        G: samples in flight, each of which has its own logits and prediction.
 
     Attributes
     ----------
@@ -34,38 +37,45 @@ class SoftmaxUnit(wiring.Component):
 
     Members
     -------
-    valid, sum, index : ``In``
-        A logit and its class; classes come in rising order, from 0 to the last.
+    valid, sum, index, context : ``In``
+        A logit, its class, and of which sample in flight; a sample's classes come in rising order, from 0 to the last.
     wants_error : ``In(1)``
         With the last logit: go on to the error.
     label : ``In``
-        Class that is right, constant meanwhile.  A label that is no class gives the target 0 everywhere.
+        With the last logit: class that is right.  A label that is no class gives the target 0 everywhere.
     prediction : ``Out``
-        Class of the greatest logit, the lowest of equals; valid from the cycle after the last logit.
-    o_valid, o_index, o_word : ``Out``
-        Error of a class: nearest even, then saturated.
+        For every sample in flight the class of the greatest logit, the lowest of equals; valid from the cycle after the
+        last logit.
+    o_valid, o_index, o_word, o_context : ``Out``
+        Error of a class: nearest even, then saturated; of which sample.
 
     Timing
     ------
-    Errors come one a cycle, the first ``latency`` cycles after the last logit.  No logits are taken in between.  After
-    reset no walk is under way, and the prediction is class 0; memories keep their words.
+    Errors come one a cycle, the first ``latency`` cycles after the last logit.  In between another sample's logits may
+    come, but no last one that wants its error.  After reset no walk is under way, and all predictions are class 0;
+    memories keep their words.
     """
 
-    def __init__(self, spec: SoftmaxSpec, pipeline: Pipeline = PORTABLE) -> None:
+    def __init__(self, spec: SoftmaxSpec, pipeline: Pipeline = PORTABLE, contexts: int = 1) -> None:
         self.spec = spec
         self.pipeline = pipeline
         self.latency = pipeline.errors(spec.classes)
+        self.contexts = contexts
+        self.context_bits = (contexts - 1).bit_length()
+        context = max(self.context_bits, 1)
         super().__init__(
             {
                 "valid": In(1),
                 "sum": In(signed(spec.sum_width)),
                 "index": In(bits(spec.classes)),
+                "context": In(context),
                 "wants_error": In(1),
                 "label": In(bits(spec.classes)),
-                "prediction": Out(bits(spec.classes)),
+                "prediction": Out(data.ArrayLayout(bits(spec.classes), contexts)),
                 "o_valid": Out(1),
                 "o_index": Out(bits(spec.classes)),
                 "o_word": Out(signed(spec.error.width)),
+                "o_context": Out(context),
             }
         )
 
@@ -78,8 +88,10 @@ class SoftmaxUnit(wiring.Component):
         walking = Signal()
         is_second = Signal()
         summed = Signal()
+        label = Signal.like(self.label, name="label_kept")
         with m.If(self.valid & self.wants_error & (self.index == classes - 1)):
             m.d.sync += [walking.eq(1), is_second.eq(0), count.eq(0)]
+            m.d.sync += [label.eq(self.label), self.o_context.eq(self.context)]
         with m.Elif(walking):
             m.d.sync += count.eq(count + 1)
             with m.If(count == classes - 1):  # no memory is read beyond its end
@@ -108,7 +120,7 @@ class SoftmaxUnit(wiring.Component):
         index = delayed(m, count, flight, "second_class")
         probability = self._probability(m, kept.read_word, total, platform)
         difference = Signal(signed(max(len(probability), spec.error.width + 1) + 1))
-        m.d.comb += difference.eq(Mux(index == self.label, spec.one, 0) - probability)
+        m.d.comb += difference.eq(Mux(index == label, spec.one, 0) - probability)
         m.d.sync += [
             self.o_valid.eq(delayed(m, walking & is_second, flight, "second")),
             self.o_index.eq(index),
@@ -119,18 +131,21 @@ class SoftmaxUnit(wiring.Component):
     def _distance(self, m: Module, count: Value) -> Value:
         """Keep the logits, and the greatest; return how far a class's logit lies below it, ``read`` cycles later."""
         spec = self.spec
-        logits = ram(m, "logits", signed(spec.sum_width), max(spec.classes, 2), self.pipeline.read)
-        greatest = Signal(signed(spec.sum_width))
+        depth = self.contexts << bits(spec.classes) if self.contexts > 1 else max(spec.classes, 2)
+        logits = ram(m, "logits", signed(spec.sum_width), depth, self.pipeline.read)
+        greatest = Signal(data.ArrayLayout(signed(spec.sum_width), self.contexts))
         distance = Signal(spec.sum_width)
         m.d.comb += [
-            logits.write_address.eq(self.index),
+            logits.write_address.eq(Cat(self.index, self.context[: self.context_bits])),
             logits.write_word.eq(self.sum),
             logits.write.eq(self.valid),
-            logits.read_address.eq(count),
-            distance.eq(greatest - logits.read_word),
+            logits.read_address.eq(Cat(count[: len(self.index)], self.o_context[: self.context_bits])),
+            distance.eq(pick(greatest, self.o_context) - logits.read_word),
         ]
-        with m.If(self.valid & ((self.index == 0) | (self.sum > greatest))):
-            m.d.sync += [greatest.eq(self.sum), self.prediction.eq(self.index)]
+        for context in range(self.contexts):
+            is_greatest = (self.index == 0) | (self.sum > greatest[context])
+            with m.If(self.valid & (self.context == context) & is_greatest):
+                m.d.sync += [greatest[context].eq(self.sum), self.prediction[context].eq(self.index)]
         return distance
 
     def _exponential(self, m: Module, distance: Value, platform: object) -> Value:

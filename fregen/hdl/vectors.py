@@ -12,7 +12,7 @@ __all__ = ["VectorUnit"]
 
 
 class VectorUnit(wiring.Component):
-    """Keep vectors in rows of P words; deliver whole rows; take single words, and move rows.
+    """Keep vectors in rows of P words; deliver whole rows; take D words at a time, and move rows.
 
     Words of lanes beyond a vector's end are never written other than with 0 and so stay 0.
 
@@ -26,7 +26,7 @@ class VectorUnit(wiring.Component):
     read : ``In(read_signature)``
         Rows to read.
     write : ``In(word_signature)``
-        A word to write.
+        Words to write.
     move : ``In(move_signature)``
         What to do with the rows just delivered; wins over ``write``.
     written : ``Out``
@@ -63,16 +63,16 @@ class VectorUnit(wiring.Component):
             with m.Elif(move.copy):
                 m.d.comb += word.eq(Mux(move.to_offsets, read.offsets[lane], read.states[lane]))
             with m.Else():
-                m.d.comb += word.eq(write.word)
+                m.d.comb += word.eq(write.words[lane % self.sizes.drain])
 
-        one_lane = Signal(lanes)
+        some_lanes = Signal(lanes)
         target = Signal.like(write.address)
         m.d.comb += [
-            one_lane.eq(write.valid << write.lane),
+            some_lanes.eq(write.valid << write.lane),
             target.eq(Mux(move.copy | move.subtract, move.target, write.address)),
         ]
-        to_states = Mux(move.copy & ~move.to_offsets, -1, Mux(write.is_offset, 0, one_lane))
-        to_offsets = Mux(move.subtract | (move.copy & move.to_offsets), -1, Mux(write.is_offset, one_lane, 0))
+        to_states = Mux(move.copy & ~move.to_offsets, -1, Mux(write.is_offset, 0, some_lanes))
+        to_offsets = Mux(move.subtract | (move.copy & move.to_offsets), -1, Mux(write.is_offset, some_lanes, 0))
         m.d.comb += [
             read.states.eq(self._memory(m, "state_memory", read.states.shape(), read.state, target, to_states)),
             read.offsets.eq(self._memory(m, "offset_memory", read.offsets.shape(), read.offset, target, to_offsets)),

@@ -83,7 +83,7 @@ class WeightPort(wiring.Component):
         with m.FSM(name="port"):
             with m.State("LOAD"):
                 m.d.comb += [
-                    self.busy.eq(self.i.valid | self.dump | loading),
+                    self.busy.eq(self.i.valid | (self.dump & self.may_start) | loading),
                     self.i.ready.eq(self.may_start),
                     self.lanes.load.eq(self.i.valid & self.may_start),
                 ]

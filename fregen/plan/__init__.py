@@ -2,6 +2,7 @@
 
 from .cycles import CycleModel, PhaseCycles
 from .images import pack_weights, unpack_weights
+from .in_flight import Passage
 from .instruction import Drain, Feed, Instruction, Op, Plane, Start, Store
 from .memory_map import MemoryMap
 from .pipeline import PORTABLE, Pipeline
@@ -15,6 +16,7 @@ __all__ = [
     "Instruction",
     "MemoryMap",
     "Op",
+    "Passage",
     "PhaseCycles",
     "Pipeline",
     "Plane",

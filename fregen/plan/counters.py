@@ -9,6 +9,7 @@ COUNTER_WIDTH = 48
 
 COUNTERS = (
     *(f"{phase}_{what}" for phase in PHASES for what in ("cycles", "macs")),
+    "waiting_cycles",
     "samples",
     "free_steps",
     "nudged_steps",
@@ -18,7 +19,8 @@ COUNTERS = (
 )
 """Names, the lowest bits of the port first.
 
-``<phase>_cycles`` and ``<phase>_macs``: cycles in which the sequencer is in a phase, and useful multiplications (a real
-weight or row with a real word).  ``samples``, ``free_steps``, ``nudged_steps``, ``updates``: how many were finished.
+``<phase>_cycles`` and ``<phase>_macs``: cycles in which the lanes get work of a phase, and useful multiplications (a
+real weight or row with a real word).  ``waiting_cycles``: cycles in which programs run and none of them has work for
+the lanes.  ``samples``, ``free_steps``, ``nudged_steps``, ``updates``: how many were finished.
 ``weight_saturations``, ``offset_saturations``: words that were limited.
 """

@@ -1,9 +1,10 @@
-"""The cycle model: how long every program takes, and how many multiplications it makes, to the cycle.
+"""The cycle model: how long samples take, and how many multiplications they make, to the cycle.
 
-The sequencer spends one cycle to jump to a program, one to load each instruction, one a beat, and waits where the
-schedule says so: until earlier results are written (``sync``), and at the last beat of a tile until the neurons
-before it have drained. :class:`CycleModel` replays just that.  Programs without an input product take the same time
-for every sample.
+A program takes one cycle to jump and one to load its first instruction; each further instruction follows the one before
+without a gap, if that has two beats or more.  Then there are only the waits that the schedule asks for: until earlier
+results of the sample are written (``sync``, and a program's end), and at the last beat of a tile until the neurons
+before it have drained.  With one sample in flight every program takes its own time whatever comes before it; with more
+of them :class:`~fregen.plan.in_flight.Replay` follows all of them at once.
 """
 
 from collections.abc import Iterable
@@ -11,12 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from .instruction import Drain, Feed, Instruction, Op
+from .beats import Work, learning_work, product_work
+from .in_flight import Passage, Replay
+from .instruction import Drain
 from .schedule import Program, Schedule
 
-__all__ = ["CycleModel", "PhaseCycles"]
+__all__ = ["PHASES", "PHASE_OF", "CycleModel", "PhaseCycles"]
 
 
 @dataclass(frozen=True)
@@ -26,23 +29,37 @@ class PhaseCycles:
     Parameters
     ----------
     cycles, macs : dict of str to int
-        For ``free``, ``readout``, ``nudged``, ``update``: cycles in which the sequencer is in that phase, and
+        For ``free``, ``readout``, ``nudged``, ``update``: cycles in which the lanes get work of that phase, and
         multiplications of a real weight (or row) with a real word.
     lanes : int
         Multipliers.
+    waiting : int
+        Cycles in which samples are under way, and none of them has work for the lanes.
     """
 
     cycles: dict[str, int]
     macs: dict[str, int]
     lanes: int
+    waiting: int = 0
+
+    def __add__(self, other: "PhaseCycles") -> "PhaseCycles":
+        return self._joined(other, 1)
+
+    def __sub__(self, other: "PhaseCycles") -> "PhaseCycles":
+        return self._joined(other, -1)
+
+    def _joined(self, other: "PhaseCycles", sign: int) -> "PhaseCycles":
+        cycles = {phase: self.cycles[phase] + sign * other.cycles[phase] for phase in self.cycles}
+        macs = {phase: self.macs[phase] + sign * other.macs[phase] for phase in self.macs}
+        return PhaseCycles(cycles, macs, self.lanes, self.waiting + sign * other.waiting)
 
     @property
     def total_cycles(self) -> int:
-        """Cycles of all phases."""
-        return sum(self.cycles.values())
+        """Cycles of all phases, and those of waiting."""
+        return sum(self.cycles.values()) + self.waiting
 
     def utilisation(self, phase: str | None = None) -> float:
-        """Divide useful multiplications by (lanes x busy cycles), of one phase or of all."""
+        """Divide useful multiplications by (lanes x cycles): of a phase's own cycles, or of all with waiting."""
         cycles = self.total_cycles if phase is None else self.cycles[phase]
         macs = sum(self.macs.values()) if phase is None else self.macs[phase]
         return macs / (self.lanes * cycles) if cycles else 0.0
@@ -76,46 +93,19 @@ class CycleModel:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.lanes = schedule.memory.lanes
-        self._program = lru_cache(maxsize=None)(self._replay)
+        self._work = lru_cache(maxsize=None)(self._count)
+        self._alone = lru_cache(maxsize=None)(self._replay)
 
-    def program(self, name: Program, nonzero: int = 0) -> tuple[int, int]:
-        """Cycles and multiplications of a program (not UPDATE) for a sample with so many nonzero input words."""
-        has_input = any(instruction.feed is Feed.INPUT for instruction in self.schedule.programs[name])
-        return self._program(name, nonzero if has_input else 0)
+    def work(self, name: Program, nonzero: int = 0) -> Work:
+        """Beats and multiplications of a program (not UPDATE) for a sample with so many nonzero input words.
 
-    def _replay(self, name: Program, nonzero: int) -> tuple[int, int]:
-        instructions = self.schedule.programs[name]
-        if not instructions:
-            return 0, 0
-        now, chain_free, written, macs = 1, 0, 0, 0
-        for instruction in instructions:
-            beats, useful = self._beats(instruction, nonzero)
-            begin = max(now + 1, written) if instruction.sync else now + 1
-            last = begin + beats - 1
-            if instruction.drain is not Drain.NONE:
-                last = max(last, chain_free)
-                chain_free = last + instruction.drain_count
-            if instruction.wait:
-                written = max(written, last + instruction.wait + 1)
-            macs += useful
-            now = last + 1
-        return max(now, written) + 1, macs
+        Its ``cycles`` are those that it takes when no other sample is in flight.
+        """
+        has_input = any(i.feed.name == "INPUT" for i in self.schedule.programs[name])
+        return self._work(name, nonzero if has_input else 0)
 
-    def _beats(self, instruction: Instruction, nonzero: int) -> tuple[int, int]:
-        if instruction.op is Op.COPY:
-            return instruction.count, 0
-        if instruction.op is Op.DIFFERENCE:
-            return 2 * instruction.count, 0
-        if instruction.feed is Feed.NOTHING:
-            return 1, 0
-        if instruction.feed is Feed.RING:
-            rows = (instruction.groups - 1) * self.lanes + instruction.last_rows
-            return instruction.groups * self.lanes, rows * instruction.last_columns
-        count = nonzero if instruction.feed is Feed.INPUT else instruction.count
-        return max(count, 1), count * instruction.last_rows
-
-    def update(self, occupancy: NDArray[np.integer], samples: int) -> tuple[int, int]:
-        """Cycles and multiplications of the update of one batch.
+    def update(self, occupancy: NDArray[np.integer], samples: int) -> Work:
+        """Beats, multiplications and cycles of the update of one batch.
 
         Parameters
         ----------
@@ -124,61 +114,53 @@ class CycleModel:
         samples : int
             Samples of the batch.
         """
-        now, macs = 1, 0
-        for instruction in self.schedule.programs[Program.UPDATE]:
-            loads = np.asarray(occupancy) if instruction.feed is Feed.INPUT else np.full(instruction.count, samples)
-            rows = (instruction.groups - 1) * self.lanes + instruction.last_rows
-            macs += int(loads.sum()) * rows
-            columns = np.flatnonzero(loads)
-            begin = now + 1
-            if columns.size == 0:
-                last = begin + instruction.count
-            else:
-                gaps = np.diff(columns, append=instruction.count)
-                last = begin + int(columns[0]) + int(np.maximum(loads[columns] * instruction.groups, gaps).sum())
-            written = last + instruction.wait + 1
-            now = last + 1
-        return max(now, written) + 1, macs
+        instructions = self.schedule.programs[Program.UPDATE]
+        works = [learning_work(i, self.lanes, occupancy, samples) for i in instructions]
+        return Work(sum(w.beats for w in works), sum(w.macs for w in works), self._replay(Program.UPDATE, works))
 
-    def predict(
-        self,
-        nonzero: ArrayLike,
-        free_steps: ArrayLike,
-        nudged_steps: ArrayLike | None = None,
-        batches: Iterable[NDArray[np.integer]] = (),
-    ) -> PhaseCycles:
-        """Counters after a run.
+    def _count(self, name: Program, nonzero: int) -> Work:
+        works = tuple(product_work(i, self.lanes, nonzero) for i in self.schedule.programs[name])
+        return Work(sum(w.beats for w in works), sum(w.macs for w in works), self._alone(name, works))
 
-        Parameters
-        ----------
-        nonzero : (samples,) integers
-            Nonzero input words of every sample.
-        free_steps : (samples,) integers
-            Steps that the golden model took.
-        nudged_steps : (samples,) integers, optional
-            Likewise; without them the samples are only inferred.
-        batches : iterable of (batch, inputs) arrays
-            Input words of every batch that was learnt.
+    def _replay(self, name: Program, works: Iterable[Work]) -> int:
+        """Cycles of a program that runs alone: jump, instructions, and the wait at its end."""
+        instructions = self.schedule.programs[name]
+        if not instructions:
+            return 0
+        # Cycle 0 jumps; an instruction is taken in a cycle before its first one.
+        free, ready, drained, written = 1, 1, 0, 0
+        for instruction, work in zip(instructions, works, strict=True):
+            taken = max(free, ready, written if instruction.sync else 0)
+            last = taken + work.cycles
+            if instruction.drain is not Drain.NONE:
+                last = max(last, drained)
+                drained = last + instruction.drain_cycles
+            if instruction.wait:
+                written = max(written, last + instruction.wait)
+            free, ready = last, taken + 2
+        return max(free, written) + 2
+
+    def predict(self, passages: Iterable[Passage]) -> PhaseCycles:
+        """Predict what the counters count in a run, from its samples in order.
+
+        The host is taken to offer every word, and to take every prediction, at once; with one sample in flight cycles
+        do not depend on it.
         """
-        cycles, macs = dict.fromkeys(PHASES, 0), dict.fromkeys(PHASES, 0)
+        cycles, macs, total = dict.fromkeys(PHASES, 0), dict.fromkeys(PHASES, 0), 0
 
-        def add(name: Program, times: int, nonzero: int = 0) -> None:
-            spent, made = self.program(name, nonzero)
-            cycles[PHASE_OF[name]] += times * spent
-            macs[PHASE_OF[name]] += times * made
+        def add(work: Work, phase: str, times: int = 1) -> int:
+            cycles[phase] += times * work.beats
+            macs[phase] += times * work.macs
+            return times * work.cycles
 
-        counts, times = np.unique(np.asarray(nonzero), return_counts=True)
-        for count, repeated in zip(counts.tolist(), times.tolist(), strict=True):
-            add(Program.FREE_FIRST, repeated, count)
-            add(Program.PREDICT if nudged_steps is None else Program.READOUT, repeated, count)
-        samples = int(times.sum())
-        add(Program.FREE_STEP, int(np.sum(free_steps)) - samples)
-        if nudged_steps is not None:
-            add(Program.NUDGED_FIRST, samples)
-            add(Program.NUDGED_STEP, int(np.sum(nudged_steps)) - samples)
-            add(Program.CONTRAST, samples)
-        for batch in batches:
-            spent, made = self.update(np.count_nonzero(batch, axis=0), len(batch))
-            cycles["update"] += spent
-            macs["update"] += made
-        return PhaseCycles(cycles, macs, self.lanes)
+        replay = Replay(self.schedule) if self.schedule.memory.contexts > 1 else None
+        for passage in passages:
+            for name, times in passage.programs():
+                total += add(self.work(name, passage.nonzero), PHASE_OF[name], times)
+            if passage.batch is not None:
+                total += add(self.update(*passage.batch), "update")
+            if replay is not None:
+                replay.send(passage)
+        if replay is not None:
+            total = replay.finish()
+        return PhaseCycles(cycles, macs, self.lanes, total - sum(cycles.values()))

@@ -112,18 +112,18 @@ class Instruction:
         Keep the sum after this product as the tile's drive.
     drive : int
         Address of the tile's drive.
-    drain_count : int
-        Neurons of the tile.
+    drain_count, drain_cycles : int
+        Neurons of the tile; cycles in which they leave the lanes.
     target_plane, target : Plane, int
         Where results go (DRAIN, COPY).
     neuron : int
-        Number of the tile's first neuron (class, for SOFTMAX).
+        Where the activations keep words of the tile's first neurons (SOFTMAX: number of its first class).
     first : bool
         First step of a phase that starts from zero.
     wants_error : bool
-        The softmax unit shall also write the error.
+        Last tile of logits: with its last one the softmax unit shall begin to write the error.
     sync : bool
-        Begin only when all earlier results are written.
+        Begin only when all earlier results of the same sample are written.
     wait : int
         Cycles from the last beat until its results are written.
     end : bool
@@ -150,6 +150,7 @@ class Instruction:
     drive: int = 0
     drain: Drain = Drain.NONE
     drain_count: int = 1
+    drain_cycles: int = 1
     target_plane: Plane = Plane.SLOT
     target: int = 0
     neuron: int = 0

@@ -17,9 +17,9 @@ __all__ = ["MemoryMap"]
 class MemoryMap:
     """Addresses of weights, vectors and drives.
 
-    Vector memories are cut into *planes* of equal size: one a sample slot, then one for the nudged states (or the
-    recomputed error), then one for the next states of a synchronous step.  Their address is ``plane * plane_size +
-    local``.
+    Vector memories are cut into *planes* of equal size: one a sample slot, then for every sample in flight one for the
+    nudged states (or the recomputed error), then for each one for the next states of a synchronous step.  Their address
+    is ``plane * plane_size + local``.
 
     Parameters
     ----------
@@ -93,43 +93,54 @@ class MemoryMap:
         used = self.hidden_groups + self.groups(self.spec.graph.layers[-1].size)
         return 1 << (used - 1).bit_length()
 
-    @cached_property
-    def neuron_bases(self) -> tuple[int, ...]:
-        """Number of every hidden layer's first neuron, counted over hidden layers (0 for the input)."""
-        bases, at = [0], 0
-        for layer in self.spec.graph.hidden:
-            bases.append(at)
-            at += layer.size
-        return (*bases, at)
+    @property
+    def drain(self) -> int:
+        """D: neurons that leave the lanes in a cycle."""
+        return self.spec.design.hardware.drain
 
     @property
-    def hidden_neurons(self) -> int:
-        """Hidden neurons in all."""
-        return self.neuron_bases[-1]
+    def kept_words(self) -> int:
+        """Words that each of the D activations keeps of a kind, for one sample: D neurons of a row share an address."""
+        return self.hidden_groups * (self.lanes // self.drain)
 
     # Slots -----------------------------------------------------------------------------------------------
 
     @property
+    def contexts(self) -> int:
+        """G: samples in flight at once."""
+        return self.spec.design.hardware.samples
+
+    @property
     def slots(self) -> int:
-        """Samples held at once: a batch, and one that streams in meanwhile."""
-        return self.spec.design.learning.batch + 1
+        """Samples held at once: a batch, those in flight that are not of it, and one that streams in meanwhile."""
+        return self.spec.design.learning.batch + self.contexts
 
     @property
     def planes(self) -> int:
         """Planes of a vector memory."""
-        return self.slots + 2
+        return self.slots + 2 * self.contexts
 
     @property
     def scratch_plane(self) -> int:
-        """Plane of the nudged states and of the recomputed error."""
+        """First context's plane of nudged states and of the recomputed error; the others' follow."""
         return self.slots
 
     @property
     def next_plane(self) -> int:
-        """Plane that a synchronous step writes."""
-        return self.slots + 1
+        """First context's plane that a synchronous step writes; the others' follow."""
+        return self.slots + self.contexts
 
     @property
     def input_size(self) -> int:
         """Words of an input sample."""
         return self.spec.graph.layers[0].size
+
+    @property
+    def words(self) -> int:
+        """W: input words in a beat of the sample stream."""
+        return self.spec.design.hardware.words
+
+    @property
+    def sample_beats(self) -> int:
+        """Beats of the stream that a sample takes; what the last one has beyond the sample is ignored."""
+        return -(-self.input_size // self.words)

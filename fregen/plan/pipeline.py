@@ -138,7 +138,7 @@ class Pipeline:
     # Waits -------------------------------------------------------------------------------------------------
     #
     # An instruction whose last beat is in cycle t keeps a *sync*, or the end of its program, from happening before
-    # cycle t + 1 + wait.
+    # cycle t + 1 + wait.  A tile takes so many ``cycles`` to leave the lanes; of logits one a neuron.
 
     TO_BEAT = 3
     """From a program's end to the first beat of the next one: jump, load, beat."""
@@ -149,25 +149,40 @@ class Pipeline:
         """Stage of the last logits' last beat in which the last error is written."""
         return self.drained + neurons - 1 + self.errors(classes) + classes - 1
 
-    def word_wait(self, neurons: int) -> int:
+    def word_wait(self, cycles: int) -> int:
         """Before a beat may read the words of a tile: it reads in the cycle after the last one is written."""
-        return self.word + neurons - 1 - self.address
+        return self.word + cycles - 1 - self.address
 
     def error_wait(self, neurons: int, classes: int) -> int:
         """Before a beat may read the error of a sample; of the last tile of logits, with so many neurons."""
         return self._last_error(neurons, classes) - self.address
 
-    def change_wait(self, neurons: int) -> int:
+    def change_wait(self, cycles: int) -> int:
         """Before a step that stops at a fixed point may end: the last word has been compared with its old one."""
-        return self.word + neurons - 1
+        return self.word + cycles - 1
 
-    def step_wait(self, neurons: int) -> int:
+    def step_wait(self, cycles: int) -> int:
         """Before a step of a given number may end: words are written in the phase that they belong to."""
-        return self.word + neurons - 2
+        return self.word + cycles - 2
 
-    def prediction_wait(self, neurons: int) -> int:
+    def prediction_wait(self, cycles: int) -> int:
         """Before a readout without error may end: the prediction is there in the cycle after the end."""
-        return self.drained + neurons - 2
+        return self.drained + cycles - 2
+
+    def errors_left(self, neurons: int, classes: int) -> int:
+        """How long after the last logits' last beat another tile's last beat can meet their errors.
+
+        It is a count that falls by 1 a cycle: while it is n, a tile whose last beat is issued now, and which has one
+        neuron, would write its word together with the error n - ``neuron`` - 1 before the last one.
+        """
+        return self._last_error(neurons, classes) - self.drained
+
+    def softmax_wait(self, neurons: int, classes: int) -> int:
+        """Before another sample's last tile of logits may end.
+
+        The last error of this one has left the softmax unit, and none of its errors can meet words of neurons.
+        """
+        return self.errors_left(neurons, classes) - min(neurons, self.neuron + 1)
 
     def readout_wait(self, neurons: int, classes: int) -> int:
         """Before a readout with error may end: errors are written in its phase, which lasts one cycle longer."""

@@ -77,10 +77,13 @@ class _Compiler:
             if not instructions:
                 instructions = [(Instruction(Op.PRODUCT, Feed.NOTHING), (Store.STATES, Plane.SLOT, 0))]
             neurons = memory.tile(size, tile)
-            wait = self.pipeline.word_wait(neurons)
+            leaving = neurons if drain is Drain.SOFTMAX else -(-neurons // memory.drain)
+            wait = self.pipeline.word_wait(leaving)
+            makes_error = wants_error and tile == memory.groups(size) - 1
             if drain is Drain.SOFTMAX:
-                is_last = tile == memory.groups(size) - 1
-                wait = self.pipeline.error_wait(neurons, size) if is_last and wants_error else 0
+                wait = self.pipeline.error_wait(neurons, size) if makes_error else 0
+            if memory.contexts > 1:
+                instructions = self._waiting_first(instructions)
             for index, (instruction, reads) in enumerate(instructions):
                 is_final = index == len(instructions) - 1
                 self.emit(
@@ -91,16 +94,31 @@ class _Compiler:
                         drive=0 if target == output else memory.vector_bases[target] + tile,
                         drain=drain if is_final else Drain.NONE,
                         drain_count=neurons,
+                        drain_cycles=leaving,
                         target_plane=target_plane,
                         target=memory.vector_bases[target] + tile,
-                        neuron=tile * memory.lanes + (0 if target == output else memory.neuron_bases[target]),
+                        neuron=self._neuron(target, tile),
                         first=first,
-                        wants_error=wants_error,
+                        wants_error=makes_error,
                         wait=wait if is_final else 0,
                     ),
                     reads,
                 )
         self.fresh.add((store, target_plane, target))
+
+    def _neuron(self, target: int, tile: int) -> int:
+        """Return the first class of a tile of logits, or where words of a hidden tile's first neurons are kept."""
+        memory = self.memory
+        if target == memory.spec.graph.output:
+            return tile * memory.lanes
+        return (memory.vector_bases[target] + tile) * (memory.lanes // memory.drain)
+
+    def _waiting_first(
+        self, instructions: list[tuple[Instruction, tuple[Store, Plane, int]]]
+    ) -> list[tuple[Instruction, tuple[Store, Plane, int]]]:
+        """Let a tile wait for all that it reads before its first beat: within a tile no other sample can go on."""
+        fresh = next((reads for _, reads in instructions if reads in self.fresh), instructions[0][1])
+        return [(instructions[0][0], fresh), *instructions[1:]]
 
     def _product(self, product: Product, plane: Plane, tile: int) -> Instruction:
         memory = self.memory
@@ -196,12 +214,12 @@ class Schedule:
         last, pipeline = instructions[-1], self.pipeline
         wait = last.wait
         if name is Program.PREDICT:
-            wait = pipeline.prediction_wait(last.drain_count)
+            wait = pipeline.prediction_wait(last.drain_cycles)
         elif name is Program.READOUT:
-            wait = pipeline.readout_wait(last.drain_count, self.spec.softmax.classes)
+            wait = pipeline.readout_wait(last.drain_cycles, self.spec.softmax.classes)
         elif last.op is Op.PRODUCT:
             stops = self.spec.design.learning.stop
-            wait = pipeline.change_wait(last.drain_count) if stops else pipeline.step_wait(last.drain_count)
+            wait = pipeline.change_wait(last.drain_cycles) if stops else pipeline.step_wait(last.drain_cycles)
         return (*instructions[:-1], replace(last, wait=wait, end=True))
 
     @cached_property

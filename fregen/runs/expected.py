@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..golden.trace import Trace
 from ..hdl.beat import Sizes
 from ..hdl.ports import core_ports
-from ..plan import CycleModel, Schedule, pack_weights
+from ..plan import CycleModel, Passage, Schedule, pack_weights
 from ..plan.counters import COUNTERS
 from ..plan.cycles import PHASES
 from ..plan.records import layout_table, records
@@ -63,6 +63,7 @@ def expectation(
     trace: Trace,
     batches: Sequence[tuple[NDArray[np.integer], bool]],
     before: Sequence[NDArray[Any]],
+    passages: Sequence[Passage],
 ) -> dict[str, NDArray[Any]]:
     """Lay out all that the hardware must write for the batches of a trace.
 
@@ -76,6 +77,8 @@ def expectation(
         Input words of the same batches.
     before : sequence of arrays
         Weights before the first batch.
+    passages : sequence of Passage
+        What every sample goes through, in the order in which they are sent.
 
     Returns
     -------
@@ -85,7 +88,6 @@ def expectation(
     """
     spec, memory = schedule.spec, schedule.memory
     sites = _Sites(schedule)
-    learns = [learn for _, learn in batches]
     home = memory.scratch_plane if not spec.has_offsets else _ANY_SLOT
     later_free = _ANY_SLOT if spec.is_sweep else memory.next_plane
     later_nudged = home if spec.is_sweep else memory.next_plane
@@ -119,7 +121,7 @@ def expectation(
     images = [pack_weights(memory, before)] + [pack_weights(memory, weights) for weights in trace.weights]
     result["weights"] = np.stack(images)
     result["predictions"] = np.concatenate([p.reshape(-1) for p in trace.predictions]).astype(np.int32)
-    result["counters"] = _counters(schedule, trace, batches, learns)
+    result["counters"] = _counters(schedule, trace, passages)
     result["counter_start"] = np.zeros(len(COUNTERS), dtype=np.int64)
     result["about"] = np.array(json.dumps(_about(schedule, sites, batches, before)))
     return result
@@ -143,6 +145,7 @@ def _about(
         },
         "sites": sites.names,
         "slots": memory.slots,
+        "contexts": memory.contexts,
         "plane_size": memory.plane_size,
         "contrast_groups": memory.hidden_groups,
         "matrices": [
@@ -194,26 +197,14 @@ def _rows(schedule: Schedule, contrast: NDArray[np.int32]) -> NDArray[np.int32]:
     return rows.reshape(-1, memory.lanes)
 
 
-def _counters(
-    schedule: Schedule, trace: Trace, batches: Sequence[tuple[NDArray[np.integer], bool]], learns: Sequence[bool]
-) -> NDArray[np.int64]:
+def _counters(schedule: Schedule, trace: Trace, passages: Sequence[Passage]) -> NDArray[np.int64]:
     """All counters of the core after the run, predicted by the cycle model."""
-    model = CycleModel(schedule)
+    found = CycleModel(schedule).predict(passages)
     chosen: dict[str, int] = dict.fromkeys(COUNTERS, 0)
-
-    def joined(parts: Sequence[NDArray[Any]], wanted: bool) -> NDArray[Any]:
-        picked = [part for part, learn in zip(parts, learns, strict=True) if learn is wanted]
-        return np.concatenate(picked) if picked else np.empty(0, dtype=np.int64)
-
-    for learn in (False, True):
-        if learn not in learns:
-            continue
-        nudged = np.concatenate(trace.nudged_steps) if learn else None
-        words = [part for part, kind in batches if kind and learn]
-        phases = model.predict(joined(trace.nonzero, learn), joined(trace.free_steps, learn), nudged, words)
-        for phase in PHASES:
-            chosen[f"{phase}_cycles"] += phases.cycles[phase]
-            chosen[f"{phase}_macs"] += phases.macs[phase]
+    for phase in PHASES:
+        chosen[f"{phase}_cycles"] = found.cycles[phase]
+        chosen[f"{phase}_macs"] = found.macs[phase]
+    chosen["waiting_cycles"] = found.waiting
     chosen["samples"] = sum(part.size for part in trace.predictions)
     chosen["free_steps"] = int(sum(part.sum() for part in trace.free_steps))
     chosen["nudged_steps"] = int(sum(part.sum() for part in trace.nudged_steps))

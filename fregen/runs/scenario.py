@@ -12,7 +12,7 @@ from ..golden import NetworkModel
 from ..golden.trace import Trace
 from ..hdl.beat import Sizes
 from ..hdl.samples import sample_layout
-from ..plan import Schedule, pack_weights
+from ..plan import Passage, Schedule, pack_weights
 from ..plan.counters import COUNTERS
 from ..progress import Progress
 from ..spec.network import NetworkSpec
@@ -22,6 +22,10 @@ __all__ = ["Batch", "Scenario"]
 
 _END, _RATE, _SAMPLE, _LOAD = 0, 1, 2, 3
 _INFER_CHUNK = 256
+_SURPLUS = -1
+"""Words of a sample's last beat that are not the sample's: nothing may come of them."""
+_ANY_COUNT = -1
+"""Stands for a count that the check does not demand (``sim/check.py``)."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,7 @@ class Scenario:
     falter : int
         Seed by which the host falters at random: words of samples and weights are not offered, words of weights and
         predictions not taken; 0: never.  An odd one takes words only once they are offered, and sends the first sample
-        after a load in the middle of it.  Which slot is free when a sample begins depends on how the host falters, and
-        is not demanded.
+        after a load in the middle of it.
     """
 
     spec: NetworkSpec
@@ -163,16 +166,50 @@ class Scenario:
     def expected(self, trace: Trace) -> dict[str, NDArray[Any]]:
         """All words that the hardware must write; see :func:`fregen.runs.expected.expectation`."""
         batches = [(batch.inputs, batch.rate is not None) for batch in self.batches]
-        expected = expectation(Schedule.of(self.spec), trace, batches, self.weights)
+        expected = expectation(Schedule.of(self.spec), trace, batches, self.weights, self.passages(trace))
         if any(batch.joins for batch in self.batches):
             expected = self._in_order(expected)
         loads = self._loads()
         if loads:
             images = [pack_weights(Schedule.of(self.spec).memory, weights) for _, weights in loads]
             expected = {**expected, "loads": np.array([at for at, _ in loads]), "loaded": np.stack(images)}
-        slots = np.full(self.samples, -1) if self.falter else self._slots()
+        if self.falter and Schedule.of(self.spec).memory.contexts > 1:
+            # How samples overlap depends on when they come.
+            expected["counters"][COUNTERS.index("waiting_cycles")] = _ANY_COUNT
+        return {**expected, **self._places(expected)}
+
+    def passages(self, trace: Trace) -> list[Passage]:
+        """List what every sample goes through, in the order in which they are sent."""
+        contrast = not self.spec.has_offsets
+        nonzero, free_steps = np.concatenate(trace.nonzero).tolist(), np.concatenate(trace.free_steps).tolist()
+        learning = [batch for batch in self.batches if batch.rate is not None]
+        nudged_steps = iter(np.concatenate(trace.nudged_steps).tolist() if learning else [])
+        occupancy = iter([(np.count_nonzero(batch.inputs, axis=0), len(batch.inputs)) for batch in learning])
+        return [
+            Passage(
+                nonzero[send.sample],
+                free_steps[send.sample],
+                next(nudged_steps) if send.learns else None,
+                send.learns and contrast,
+                next(occupancy) if send.closes else None,
+                send.rate is not None,
+            )
+            for send in self._sends()
+        ]
+
+    def _places(self, expected: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Say in which slot and in which context each sample is, and with that the planes of its steps."""
+        slots, memory = self._slots(), Schedule.of(self.spec).memory
         learns = np.array([send.learns for send in self._sends()], dtype=bool)
-        return {**expected, "free_slots": slots, "readout_slots": slots[learns]}
+        contexts = np.arange(self.samples) % memory.contexts
+        of = {"free": contexts, "readout": contexts[learns], "nudged": contexts[learns]}
+        places = {"free_slots": slots, "readout_slots": slots[learns]}
+        places |= {"free_contexts": contexts, "readout_contexts": contexts[learns]}
+        for phase, numbers in of.items():
+            planes = expected[f"{phase}_planes"]
+            own = np.repeat(numbers, expected[f"{phase}_counts"])
+            places[f"{phase}_planes"] = np.where(planes >= memory.slots, planes + own, planes).astype(planes.dtype)
+        return places
 
     def _loads(self) -> list[tuple[int, Sequence[NDArray[Any]]]]:
         """List the weights that are loaded between batches, each with the number of the update that comes next."""
@@ -180,20 +217,21 @@ class Scenario:
         return [(update, batch.weights) for update, batch in enumerate(learning) if batch.weights is not None]
 
     def _slots(self) -> NDArray[np.int64]:
-        """Return the slot of every sample in the order in which they are sent, while the streams do not falter.
+        """Return the slot of every sample in the order in which they are sent.
 
-        It is the lowest that holds no sample of the batch and, unless the core was idle before, not the last sample.
+        It is the lowest that holds no sample of the batch, as it is when the sample before is taken, and none of those
+        that may be in flight.
         """
+        contexts = Schedule.of(self.spec).memory.contexts
         slots: list[int] = []
-        held: set[int] = set()
-        before: set[int] = set()
+        batch: set[int] = set()
+        ended = False
         for send in self._sends():
-            busy = held if send.rate is not None or not slots else before | {slots[-1]}
-            slot = next(k for k in range(len(busy) + 1) if k not in busy)
-            slots.append(slot)
-            before = set(held)
-            if send.learns:
-                held = set() if send.closes else held | {slot}
+            busy = batch | set(slots[-contexts:])
+            slots.append(next(k for k in range(len(busy) + 1) if k not in busy))
+            batch = set() if ended else batch
+            batch |= {slots[-1]} if send.learns else set()
+            ended = send.closes
         return np.array(slots, dtype=np.int64)
 
     def _sends(self) -> list[_Send]:
@@ -241,10 +279,11 @@ class Scenario:
         """Words that the bench sends: all weights, then commands (see ``bench.v``)."""
         schedule = Schedule.of(self.spec)
         payload = sample_layout(Sizes(schedule))
-        above = {name: payload[name].offset - payload["word"].width for name in ("label", "learn", "close")}
+        above = {name: payload[name].offset - payload["words"].width for name in ("label", "learn", "close")}
         parts: list[NDArray[Any]] = [pack_weights(schedule.memory, self.weights).reshape(-1)]
         inputs = np.concatenate([batch.inputs for batch in self.batches])
         given = np.concatenate([np.asarray(batch.labels) for batch in self.batches])
+        surplus = [_SURPLUS] * (schedule.memory.sample_beats * schedule.memory.words - schedule.memory.input_size)
         for send in self._sends():
             if send.rate is not None:
                 parts.append(np.array([_RATE, log2_scale(send.rate)]))
@@ -260,7 +299,7 @@ class Scenario:
                 "close": int(send.says_so or (self.unruly and not send.learns)),
             }
             header = sum(value << above[name] for name, value in fields.items())
-            parts.append(np.array([_SAMPLE, header, *inputs[send.sample]]))
+            parts.append(np.array([_SAMPLE, header, *inputs[send.sample], *surplus]))
             parts += [part for rest in left for part in (np.array([_LOAD, rest.size]), rest)]
         parts.append(np.array([_END]))
         return np.concatenate(parts).astype(np.int64).astype(np.uint32)
@@ -271,7 +310,7 @@ class Scenario:
         A host that falters may take twice as long, and takes no prediction for some ten thousand cycles.
         """
         counters = dict(zip(COUNTERS, expected["counters"].tolist(), strict=True))
-        busy = sum(counters[name] for name in COUNTERS if name.endswith("_cycles"))
+        busy = sum(max(counters[name], 0) for name in COUNTERS if name.endswith("_cycles"))
         memory = Schedule.of(self.spec).memory
         load = memory.weight_depth * (memory.lanes * 2 + 4) * (1 + len(self._loads()))
         limit = int(2 * busy + 2 * load + 4 * self.samples * memory.input_size + 10_000 + self.restart)

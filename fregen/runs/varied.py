@@ -71,8 +71,8 @@ def _sample_cycles(spec: NetworkSpec) -> int:
     inputs = spec.graph.layers[0].size
     once = (Program.FREE_FIRST, Program.READOUT, Program.NUDGED_FIRST, Program.CONTRAST)
     steps = {Program.FREE_STEP: design.free_steps - 1, Program.NUDGED_STEP: design.nudged_steps - 1}
-    cycles = sum(model.program(name, inputs)[0] for name in once)
-    return cycles + sum(times * model.program(name)[0] for name, times in steps.items())
+    cycles = sum(model.work(name, inputs).cycles for name in once)
+    return cycles + sum(times * model.work(name).cycles for name, times in steps.items())
 
 
 def _samples(spec: NetworkSpec, rng: np.random.Generator, count: int) -> tuple[NDArray[Any], NDArray[Any]]:

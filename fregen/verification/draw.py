@@ -117,7 +117,12 @@ def draw_table(rng: np.random.Generator, name: str) -> dict[str, Any]:
         "network": _network(rng, layers),
         "numerics": _numerics(rng),
         "learning": _learning(rng, shape),
-        "hardware": {"lanes": min(lanes, 4) if shape == "high" else lanes},
+        "hardware": {
+            "lanes": min(lanes, 4) if shape == "high" else lanes,
+            "samples": int(rng.choice([1, 2, 4], p=[0.3, 0.4, 0.3])),
+            "words": int(rng.choice([1, 2, 4, 8], p=[0.4, 0.2, 0.2, 0.2])),
+            "drain": int(rng.choice([width for width in (1, 2, 4) if width <= lanes])),
+        },
     }
     if rng.random() < 0.8:
         table["seed"] = _integer(rng, 0, 2**31 - 1)

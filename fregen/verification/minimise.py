@@ -91,6 +91,9 @@ def _edits(table: Table) -> Iterator[Edit]:
         ("learning", "free_steps"),
         ("learning", "nudged_steps"),
         ("hardware", "lanes"),
+        ("hardware", "samples"),
+        ("hardware", "drain"),
+        ("hardware", "words"),
     ):
         value = table.get(path[0], {}).get(path[1], 1)
         yield from (_set(simpler, *path) for simpler in (1, 2, value // 2, value - 1) if 0 < simpler < value)

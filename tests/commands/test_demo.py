@@ -43,7 +43,10 @@ def test_cycles_are_those_of_the_plan(summary):
     assert summary["cycles"]["equal_to_plan"] is True
     per_sample = summary["cycles_per_sample"]
     total = per_sample["learn"] * 200 + per_sample["infer"] * summary["test_samples"]
-    assert round(total) == summary["cycles"]["busy"] == sum(row["measured_cycles"] for row in summary["phases"])
+    waiting = summary["waiting_cycles"]
+    working = sum(row["measured_cycles"] for row in summary["phases"])
+    assert round(total) == summary["cycles"]["busy"] == working + waiting["measured"]
+    assert 0 < waiting["measured"] == waiting["predicted"] == waiting["learn"] + waiting["infer"]
     assert summary["cycles"]["clock"] > summary["cycles"]["busy"]
     assert [row["phase"] for row in summary["phases"]] == ["free", "readout", "nudged", "update"]
     assert all(0 < row["mac_utilisation"] <= 1 for row in summary["phases"])

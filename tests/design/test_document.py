@@ -69,6 +69,13 @@ def table(key=None, value=None):
         ),
         ("learning.optimizer", "rmsprop", "learning.optimizer: input should be 'sgd', 'momentum' or 'adam'"),
         ("hardware.lanes", 3, "hardware.lanes: input should be 1, 2, 4, 8, 16, 32 or 64 (got 3)"),
+        ("hardware.samples", 3, "hardware.samples: input should be 1, 2 or 4 (got 3)"),
+        ("hardware.drain", 3, "hardware.drain: input should be 1, 2 or 4 (got 3)"),
+        ("hardware.drain", 8, "hardware.drain: input should be 1, 2 or 4 (got 8)"),
+        ("hardware.words", 3, "hardware.words: input should be 1, 2, 4 or 8 (got 3)"),
+        ("hardware.words", 16, "hardware.words: input should be 1, 2, 4 or 8 (got 16)"),
+        ("hardware", {"lanes": 2, "drain": 4}, "hardware: drain is at most the number of lanes: 2, not 4"),
+        ("hardware", {"lanes": 1, "drain": 2}, "hardware: drain is at most the number of lanes: 1, not 2"),
         ("hardware.family", "generic", "hardware.family: nothing reads this key yet: leave it out"),
         ("hardware.clock_mhz", 100.0, "hardware.clock_mhz: nothing reads this key yet: leave it out"),
         ("data.set", "cifar", "data.set: input should be 'digits', 'idx', 'cifar10' or 'npz' (got 'cifar')"),
@@ -294,7 +301,7 @@ def test_numerics_hash_depends_on_network_and_numerics_only():
 
 
 def test_reference_designs_are_there():
-    assert [path.parent.name for path in FILES] == ["digits", "mnist", "residual", "tiny"]
+    assert [path.parent.name for path in FILES] == ["digits", "mnist", "residual", "tiny", "wide"]
 
 
 OPTIONAL = {

@@ -42,7 +42,7 @@ def words_of_a_run(spec, samples):
     after, trace = scenario.trace()
     layout = sample_layout(Sizes(schedule))
     payloads = [
-        layout.const({"word": int(word), "label": int(label), "learn": number < 3, "close": number == 2})
+        layout.const({"words": [int(word)], "label": int(label), "learn": number < 3, "close": number == 2})
         for number, (row, label) in enumerate(zip(inputs, labels, strict=True))
         for word in row
     ]

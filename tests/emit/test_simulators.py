@@ -70,7 +70,7 @@ def test_trained_weights_and_tables_elsewhere_give_the_golden_words(icarus, tmp_
     text = (where / "tiny.v").read_text()
     read = re.findall(r'\$readmemh\("(\S+)"', text)
     assert not re.search(r" (schedule|knots|slopes_of_segments|exponentials|reciprocals)\[\d+\] = ", text)
-    tables = {"sequencer_fetch_schedule", "neuron_knots", "neuron_slopes_of_segments"}
+    tables = {"sequencer_context_0_fetch_schedule", "neuron_knots", "neuron_slopes_of_segments"}
     tables |= {"softmax_exponentials", "softmax_reciprocals"}
     assert set(read) == ({f"tiny_{name}.hex" for name in tables} if memories == "readmemh" else set())
     assert set(read) <= {path.name for path in where.iterdir()}

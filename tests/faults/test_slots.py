@@ -27,10 +27,10 @@ OTHERS: Verdicts = {("nothing", 0): "refuted", ("data", 0): "refuted", ("data", 
 def test_only_the_last_slot_need_not_be_seen_to_be_busy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is looked at only while all others are busy, and then it is free; nothing is proved of another slot."""
     monkeypatch.setattr(mutants, "OPERATORS", ("not", "mux"))
-    planted = mutants.plant(emit_rtlil(DESIGN), "five", 700, 5, tmp_path)
+    planted = mutants.plant(emit_rtlil(DESIGN), "five", 700, 7, tmp_path)
     sizes = Sizes(Schedule.of(NetworkSpec(DESIGN)))
     prover = Prover(planted.netlist, core_ports(sizes))
-    wire, last = "samples.samples_sample_busy", sizes.memory.slots - 1
+    wire, last = "sequencer.busy", sizes.memory.slots - 1
     found = {}
     for fault in planted.faults:
         if fault.wire.startswith(wire) and (fault.operator, fault.port) in (("not", "A"), ("mux", "S")):

@@ -27,9 +27,10 @@ DEEP = {
 }
 
 
-def sizes_of(lanes, rounding="nearest", pipeline=PORTABLE):
+def sizes_of(lanes, rounding="nearest", pipeline=PORTABLE, samples=1, drain=1):
     numerics = {"state": "q1.7", "weight": "q2.10", "offset": "q1.8", "rounding": rounding}
     sections = {"numerics": numerics, "learning": {"batch": 2}, "network": {"beta": 2**-3}}
+    sections["hardware"] = {"samples": samples, "drain": drain}
     return make_sizes(LAYERS, lanes, pipeline=pipeline, **sections)
 
 
@@ -125,36 +126,51 @@ class Player:
                 self.beat(**{kind: self.line(vector, g)}, **fields)
 
 
-OUTPUTS = [f"o.{name}" for name in ("valid", "sum", "lane", "drain", "neuron", "target", "first", "wants_error")]
+OUTPUTS = [
+    f"o.{name}" for name in ("valid", "sums", "lane", "drain", "neuron", "target", "first", "wants_error", "context")
+]
 
 
-def drained(found):
-    """Cycle and fields of every sum that came out."""
-    return [(cycle, *record[1:]) for cycle, record in enumerate(found) if record[0]]
+def drained(sizes, found):
+    """Cycle and fields of every sum that came out, with the lane of its own."""
+    return [
+        (cycle, word, lane + k, *fields)
+        for cycle, (valid, sums, lane, *fields) in enumerate(found)
+        for k, word in enumerate(unpack(sums, sizes.sum_width, sizes.drain))
+        if valid >> k & 1
+    ]
 
 
-def product_differences(lanes, pipeline=PORTABLE):
-    """W·s by broadcast of states, offsets and words, Wᵀ·s by ring, shifted; back to back: sums, order, cycles."""
-    player = Player(sizes_of(lanes, pipeline=pipeline))
+def product_differences(lanes, pipeline=PORTABLE, samples=1, drain=1):
+    """W·s by broadcast of states, offsets and words, Wᵀ·s by ring, shifted; back to back: sums, order, cycles.
+
+    Tile after tile is of another sample in flight.  All but logits leave D at a time: those one a cycle, in the lanes
+    that their classes have.
+    """
+    player = Player(sizes_of(lanes, pipeline=pipeline, samples=samples, drain=drain))
     memory, layers, shifts = player.memory, player.spec.graph.layers, player.sizes.schedule.shifts
     expected = []
 
-    def tiles(size, wanted, add, **fields):
+    def tiles(size, wanted, add, kind=Drain.STATE, **fields):
+        width = 1 if kind is Drain.SOFTMAX else drain
         for tile in range(memory.groups(size)):
             count = memory.tile(size, tile)
             last = {
-                "drain": int(Drain.STATE),
+                "drain": int(kind),
                 "drain_count": count,
                 "target": tile + 1,
-                "neuron": tile * lanes,
+                "neuron": tile * (lanes // width),
+                "context": len(expected) % samples,
                 **fields,
             }
             add(tile, last)
             for k in range(count):
-                neuron = tile * lanes + k
-                place = (k, last["drain"], neuron, tile + 1, fields.get("first", 0), fields.get("wants_error", 0))
-                expected.append((player.now - 1 + player.sizes.pipeline.drained + k, int(wanted[neuron]), *place))
-            player.wait(int(player.rng.integers(3)) + max(0, count - 2))
+                flags = fields.get("first", 0), fields.get("wants_error", 0)
+                place = (k, last["drain"], last["neuron"] + k // width, tile + 1, *flags, last["context"])
+                cycle = player.now - 1 + player.sizes.pipeline.drained + k // width
+                expected.append((cycle, int(wanted[tile * lanes + k]), *place))
+            least = 3  # beats of any tile, so that the next one ends as soon as it may, or later
+            player.wait(int(player.rng.integers(3)) + max(0, -(-count // width) - least))
 
     W = player.weights
     turn = cycle(enumerate(shifts))
@@ -170,22 +186,29 @@ def product_differences(lanes, pipeline=PORTABLE):
         tiles(LAYERS[1], product, lambda t, last, x=words, p=position: player.broadcast(0, x, t, last, "word", shift=p))
         position, shift = next(turn)
         product = W[1].T @ d << shift
-        tiles(LAYERS[1], product, lambda t, last, d=d, p=position: player.ring(1, d, t, last, "offsets", shift=p))
-        # The output's matrix is stored transposed: its own product goes by ring, the error's by broadcast.
-        position, shift = next(turn)
-        product = W[2] @ d << shift
         tiles(
-            LAYERS[3],
+            LAYERS[1],
             product,
-            lambda t, last, d=d, p=position: player.ring(2, d, t, last, "offsets", shift=p),
-            wants_error=1,
+            lambda t, last, d=d, p=position: player.ring(1, d, t, last, "offsets", shift=p),
+            Drain.OFFSET,
         )
+        # The output's matrix is stored transposed: its own product goes by ring, the error's by broadcast.
+        for wants_error in (1, 0):  # of two samples, one after the other
+            position, shift = next(turn)
+            product = W[2] @ d << shift
+            tiles(
+                LAYERS[3],
+                product,
+                lambda t, last, d=d, p=position: player.ring(2, d, t, last, "offsets", shift=p),
+                Drain.SOFTMAX,
+                wants_error=wants_error,
+            )
         position, shift = next(turn)
         product = W[2].T @ e << shift
         tiles(LAYERS[2], product, lambda t, last, e=e, p=position: player.broadcast(2, e, t, last, "offsets", shift=p))
-    found = drained(player.play(OUTPUTS))
-    assert len(shifts) <= 10
-    assert len(expected) == 2 * (9 + 11 + 11 + 3 + 9)
+    found = drained(player.sizes, player.play(OUTPUTS))
+    assert len(shifts) <= 12
+    assert len(expected) == 2 * (9 + 11 + 11 + 3 + 3 + 9)
     return [(got, want) for got, want in zip(found, expected, strict=False) if got != want] or found[len(expected) :]
 
 
@@ -194,6 +217,61 @@ def test_products_equal_numpy(lanes):
     assert len(sizes_of(lanes).schedule.shifts) > 2
     wrong = product_differences(lanes)
     assert not wrong, wrong[:5]
+
+
+@pytest.mark.parametrize(("lanes", "drain"), [(2, 2), (4, 2), (8, 2), (4, 4), (8, 4)])
+def test_neurons_leave_several_at_a_time_and_logits_one_by_one(lanes, drain):
+    """11 and 9 neurons on 8 lanes leave a last group of 3, and of 1."""
+    wrong = product_differences(lanes, drain=drain)
+    assert not wrong, wrong[:5]
+
+
+@pytest.mark.parametrize(("lanes", "samples"), [(1, 2), (4, 2), (8, 4)])
+def test_a_sum_tells_whose_it_is(lanes, samples):
+    wrong = product_differences(lanes, samples=samples)
+    assert not wrong, wrong[:5]
+
+
+@pytest.mark.parametrize("pipeline", [PORTABLE, DEEP["every stage deeper"]])
+def test_a_move_comes_with_the_words_that_it_moves(pipeline):
+    """What to do with rows, where to and whose they are, in the cycle in which the memories answer."""
+    sizes = sizes_of(2, pipeline=pipeline, samples=2)
+    layout, rows, wanted = beat_layout(sizes), [], []
+    moves = [(name, context) for context in (1, 0) for name in ("copy", "keep", "subtract")]
+    for number, (name, context) in enumerate(moves):
+        fields = {name: 1, "context": context, "target": number + 3, "to_offsets": number & 1}
+        rows.append({"beat": packed(layout, **fields)})
+        wanted.append((number + pipeline.answered, name, context, number + 3, number & 1))
+    names = ("copy", "keep", "subtract")
+    ports = [f"move.{name}" for name in (*names, "context", "target", "to_offsets")]
+    found = play(ArrayUnit(sizes), [*rows, {"beat": 0}], ports, after=pipeline.answered + 2)
+    told = [
+        (t, n, *record[3:]) for t, record in enumerate(found) for n, flag in zip(names, record, strict=False) if flag
+    ]
+    assert told == wanted
+
+
+@pytest.mark.parametrize(("lanes", "drain"), [(1, 1), (4, 1), (4, 2), (4, 4)])
+def test_samples_in_flight_have_drives_of_their_own(lanes, drain):
+    """A drive's address has the sample in flight above the tile's: what one saves does not come back to the other."""
+    player = Player(sizes_of(lanes, samples=2, drain=drain), seed=4)
+    memory, sizes, expected = player.memory, player.sizes, []
+    tiles, own = range(memory.groups(LAYERS[1])), 1 << (sizes.drive_bits - sizes.context_bits)
+    words = [player.words(LAYERS[0]) for _ in range(2)]
+    for context in range(2):
+        for tile in tiles:
+            player.broadcast(0, words[context], tile, {"save": 1, "drive": tile + context * own}, "word")
+    for tile in tiles:
+        for context in (1, 0):
+            count, drive = memory.tile(LAYERS[1], tile), tile + context * own
+            last = {"drain": int(Drain.STATE), "drain_count": count, "drive": drive, "context": context}
+            player.beat(weight=0, null=1, load=1, **last)
+            player.wait(lanes)
+            expected += [
+                (int(h), context) for h in (player.weights[0] @ words[context])[tile * lanes : (tile + 1) * lanes]
+            ]
+    found = drained(sizes, player.play(OUTPUTS))
+    assert [(word, context) for _, word, *_, context in found] == expected
 
 
 @pytest.mark.parametrize(
@@ -227,7 +305,7 @@ def test_a_drive_is_saved_loaded_and_kept(lanes, pipeline):
     for tile in reversed(tiles):
         expected += (fixed + second)[tile * lanes : (tile + 1) * lanes].tolist()
     expected += fixed[:lanes].tolist() + [0] * min(lanes, LAYERS[1])
-    found = [record[1] for record in drained(player.play(OUTPUTS))]
+    found = [word for _, word, *_ in drained(player.sizes, player.play(OUTPUTS))]
     assert found == expected
 
 
@@ -299,7 +377,7 @@ def test_an_update_equals_golden(lanes, rounding):
 
 @pytest.mark.parametrize("name", DEEP)
 def test_deeper_stages_give_the_same_sums_and_weights_later(name):
-    assert not product_differences(4, DEEP[name])
+    assert not product_differences(4, DEEP[name], drain=2)
     assert not update_differences(4, Rounding.STOCHASTIC, pipeline=DEEP[name])
 
 
@@ -313,6 +391,26 @@ def test_the_bench_sees_a_ring_that_turns_the_other_way(monkeypatch):
 def test_the_bench_sees_a_ring_in_which_no_sum_moves(monkeypatch):
     plant(monkeypatch, LaneUnit, {"Mux(control.add.ring, self.neighbour, self.total)": "self.total"}, "_add")
     assert product_differences(2)
+
+
+DRAIN_FAULTS = {
+    "a chain that shifts by one": {"chain[drain:]": "chain[1:]"},
+    "logits that leave together": {"(o.drain == Drain.SOFTMAX)": "(o.drain == Drain.NONE)"},
+    "all that leave one by one": {"(o.drain == Drain.SOFTMAX)": "(o.drain != Drain.NONE)"},
+    "lanes counted one by one": {"o.lane + drain": "o.lane + 1"},
+    "a last group that is always full": {"left > k)": "left != 0)"},
+    "a neuron too few": {"left > k)": "left > k + 1)"},
+    "logits in the first lane of a group": {"(part == k)": "(k == 0)"},
+    "logits that begin where the last ones ended": {"            part.eq(0),\n": ""},
+    "logits that shift with every one": {"~is_logit | (part == drain - 1)": "1"},
+    "as many left as before": {"left < drain, 0, left - drain": "left < drain, 0, left - 1"},
+}
+
+
+@pytest.mark.parametrize("fault", DRAIN_FAULTS)
+def test_the_bench_sees_a_drain_that_goes_wrong(monkeypatch, fault):
+    plant(monkeypatch, ArrayUnit, DRAIN_FAULTS[fault], "_drain")
+    assert product_differences(8, drain=2)
 
 
 def test_the_bench_sees_a_wrong_word_picked(monkeypatch):

@@ -12,6 +12,7 @@ from amaranth.lib.enum import Enum
 from proving import circuit, constant, late
 from unit_bench import make_sizes, make_spec, plant
 
+from fregen.hdl.bits import popcount
 from fregen.hdl.core import Core
 from fregen.hdl.samples import SampleUnit
 from fregen.hdl.weight_port import WeightPort
@@ -65,6 +66,7 @@ def weight_port(lanes, layers=(2, 1, 2)):
         wrong["unasked"] = unit.o.valid & ~sending
         wrong["meanwhile"] = takes & sending
         wrong["busy"] = ~unit.busy & (sending | unit.i.valid | (taken != 0))
+        wrong["idle"] = unit.busy & ~(sending | unit.i.valid | (taken != 0) | (unit.dump & unit.may_start))
         wrong["unsteady"] = is_unsteady(m, unit.o, "out")
         # With a reader that is always ready the last word comes in time: P + 2 cycles an address.
         waited = Signal(range(lanes + 4))
@@ -78,7 +80,7 @@ def weight_port(lanes, layers=(2, 1, 2)):
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_weights_are_loaded_and_read_back_whole_and_in_order(lanes):
     contract = weight_port(lanes)
-    assert len(contract.outputs) == 8
+    assert len(contract.outputs) == 9
     assert contract.never() == "proved"
 
 
@@ -90,7 +92,11 @@ WEIGHT_FAULTS = {  # what is planted, and which promise it breaks
     "a read-back that ends too soon": ("stuck", {"with m.If(last_lane & last_address)": "with m.If(last_lane)"}),
     "a read-back without end": ("unasked", {"with m.If(last_lane & last_address)": "with m.If(0)"}),
     "words of one lane kept": ("changed", {"row.eq(self.lanes.weights)": "row[0].eq(self.lanes.weights[0])"}),
-    "not busy while a load is half done": ("busy", {"self.i.valid | self.dump | loading": "self.i.valid | self.dump"}),
+    "not busy while a load is half done": (
+        "busy",
+        {"(self.dump & self.may_start) | loading": "(self.dump & self.may_start)"},
+    ),
+    "busy when a dump is not heeded": ("idle", {"(self.dump & self.may_start) | loading": "self.dump | loading"}),
 }
 
 
@@ -101,51 +107,47 @@ def test_a_weight_port_that_breaks_its_contract_is_found(monkeypatch, fault):
     assert weight_port(2).never(broken) == "refuted"
 
 
-def sample_unit(size, batch):
-    """A sample unit whose taker keeps slots busy as it likes, but one at least free; any sample is followed.
+def sample_unit(size, batch, contexts=1, width=1):
+    """A sample unit whose taker chooses slots as it likes, but none of a sample that it keeps; any sample is followed.
 
-    The followed sample is any, and so is the input whose word is looked at.  From the cycle after it is taken its slot
-    is busy until the taker lets it go, which is any number of cycles later.
+    The followed sample is any, and so is the input whose word is looked at.  From the cycle after it is taken the taker
+    keeps it until it lets it go, which is any number of cycles later.  What the last beat has beyond the sample is any.
     """
-    sizes = make_sizes((size, 2, 2), 1, numerics={"state": "q1.3"}, learning={"batch": batch})
-    slots = sizes.memory.slots
-    unit = SampleUnit(sizes)
-    inputs = {
-        "valid": 1,
-        "payload": len(unit.i.payload.as_value()),
-        "busy": slots,
-        "take": 1,
-        "follow": 1,
-        "release": 1,
-    }
-    inputs |= {"place": range(size)}
+    sections = {"learning": {"batch": batch}, "hardware": {"samples": contexts, "words": width}}
+    sizes = make_sizes((size, 2, 2), 1, numerics={"state": "q1.3"}, **sections)
+    unit, beats = SampleUnit(sizes), -(-size // width)
+    inputs = {"valid": 1, "payload": len(unit.i.payload.as_value()), "take": 1, "follow": 1, "release": 1}
+    inputs |= {"place": range(size), "next_slot": sizes.slot_bits}
     asked = {"word_slot": unit.word_slot, "word_index": unit.word_index, "mask_index": unit.mask.index}
-    asked["list_index"] = unit.list_index
+    asked |= {"list_index": unit.list_index, "list_bank": unit.list_bank}
     inputs |= {name: len(port) for name, port in asked.items()}
 
     def build(m, inputs):
         m.submodules.unit = unit
-        place = constant(m, inputs["place"], "place")
-        phase, is_new, mine = Signal(Phase), Signal(), Signal.like(unit.sample.slot)
-        slot = Mux(is_new, unit.sample.slot, mine)
-        busy = (inputs["busy"] | Mux(phase == Phase.HELD, 1 << slot, 0))[:slots]
-        is_fair = Signal(init=1)
-        m.d.sync += is_fair.eq(is_fair & ~busy.all())
+        place, sample = constant(m, inputs["place"], "place"), unit.sample.sample
+        phase, slot, mine, bank = (
+            Signal(Phase),
+            Signal(sizes.slot_bits),
+            Signal(sizes.slot_bits),
+            Signal(sizes.bank_bits),
+        )
         take = inputs["take"] & unit.sample.loaded
         m.d.comb += [unit.i.valid.eq(inputs["valid"]), unit.i.payload.as_value().eq(inputs["payload"])]
-        m.d.comb += [unit.sample.busy.eq(busy), unit.sample.take.eq(take)]
+        m.d.comb += [unit.sample.slot.eq(slot), unit.sample.take.eq(take)]
+        with m.If(take):
+            m.d.sync += slot.eq(inputs["next_slot"])
 
-        # As many words are taken as a sample has, and then none until it is taken itself.
-        taken, accept = Signal(range(size + 1)), unit.i.valid & unit.i.ready
+        # As many beats are taken as a sample has, and then none until it is taken itself.
+        taken, accept = Signal(range(beats + 1)), unit.i.valid & unit.i.ready
         with m.If(take):
             m.d.sync += taken.eq(0)
         with m.Elif(accept):
             m.d.sync += taken.eq(taken + 1)
-        wrong = {"loaded": unit.sample.loaded != (taken == size), "ready": unit.i.ready != (taken != size)}
+        wrong = {"loaded": unit.sample.loaded != (taken == beats), "ready": unit.i.ready != (taken != beats)}
 
         # The followed sample: what was sent of it.
-        word, before, nonzero = Signal.like(unit.i.payload.word), Signal(range(size + 1)), Signal(range(size + 1))
-        told = Cat(unit.sample.label, unit.sample.learn, unit.sample.close)
+        word, before, nonzero = Signal(signed(sizes.state_width)), Signal(range(size + 1)), Signal(range(size + 1))
+        told = Cat(sample.label, sample.learn, sample.close)
         sent = Cat(unit.i.payload.label, unit.i.payload.learn, unit.i.payload.close)
         last_sent = Signal.like(told)
         begins = accept & (taken == 0) & inputs["follow"] & (phase == Phase.ANY)
@@ -153,34 +155,45 @@ def sample_unit(size, batch):
             m.d.sync += phase.eq(Phase.COMES)
         with m.If(accept & (begins | (phase == Phase.COMES))):
             found = Mux(taken == 0, 0, nonzero)
-            m.d.sync += [nonzero.eq(found + (unit.i.payload.word != 0)), last_sent.eq(sent)]
-            with m.If(taken == place):
-                m.d.sync += [word.eq(unit.i.payload.word), before.eq(found)]
+            number = [taken * width + k for k in range(width)]
+            is_found = [(number[k] < size) & (unit.i.payload.words[k] != 0) for k in range(width)]
+            m.d.sync += [nonzero.eq(found + popcount(Cat(is_found))), last_sent.eq(sent)]
+            for k in range(width):
+                with m.If(number[k] == place):
+                    sooner = popcount(Cat(is_found[:k])) if k else 0
+                    m.d.sync += [word.eq(unit.i.payload.words[k]), before.eq(found + sooner)]
 
-        # Taken, it is told whole, in a slot that was free; until it is let go no other comes there.
+        # It is told whole when it is taken; until it is let go the taker sends no other into its slot.
         is_its_take = take & (phase == Phase.COMES)
         with m.If(is_its_take):
-            m.d.sync += phase.eq(Phase.HELD)
+            m.d.sync += [phase.eq(Phase.HELD), mine.eq(slot), bank.eq(sample.bank)]
         with m.If((phase == Phase.HELD) & inputs["release"]):
             m.d.sync += phase.eq(Phase.GONE)
-        m.d.sync += [is_new.eq(is_its_take), mine.eq(slot)]
-        is_held, other_taken = phase == Phase.HELD, late(m, take & ~is_its_take, 1, "other_taken")
-        wrong["told"] = is_new & ((told != last_sent) | (unit.sample.nonzero != nonzero))
-        wrong["slot"] = is_held & other_taken & (unit.sample.slot == slot)
+        is_held, is_fair = phase == Phase.HELD, Signal(init=1)
+        keeps = is_its_take | (is_held & ~inputs["release"])
+        is_kept = keeps & (inputs["next_slot"] == Mux(is_its_take, slot, mine))
+        m.d.sync += is_fair.eq(is_fair & ~(take & (is_kept | (inputs["next_slot"] >= sizes.memory.slots))))
+        is_wrong = (told != last_sent) | (sample.nonzero != nonzero)
+        wrong["told"] = is_its_take & is_wrong
+        wrong["slot"] = is_its_take & (sample.slot != slot)
 
-        # Its words, its bit of the masks and, until the next is taken, its list of nonzero words can be read.
-        is_latest = Signal()
-        with m.If(take):
-            m.d.sync += is_latest.eq(is_its_take)
+        # Its words and its bit of the masks can be read, and its list of nonzero words while it may be in flight.
+        later = Signal(range(contexts + 1))
+        with m.If(is_its_take):
+            m.d.sync += later.eq(0)
+        with m.Elif(take & (later != contexts)):
+            m.d.sync += later.eq(later + 1)
         for name, port in asked.items():
             m.d.comb += port.eq(inputs[name])
-        asks_word = is_held & (unit.word_slot == slot) & (unit.word_index == place)
+        asks_word = is_held & (unit.word_slot == mine) & (unit.word_index == place)
         wrong["word"] = late(m, asks_word, 1, "asks_word") & (unit.word != word)
         asks_mask = is_held & (unit.mask.index == place)
         wrong["mask"] = late(m, asks_mask, 1, "asks_mask") & (unit.mask.slots.bit_select(mine, 1) != (word != 0))
-        asks_list = is_held & is_latest & (unit.list_index == before) & (word != 0)
+        asks_list = is_held & (later != contexts) & (unit.list_bank == bank)
+        asks_list &= (unit.list_index == before) & (word != 0)
         wrong["list"] = late(m, asks_list, 1, "asks_list") & (unit.index != place)
-        return {name: is_fair & ~busy.all() & value for name, value in wrong.items()}
+        is_input = place < size
+        return {name: is_fair & is_input & value for name, value in wrong.items()}
 
     return circuit(inputs, build)
 
@@ -194,35 +207,73 @@ class Phase(Enum):
     GONE = 3
 
 
-@pytest.mark.parametrize(("size", "batch"), [(1, 1), (2, 1), (3, 1), (2, 2)])
-def test_samples_are_kept_whole_until_they_are_let_go(size, batch):
-    contract = sample_unit(size, batch)
+@pytest.mark.parametrize(
+    ("size", "batch", "contexts", "width"),
+    [
+        *((1, 1, 1, 1), (2, 1, 1, 1), (3, 1, 1, 1), (2, 2, 1, 1), (2, 1, 2, 1), (1, 1, 4, 1)),
+        *((1, 1, 1, 2), (2, 1, 1, 2), (3, 1, 1, 2), (4, 1, 1, 2), (2, 1, 2, 2), (3, 1, 1, 4), (6, 1, 1, 4)),
+    ],
+)
+def test_samples_are_kept_whole_until_they_are_let_go(size, batch, contexts, width):
+    contract = sample_unit(size, batch, contexts, width)
     assert len(contract.outputs) == 7
     assert contract.never() == "proved"
 
 
-SAMPLE_FAULTS = {
-    "a word taken while a sample waits": ("ready", {"self.i.ready.eq(~self.sample.loaded)": "self.i.ready.eq(1)"}),
-    "a slot that is busy": ("word", {"with m.If(~self.sample.busy[k])": "with m.If(self.sample.busy[k])"}),
-    "a label one sample late": ("told", {"self.sample.label.eq(label)": "self.sample.label.eq(self.sample.label)"}),
-    "lists in one bank": ("list", {"bank.eq(~bank)": "bank.eq(bank)", "is_nonzero, ~bank": "is_nonzero, bank"}),
-    "nonzero words counted on": ("told", {"found.eq(0), ": ""}),
-    "a mask of all slots": ("mask", {"1 << target, 0": "-1, 0"}),
-    "a slot chosen again with every word": ("word", {"Mux(starting, free, slot)": "free"}),
-    "a word before it is whole": ("loaded", {"position == size - 1": "position == size - 2"}),
+SAMPLE_FAULTS = {  # the promise that is broken, the method, and what is planted
+    "a word taken while a sample waits": (
+        "ready", "elaborate", {"self.i.ready.eq(~self.sample.loaded)": "self.i.ready.eq(1)"},
+    ),
+    "words of all slots in one place": ("word", "elaborate", {"Cat(row, slot)": "row"}),
+    "a slot that is not the one told": ("slot", "elaborate", {"sample.slot.eq(slot)": "sample.slot.eq(slot + 1)"}),
+    "a label one sample late": ("told", "elaborate", {"sample.label.eq(label)": "sample.label.eq(0)"}),
+    "lists in one bank": ("list", "_list", {"Cat(self.list_index[low:], self.list_bank)": "self.list_index[low:]"}),
+    "a bank too few": ("list", "elaborate", {"bank == sizes.contexts": "bank == sizes.contexts - 1"}),
+    "nonzero words counted on": ("told", "elaborate", {", found.eq(0)": ""}),
+    "a mask of all slots": ("mask", "elaborate", {"1 << slot, 0": "(1 << memory.slots) - 1, 0"}),
+    "a word before it is whole": ("loaded", "elaborate", {"sample_beats - 1": "sample_beats - 2"}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", SAMPLE_FAULTS)
 def test_a_sample_unit_that_breaks_its_contract_is_found(monkeypatch, fault):
-    broken, changes = SAMPLE_FAULTS[fault]
-    plant(monkeypatch, SampleUnit, changes)
+    broken, method, changes = SAMPLE_FAULTS[fault]
+    plant(monkeypatch, SampleUnit, changes, method)
     assert sample_unit(2, 1).never(broken) == "refuted"
 
 
-def predictions():
+WIDE_FAULTS = {
+    "surplus counted": ("told", "elaborate", {"~is_last if place >= width - surplus else 1": "1"}),
+    "a list that does not wrap": ("list", "_list", {" + has_passed": ""}),
+    "lists by place instead of in turn": ("list", "_list", {"entry[:low] == turn": "place == turn"}),
+    "the list that is asked next": (
+        "list", "_list", {'delayed(m, self.list_index[:low], 1, "turn")': "self.list_index[:low]"},
+    ),
+    "the first word of a row": ("word", "_words", {"pick(words.read_word, place)": "words.read_word[0]"}),
+    "a mask of the first word of a row": (
+        "mask", "_masks", {"nonzero[place].replicate(count)": "nonzero[0].replicate(count)"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", WIDE_FAULTS)
+def test_a_sample_unit_of_two_words_a_beat_that_breaks_its_contract_is_found(monkeypatch, fault):
+    """A list wraps within a beat where two words come after one."""
+    broken, method, changes = WIDE_FAULTS[fault]
+    plant(monkeypatch, SampleUnit, changes, method)
+    assert sample_unit(4 if "wrap" in fault else 3, 1, width=2).never(broken) == "refuted"
+
+
+def test_a_list_that_is_overwritten_too_soon_is_found(monkeypatch):
+    """With two samples in flight three lists are needed."""
+    plant(monkeypatch, SampleUnit, {"bank == sizes.contexts": "bank == sizes.contexts - 1"})
+    assert sample_unit(2, 1, 2).never("list") == "refuted"
+
+
+def predictions(contexts=1):
     """The prediction stream of a whole core, and how many samples it has counted."""
-    core = Core(make_spec((2, 2, 2), 1, numerics={"state": "q1.3", "weight": "q1.3", "offset": "q1.3"}))
+    numerics = {"state": "q1.3", "weight": "q1.3", "offset": "q1.3"}
+    core = Core(make_spec((2, 2, 2), 1, numerics=numerics, hardware={"samples": contexts}))
     inputs = {"ready": 1, "valid": 1, "payload": len(core.sample.payload.as_value())}
 
     def build(m, inputs):
@@ -237,9 +288,10 @@ def predictions():
     return circuit(inputs, build)
 
 
-def test_a_prediction_waits_until_it_is_taken_and_is_given_once():
+@pytest.mark.parametrize("contexts", [1, 2])
+def test_a_prediction_waits_until_it_is_taken_and_is_given_once(contexts):
     """Of any state of the core, for its 1500 registers are many: what is kept for one cycle is kept for ever."""
-    contract = predictions()
+    contract = predictions(contexts)
     assert contract.never_after(1, "unsteady") == "proved"
     assert contract.kept("lost_or_twice") == "proved"
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from unit_bench import make_sizes, play, random_words
+from unit_bench import make_sizes, plant, play, random_words
 
 from fregen.fixed import round_shift
 from fregen.golden import ActivationModel, Carrier, OffsetModel
@@ -31,17 +31,19 @@ DESIGNS = {  # state, weight, offset, function, segments, range
 }
 
 
-def sizes_of(name, form):
+def sizes_of(name, form, contexts=1):
     state, weight, offset, function, segments, reach = DESIGNS[name]
     numerics = {
         "state": state, "weight": weight, "offset": offset,
         "activation": {"function": function, "segments": segments, "range": reach},
     }  # fmt: skip
-    return make_sizes((3, *HIDDEN, 4), numerics=numerics, network={"beta": 2**-2}, learning={"nudged": form})
+    sections = {"network": {"beta": 2**-2}, "learning": {"nudged": form}, "hardware": {"samples": contexts}}
+    return make_sizes((3, *HIDDEN, 4), numerics=numerics, **sections)
 
 
 def unit_of(sizes, pipeline=PORTABLE):
-    return NeuronUnit(sizes.spec, sizes.sum_width, sizes.memory.hidden_neurons, sizes.word_width, pipeline)
+    kept = sizes.memory.kept_words
+    return NeuronUnit(sizes.spec, sizes.sum_width, kept, sizes.word_width, pipeline, sizes.contexts)
 
 
 def interesting_sums(spec, width, rng):
@@ -102,7 +104,7 @@ def differences(name, form, seed=0, pipeline=PORTABLE):
     spec, unit = sizes.spec, unit_of(sizes, pipeline)
     carrier_bound = Carrier(spec).largest_sum
     width = sizes.sum_width
-    assert sizes.memory.hidden_neurons == NEURONS
+    assert sizes.memory.kept_words == NEURONS
     assert carrier_bound < 1 << (width - 1)
     sums = interesting_sums(spec, width, rng)
     if carrier_bound.bit_length() > 50:  # the golden carrier promises nothing beyond its bound
@@ -179,6 +181,98 @@ def test_slopes_wait_through_other_neurons_and_later_offsets():
     words, _ = in_golden_words(spec, [one] * NEURONS, slopes)
     assert len(set(words)) > 2
     assert found[NEURONS:] == words[::-1] * 3
+
+
+def merged(sizes, rng, pipeline):
+    """Passes of samples in flight, mixed word by word: rows, words by cycle, and (cycle, context, changed).
+
+    A context's next pass begins when its last one's words are out; before it, what has changed is forgotten.
+    """
+    spec, count, latency = sizes.spec, sizes.contexts, pipeline.neuron
+    steps = [
+        list(passes_of(spec, interesting_sums(spec, sizes.sum_width, rng)[: 2 * NEURONS], rng)) for _ in range(count)
+    ]
+    begun, waits, before, slopes = [None] * count, [0] * count, [[0] * NEURONS for _ in range(count)], [None] * count
+    rows, words, checks = [], {}, []
+    while any(steps) or any(begun):
+        now, row = len(rows), {"valid": 0, "clear": 0, "context": int(rng.integers(count))}
+        able = [context for context in range(count) if now >= waits[context] and (begun[context] or steps[context])]
+        if able and rng.random() < 0.95:
+            context = int(rng.choice(able))
+            if not begun[context]:
+                is_offset, first, chunk = steps[context].pop(0)
+                found = in_golden_words(spec, chunk, slopes[context]) if is_offset else in_golden_words(spec, chunk)
+                slopes[context] = slopes[context] if is_offset else found[1]
+                limited = found[1] if is_offset else [0] * NEURONS
+                begun[context] = [(n, h, is_offset, first, found[0][n], limited[n]) for n, h in enumerate(chunk)]
+                row["clear"] = 1 << context
+                is_changed = found[0] != ([0] * NEURONS if first else before[context])
+                before[context] = found[0]
+                checks.append((None, context, int(is_changed)))
+                waits[context] = now + 1
+            else:
+                n, h, is_offset, first, word, limited = begun[context].pop(0)
+                row |= {"valid": 1, "sum": h, "neuron": n, "is_offset": is_offset, "first": first, "context": context}
+                words[now + latency] = (word, int(is_offset), limited, context)
+                if not begun[context]:
+                    begun[context], waits[context] = None, now + latency + 2
+                    place = max(k for k, check in enumerate(checks) if check[1] == context)
+                    checks[place] = (now + latency + 1, *checks[place][1:])
+        rows.append(row)
+    return [*rows, {"valid": 0, "clear": 0}], words, checks
+
+
+def differences_in_flight(form, contexts, seed=0, pipeline=PORTABLE):
+    """All that differs from the golden model when samples come mixed, and what was compared."""
+    sizes = sizes_of("8/12 tanh 8", form, contexts)
+    rows, words, checks = merged(sizes, np.random.default_rng(seed), pipeline)
+    unit = unit_of(sizes, pipeline)
+    ports = ["o_valid", "o_word", "o_offset", "saturated", "o_context", "changed"]
+    found = play(unit, rows, ports, after=unit.latency + 1)
+    seen = {t: record for t, (valid, *record, _) in enumerate(found) if valid}
+    seen = {t: tuple(record) for t, record in seen.items()}
+    wrong = [(t, seen.get(t), words.get(t)) for t in sorted({*seen, *words}) if seen.get(t) != words.get(t)]
+    wrong += [("changed", t, context) for t, context, changed in checks if found[t][5] >> context & 1 != changed]
+    return wrong, words, checks
+
+
+@pytest.mark.parametrize(("form", "contexts"), [("offset", 2), ("offset", 4), ("states", 2)])
+def test_samples_in_flight_keep_words_slopes_and_changes_apart(form, contexts):
+    """Neurons of several samples come mixed, each sample's own step by step."""
+    wrong, words, checks = differences_in_flight(form, contexts)
+    assert not wrong, wrong[:5]
+    assert {changed for _, _, changed in checks} == {0, 1}
+    assert {context for *_, context in words.values()} == set(range(contexts))
+
+
+def test_samples_in_flight_in_a_deeper_pipeline():
+    assert not differences_in_flight("offset", 2, pipeline=Pipeline(read=3, multiply=4))[0]
+
+
+CONTEXT_FAULTS = {
+    "slopes and words of all in one place": (
+        "elaborate",
+        {"Cat(self.neuron, self.context[: self.context_bits])": "Cat(self.neuron, Const(0, self.context_bits))"},
+    ),
+    "the context that comes": ("elaborate", {"neuron[end][len(self.neuron) :]": "self.context"}),
+    "a change told to all": ("_compare", {"differs & (self.o_context == context)": "differs"}),
+    "all forgotten with one": ("_compare", {"self.clear[context]": "self.clear.any()"}),
+    "words of all compared": (
+        "_compare",
+        {"previous.write_address.eq(neuron)": "previous.write_address.eq(neuron >> 1)"},
+    ),
+    "slopes of all kept": (
+        "_kept_slope",
+        {"slopes.read_address.eq(neuron[1])": "slopes.read_address.eq(neuron[1][:-1])"},
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", CONTEXT_FAULTS)
+def test_the_bench_sees_samples_that_meet(monkeypatch, fault):
+    method, changes = CONTEXT_FAULTS[fault]
+    plant(monkeypatch, NeuronUnit, changes, method)
+    assert differences_in_flight("offset", 2)[0]
 
 
 MUTANTS = {

@@ -22,9 +22,12 @@ pytestmark = pytest.mark.rtl
 DECLARED = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);$", re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def emitted():
-    table = {"name": "ports", "network": {"layers": (5, 4, 3)}, "hardware": {"lanes": 4}}
+@pytest.fixture(scope="module", params=[(1, 1, 1), (2, 1, 1), (1, 2, 8), (2, 4, 2)])
+def emitted(request):
+    """So many samples in flight, neurons that leave in a cycle, and input words in a beat."""
+    samples, drain, words = request.param
+    hardware = {"lanes": 4, "samples": samples, "drain": drain, "words": words}
+    table = {"name": "ports", "network": {"layers": (5, 4, 3)}, "hardware": hardware}
     return emit(Design.parse(table))
 
 
@@ -33,6 +36,20 @@ def test_the_manifest_lists_the_ports_that_the_verilog_has(emitted):
     found = {name: (way.removesuffix("put"), int(high or 0) + 1) for way, high, name in DECLARED.findall(core)}
     listed = {port["name"]: (port["direction"], port["width"]) for port in emitted.manifest["ports"]}
     assert listed == found
+
+
+def test_ports_of_several_words_are_as_wide():
+    table = {"name": "ports", "network": {"layers": (5, 4, 3)}, "hardware": {"lanes": 4}}
+    found = []
+    for changes in ({}, {"drain": 2}, {"words": 4}):
+        sizes = Sizes(Schedule.of(NetworkSpec(Design.parse(table).replace(hardware=changes))))
+        ports = {port.name: port for port in core_ports(sizes)}
+        names = ("probe_word_valid", "probe_words", "sample_payload")
+        found.append([(ports[name].width, ports[name].words) for name in names])
+    word, state, flags = sizes.word_width, sizes.state_width, sizes.label_bits + 2
+    assert found[0] == [(1, 1), (word, 1), (state + flags, 1)]
+    assert found[1] == [(2, 2), (2 * word, 2), (state + flags, 1)]
+    assert found[2] == [(1, 1), (word, 1), (4 * state + flags, 1)]
 
 
 def test_no_name_in_the_verilog_has_two_underscores_which_vhdl_does_not_allow(emitted):

@@ -301,10 +301,11 @@ GAP = 4
 """Cycles from a neuron's state to its offset: the slope must have been written by then."""
 
 
-def neuron(state, weight, offset, function="tanh", segments=8, form="offset"):
+def neuron(state, weight, offset, function="tanh", segments=8, form="offset", contexts=1):
     """State what a neuron makes of a sum: by the segment's line through its knot; of an offset, by the slope kept.
 
-    An offset comes ``GAP`` cycles after the neuron's state, and nothing else of the same neuron in between.
+    An offset comes ``GAP`` cycles after the neuron's state, and nothing else of the same neuron in between; a neuron of
+    another sample in flight is another one.
     """
     activation = {"function": function, "segments": segments}
     numerics = {"state": state, "weight": weight, "offset": offset, "activation": activation}
@@ -312,6 +313,7 @@ def neuron(state, weight, offset, function="tanh", segments=8, form="offset"):
     table, width, neurons = spec.activation, spec.sum_width, 2
     cycles, word_width = PORTABLE.neuron, max(spec.state.width, spec.offset.width)
     inputs = {"valid": 1, "sum": signed(width), "neuron": 1, "is_offset": 1}
+    inputs |= {"context": 1} if contexts > 1 else {}
 
     def line(total):
         """Distance from the segment's knot, and knot and slope there: of a flat part too, whose slope is 0."""
@@ -325,11 +327,11 @@ def neuron(state, weight, offset, function="tanh", segments=8, form="offset"):
         return inside, Mux(is_zero, 0, knot), Mux(is_zero, 0, slope)
 
     def build(m, inputs):
-        m.submodules.unit = unit = NeuronUnit(spec, width, neurons, word_width)
+        m.submodules.unit = unit = NeuronUnit(spec, width, neurons, word_width, contexts=contexts)
         m.d.comb += [getattr(unit, name).eq(inputs[name]) for name in inputs if name != "is_offset"]
         m.d.comb += unit.is_offset.eq(inputs["is_offset"] & int(spec.has_offsets))
-        names = ("valid", "sum", "neuron", "is_offset")
-        now = {name: late(m, getattr(unit, name), cycles) for name in names}
+        now = {name: late(m, getattr(unit, name), cycles) for name in ("valid", "sum", "is_offset", "context")}
+        now["neuron"] = late(m, Cat(unit.neuron, unit.context), cycles)
         total, wrong = now["sum"], {}
         inside, knot, slope = line(total)
         height = (knot << spec.tau) + inside * slope
@@ -337,10 +339,12 @@ def neuron(state, weight, offset, function="tanh", segments=8, form="offset"):
         is_wrong = rounds_and_limits_wrongly(exact, unit.o_word, 1 << spec.state_shift, spec.state)
         wrong["state"] = now["valid"] & ~now["is_offset"] & is_wrong
         wrong["passed"] = (unit.o_valid != now["valid"]) | (unit.o_offset != now["is_offset"])
+        if contexts > 1:
+            wrong["passed"] |= unit.o_context != now["context"]
         if not spec.has_offsets:
             return wrong
 
-        before = {name: late(m, now[name], GAP) for name in names}
+        before = {name: late(m, now[name], GAP) for name in ("valid", "sum", "neuron", "is_offset")}
         is_alone = before["valid"] & ~before["is_offset"] & (before["neuron"] == now["neuron"])
         for k in range(GAP):
             other = {name: late(m, now[name], k) for name in ("valid", "neuron")}
@@ -370,6 +374,18 @@ def test_a_neuron_is_on_its_line_and_an_offset_takes_its_slope(setting):
     proofs = neuron(*NEURONS[setting])
     assert set(proofs.outputs) == {"state", "offset", "passed"}
     assert proofs.never_after(GAP + PORTABLE.neuron) == "proved"
+
+
+def test_a_neuron_of_two_samples_in_flight_takes_the_slope_of_its_own():
+    proofs = neuron(*NEURONS["4 bits"], contexts=2)
+    assert set(proofs.outputs) == {"state", "offset", "passed"}
+    assert proofs.never_after(GAP + PORTABLE.neuron) == "proved"
+
+
+@pytest.mark.parametrize("place", ["Cat(self.neuron, Const(0, self.context_bits))", "Cat(self.context, Const(0, 1))"])
+def test_a_slope_of_another_sample_in_flight_is_refuted(monkeypatch, place):
+    plant(monkeypatch, NeuronUnit, {"Cat(self.neuron, self.context[: self.context_bits])": place})
+    assert neuron(*NEURONS["4 bits"], contexts=2).never_after(GAP + PORTABLE.neuron, "offset") == "refuted"
 
 
 @pytest.mark.long

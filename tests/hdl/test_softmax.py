@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from unit_bench import play, random_words
+from unit_bench import plant, play, random_words
 
 from fregen.design.document import Design
 from fregen.fixed import Q
@@ -120,6 +120,109 @@ def test_no_error_unless_wanted():
     found = play(SoftmaxUnit(spec), rows, ["o_valid", "prediction"], after=60)
     assert not any(valid for valid, _ in found)
     assert found[-1][1] == 0
+
+
+def merged(spec, contexts, rng, pipeline, count):
+    """Logits of samples in flight, mixed: rows, errors by cycle, and (cycle, context, prediction).
+
+    Each context takes its classes in order, and all but the last logit at any time; a last one that wants its error
+    comes no sooner than the last error of the sample before, as the sequencer sees to; and a context begins its next
+    sample when its last one's errors are out.
+    """
+    n, model, latency = spec.classes, SoftmaxModel(spec), pipeline.errors(spec.classes)
+    samples = [list(samples_of(spec, rng, count)) for _ in range(contexts)]
+    rows, errors, predictions = [], {}, []
+    at, busy, walk = [0] * contexts, [0] * contexts, 0
+    while any(samples):
+        now, able = len(rows), []
+        for context, own in enumerate(samples):
+            if own and now >= busy[context] and (at[context] < n - 1 or now >= walk or not own[0][2]):
+                able.append(context)
+        if not able or rng.random() < 0.1:
+            rows.append({"valid": 0, "context": int(rng.integers(contexts))})
+            continue
+        context = int(rng.choice(able))
+        logits, label, wants_error = samples[context][0]
+        index = at[context]
+        is_last = index == n - 1
+        rows.append({
+            "valid": 1, "sum": logits[index], "index": index, "context": context,
+            "wants_error": wants_error if is_last else int(rng.integers(2)),
+            "label": label if is_last else int(rng.integers(1 << max((n - 1).bit_length(), 1))),
+        })  # fmt: skip
+        at[context] += 1
+        if not is_last:
+            continue
+        samples[context].pop(0)
+        at[context] = 0
+        array = np.array([logits], dtype=np.int64)
+        predictions.append((now + 1, context, int(model.predict(array)[0])))
+        if wants_error:
+            target = np.array([spec.one if k == label else 0 for k in range(n)])
+            words = spec.error.saturate(target - model.probabilities(array)[0])
+            errors.update({now + latency + k: (k, int(word), context) for k, word in enumerate(words)})
+            walk = busy[context] = now + latency + n - 1
+            busy[context] += 1
+    return [*rows, {"valid": 0}], errors, predictions
+
+
+def differences_in_flight(spec, contexts, seed=0, pipeline=PORTABLE, count=12):
+    """All that differs from the golden model when samples come mixed, and how many words were compared."""
+    rows, errors, predictions = merged(spec, contexts, np.random.default_rng(seed), pipeline, count)
+    unit = SoftmaxUnit(spec, pipeline, contexts)
+    found = play(
+        unit, rows, ["o_valid", "o_index", "o_word", "o_context", *predictions_of(unit)], after=unit.latency + 20
+    )
+    seen = {t: (index, word, context) for t, (valid, index, word, context, *_) in enumerate(found) if valid}
+    wrong = [(t, seen.get(t), errors.get(t)) for t in sorted({*seen, *errors}) if seen.get(t) != errors.get(t)]
+    begun = {(context, t) for t, context, _ in predictions}
+    for t, context, prediction in predictions:
+        later = t
+        while later < len(found) and (later == t or (context, later) not in begun):
+            row = rows[later - 1] if 0 < later <= len(rows) else {}
+            if later > t and row.get("valid") and row["context"] == context:
+                break  # logits of its next sample
+            if found[later][4 + context] != prediction:
+                wrong.append(("prediction", later, context, found[later][4 + context], prediction))
+            later += 1
+    return wrong, len(errors)
+
+
+def predictions_of(unit):
+    """The prediction of every context, apart."""
+    return [unit.prediction[context] for context in range(unit.contexts)]
+
+
+@pytest.mark.parametrize(
+    ("classes", "contexts", "pipeline"),
+    [(1, 2, PORTABLE), (2, 4, PORTABLE), (3, 2, PORTABLE), (10, 4, PORTABLE), (5, 2, Pipeline(read=3, multiply=4))],
+)
+def test_samples_in_flight_keep_their_logits_apart(classes, contexts, pipeline):
+    """Logits of several samples mixed, also while errors of another are computed; a prediction stays until the next."""
+    wrong, compared = differences_in_flight(spec_of(classes, "q1.7"), contexts, classes, pipeline)
+    assert not wrong, wrong[:5]
+    assert compared > 9 * classes * contexts
+
+
+CONTEXT_FAULTS = {  # method, and what is planted
+    "one greatest logit": ("_distance", {"pick(greatest, self.o_context)": "greatest[0]"}),
+    "one context's logits": ("_distance", {"Cat(self.index, self.context[: self.context_bits])": "self.index"}),
+    "logits of the context that comes": (
+        "_distance",
+        {"self.o_context[: self.context_bits]": "self.context[: self.context_bits]"},
+    ),
+    "predictions of all": ("_distance", {"self.valid & (self.context == context)": "self.valid"}),
+    "the label that comes": ("elaborate", {"Mux(index == label,": "Mux(index == self.label,"}),
+    "the context that comes": ("elaborate", {", self.o_context.eq(self.context)": ", self.o_context.eq(0)"}),
+    "a walk for every last logit": ("elaborate", {"self.valid & self.wants_error & (": "self.valid & ("}),
+}
+
+
+@pytest.mark.parametrize("fault", CONTEXT_FAULTS)
+def test_the_bench_sees_samples_that_meet(monkeypatch, fault):
+    method, changes = CONTEXT_FAULTS[fault]
+    plant(monkeypatch, SoftmaxUnit, changes, method)
+    assert differences_in_flight(spec_of(3, "q1.7"), 2)[0]
 
 
 MUTANTS = {

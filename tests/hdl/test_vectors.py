@@ -16,10 +16,11 @@ FORMS = {
 }
 
 
-def differences(lanes, form, cycles=500, seed=0):
+def differences(lanes, form, cycles=500, seed=0, samples=1, drain=1):
     """Random traffic; what differs from two arrays, and how many lines were compared."""
-    learning = {"nudged": "states" if form == "states" else "offset", "batch": 1}
-    sizes = make_sizes((3, 2 * lanes + 1, 3), lanes, numerics=FORMS[form], learning=learning)
+    sections = {"learning": {"nudged": "states" if form == "states" else "offset", "batch": 1}}
+    sections["hardware"] = {"samples": samples, "drain": drain}
+    sizes = make_sizes((3, 2 * lanes + 1, 3), lanes, numerics=FORMS[form], **sections)
     rng, unit = np.random.default_rng(seed), VectorUnit(sizes)
     depth = sizes.memory.planes * sizes.memory.plane_size
     widths = {"state": sizes.state_width, "offset": sizes.offset_width}
@@ -43,16 +44,19 @@ def differences(lanes, form, cycles=500, seed=0):
         if kind == "word":
             name = "offset" if rng.integers(2) else "state"
             low = -(1 << (widths[name] - 1))
-            word, lane = int(rng.choice([low, -low - 1, int(rng.integers(low, -low))])), int(rng.integers(lanes))
+            words = [int(rng.choice([low, -low - 1, int(rng.integers(low, -low))])) for _ in range(drain)]
+            # Words of a tile's neurons, the first so many, or an error, which may be in any lane.
+            count, one = int(rng.integers(1, drain + 1)), int(rng.integers(drain))
+            valid, first = [(1 << count) - 1, 1 << one][rng.integers(2)], drain * int(rng.integers(lanes // drain))
             row |= {
-                "write.valid": 1,
+                "write.valid": valid,
                 "write.is_offset": int(name == "offset"),
                 "write.address": moved,
-                "write.lane": lane,
-                "write.word": word,
+                "write.lane": first,
+                "write.words": pack(words, sizes.word_width),
             }
-            writes = [(name, moved, lane, word)]
-            line = [word] * lanes
+            writes = [(name, moved, first + k, words[k]) for k in range(drain) if valid >> k & 1]
+            line = words * (lanes // drain)
         elif kind == "copy":
             name = "offset" if rng.integers(2) else "state"
             row |= {"move.copy": 1, "move.to_offsets": int(name == "offset"), "move.target": moved}
@@ -83,11 +87,17 @@ def differences(lanes, form, cycles=500, seed=0):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("lanes", [1, 2, 8])
-def test_traffic_equals_arrays(lanes, form):
-    wrong, compared = differences(lanes, form)
+@pytest.mark.parametrize(("lanes", "drain"), [(1, 1), (2, 1), (8, 1), (2, 2), (8, 2), (4, 4), (8, 4)])
+def test_traffic_equals_arrays(lanes, drain, form):
+    wrong, compared = differences(lanes, form, drain=drain)
     assert not wrong, wrong[:3]
     assert compared == 500
+
+
+def test_samples_in_flight_have_planes_of_their_own():
+    """Traffic over all planes, of which there are more: a slot, a scratch and a next plane for each one."""
+    wrong, _ = differences(2, "states", samples=4)
+    assert not wrong, wrong[:3]
 
 
 def test_a_contrast_holds_the_greatest_difference():
@@ -98,7 +108,7 @@ def test_a_contrast_holds_the_greatest_difference():
     assert sizes.offset_width == 9
     write = {"write.valid": 1, "write.is_offset": 0, "write.lane": 0}
     rows = [
-        {**write, "write.address": 0, "write.word": -128}, {**write, "write.address": 1, "write.word": 127},
+        {**write, "write.address": 0, "write.words": -128}, {**write, "write.address": 1, "write.words": 127},
         {"write.valid": 0, "read.state": 0}, {"read.state": 1, "move.keep": 1},
         {"move.keep": 0, "move.subtract": 1, "move.target": 2}, {"move.subtract": 0, "read.offset": 2}, {},
     ]  # fmt: skip
@@ -110,11 +120,22 @@ def test_words_fill_the_line_of_their_lane_only():
     sizes = make_sizes((3, 4, 2), 4)
     unit = VectorUnit(sizes)
     rows = [
-        {"write.valid": 1, "write.address": 1, "write.lane": 2, "write.word": -3, "read.state": 1},
+        {"write.valid": 1, "write.address": 1, "write.lane": 2, "write.words": -3, "read.state": 1},
         {"write.valid": 0},
         {},
     ]
     assert play(unit, rows, [Value.cast(unit.read.states)])[-1][0] == pack([0, 0, -3, 0], sizes.state_width)
+
+
+@pytest.mark.parametrize(("valid", "row"), [(0b01, [0, 0, -3, 0]), (0b10, [0, 0, 0, 5]), (0b11, [0, 0, -3, 5])])
+def test_words_that_come_together_go_to_lanes_side_by_side(valid, row):
+    """The second word alone is an error of the fourth class."""
+    sizes = make_sizes((3, 4, 2), 4, hardware={"drain": 2})
+    words = pack([-3, 5], sizes.word_width)
+    write = {"write.valid": valid, "write.address": 1, "write.lane": 2, "write.words": words, "read.state": 1}
+    unit = VectorUnit(sizes)
+    found = play(unit, [write, {"write.valid": 0}, {}], [Value.cast(unit.read.states)])
+    assert found[-1][0] == pack(row, sizes.state_width)
 
 
 MUTANTS = {
@@ -122,11 +143,16 @@ MUTANTS = {
         "kept[lane] - read.states[lane]": "read.states[lane] - kept[lane]",
     },
     "a keep in every cycle": {"with m.If(move.keep)": "with m.If(1)"},
-    "words in every lane": {"write.valid << write.lane": "write.valid.replicate(lanes)"},
+    "words in every lane": {"write.valid << write.lane": "(write.valid != 0).replicate(lanes)"},
+    "words in the first lanes": {"write.valid << write.lane": "write.valid"},
+    "words in the lanes below": {"write.valid << write.lane": "write.valid << (write.lane >> 1)"},
+    "the first word of two alone": {"write.valid << write.lane": "write.valid[0] << write.lane"},
+    "one word in both lanes": {"write.words[lane % self.sizes.drain]": "write.words[0]"},
+    "words exchanged": {"write.words[lane % self.sizes.drain]": "write.words[~lane % self.sizes.drain]"},
 }
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_the_bench_sees(monkeypatch, mutant):
     plant(monkeypatch, VectorUnit, MUTANTS[mutant])
-    assert differences(2, "states")[0]
+    assert differences(4, "states", drain=2)[0]

@@ -125,6 +125,7 @@ def test_a_dump_is_not_heeded_while_busy_or_half_loaded(half):
             await ctx.tick()
             assert not ctx.get(unit.o.valid)
             assert ctx.get(unit.i.ready) == half
+            assert ctx.get(unit.busy) == half  # samples go on meanwhile
         ctx.set(unit.dump, 0)
         ctx.set(unit.may_start, 1)
         if half:

@@ -27,7 +27,8 @@ PERIOD = 1e-6
 def make_spec(layers: Sequence[int] = (5, 4, 3), lanes: int = 4, **sections: Any) -> NetworkSpec:
     """A small design; sections as in a design file, ``network`` without layers."""
     network = {"layers": tuple(layers), **sections.pop("network", {})}
-    return NetworkSpec(Design.parse({"name": "t", "network": network, "hardware": {"lanes": lanes}, **sections}))
+    hardware = {"lanes": lanes, **sections.pop("hardware", {})}
+    return NetworkSpec(Design.parse({"name": "t", "network": network, "hardware": hardware, **sections}))
 
 
 def make_sizes(*args: Any, pipeline: Pipeline = PORTABLE, **sections: Any) -> Sizes:

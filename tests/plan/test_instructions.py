@@ -29,12 +29,16 @@ LEARNING = [
     for order, form, error in product(("sweep", "synchronous"), ("offset", "states"), ("held", "recomputed"))
 ]
 
+HARDWARE = ((1, 1, 1), (4, 1, 1), (1, 4, 1), (4, 2, 1), (4, 1, 2), (4, 2, 4))
+"""Lanes, samples in flight, and neurons that leave in a cycle."""
+
 
 def designs():
     for name in ("tiny", "digits", "residual", "mnist"):
         yield Design.load(ROOT / "rtl" / name / "design.toml")
-    for network, learning, lanes in product(NETWORKS.values(), LEARNING, (1, 4)):
-        yield Design.parse({"name": "t", "network": network, "learning": learning, "hardware": {"lanes": lanes}})
+    for network, learning, (lanes, samples, drain) in product(NETWORKS.values(), LEARNING, HARDWARE):
+        hardware = {"lanes": lanes, "samples": samples, "drain": drain}
+        yield Design.parse({"name": "t", "network": network, "learning": learning, "hardware": hardware})
 
 
 def faults(programs, memory):
@@ -87,9 +91,11 @@ def faults(programs, memory):
                 if line.neuron != classes:
                     yield 6, place
                 classes += line.drain_count
+                if line.wants_error and classes != spec.graph.layers[output].size:
+                    yield 6, place
                 if classes == spec.graph.layers[output].size:
                     classes = 0
-            elif line.drain is not Drain.NONE and classes:
+            elif line.drain is not Drain.NONE and (classes or line.wants_error):
                 yield 6, place
             if line.drain is not Drain.NONE:
                 store = Store.STATES if line.drain is Drain.STATE else Store.OFFSETS
@@ -103,7 +109,7 @@ ALL = list(designs())
 
 
 def test_designs_of_every_kind_are_checked():
-    assert len(ALL) == 4 + len(NETWORKS) * len(LEARNING) * 2
+    assert len(ALL) == 4 + len(NETWORKS) * len(LEARNING) * len(HARDWARE)
 
 
 @pytest.mark.parametrize("lanes", [1, 4, 16])
@@ -126,25 +132,36 @@ def test_shifts_are_those_that_are_built():
         assert all(low <= line.sigma <= high for line in schedule.programs[Program.UPDATE])
 
 
-PLANTED = {
-    1: lambda line: replace(line, sync=False) if line.sync else None,
-    2: lambda line: replace(line, start=Start.KEEP) if line.start is Start.CLEAR else None,
-    3: lambda line: replace(line, save=False) if line.save else None,
-    4: lambda line: replace(line, drain_count=line.drain_count + 1) if line.drain is Drain.STATE else None,
-    6: lambda line: replace(line, neuron=line.neuron + 1) if line.drain is Drain.SOFTMAX else None,
-    9: lambda line: replace(line, end=False) if line.end else None,
+PLANTED = {  # the MUST that is broken, and how
+    "no wait": (1, lambda line: replace(line, sync=False) if line.sync else None),
+    "a tile that goes on": (2, lambda line: replace(line, start=Start.KEEP) if line.start is Start.CLEAR else None),
+    "a drive that is not saved": (3, lambda line: replace(line, save=False) if line.save else None),
+    "a row too many": (
+        4,
+        lambda line: (
+            replace(line, drain_count=line.drain_count + 1)
+            if line.drain is Drain.STATE and line.feed is not Feed.NOTHING
+            else None
+        ),
+    ),
+    "a class left out": (
+        6,
+        lambda line: replace(line, neuron=line.neuron + 1) if line.drain is Drain.SOFTMAX else None,
+    ),
+    "errors of states": (6, lambda line: replace(line, wants_error=True) if line.drain is Drain.STATE else None),
+    "no end": (9, lambda line: replace(line, end=False) if line.end else None),
 }
 
 
-@pytest.mark.parametrize("must", PLANTED)
-def test_a_schedule_that_breaks_one_is_seen(must):
-    """In every reference design, wherever the fault can be planted."""
-    seen = 0
-    for design in ALL[:3]:
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_schedule_that_breaks_one_is_seen(fault):
+    """In every reference design, and with samples in flight, wherever the fault can be planted."""
+    seen, (must, plant) = 0, PLANTED[fault]
+    for design in (*ALL[:3], ALL[-1]):
         schedule = Schedule.of(NetworkSpec(design))
         for name, lines in schedule.programs.items():
             for number, line in enumerate(lines):
-                changed = PLANTED[must](line)
+                changed = plant(line)
                 if changed is not None:
                     programs = {**schedule.programs, name: (*lines[:number], changed, *lines[number + 1 :])}
                     assert must in {fault for fault, _ in faults(programs, schedule.memory)}, (

@@ -11,8 +11,9 @@ from fregen.spec.network import NetworkSpec
 pytestmark = pytest.mark.unit
 
 
-def memory_of(layers, lanes, batch=8):
-    table = {"name": "t", "network": {"layers": layers}, "hardware": {"lanes": lanes}, "learning": {"batch": batch}}
+def memory_of(layers, lanes, batch=8, samples=1, **hardware):
+    hardware |= {"lanes": lanes, "samples": samples}
+    table = {"name": "t", "network": {"layers": layers}, "hardware": hardware, "learning": {"batch": batch}}
     return MemoryMap(NetworkSpec(Design.parse(table)))
 
 
@@ -32,8 +33,44 @@ def test_addresses_as_worked_by_hand():
     assert memory.vector_bases == (0, 0, 2)
     assert (memory.hidden_groups, memory.plane_size) == (2, 4)
     assert (memory.slots, memory.scratch_plane, memory.next_plane, memory.planes) == (3, 3, 4, 5)
-    assert (memory.neuron_bases, memory.hidden_neurons, memory.input_size) == ((0, 0, 5), 5, 6)
+    assert (memory.kept_words, memory.input_size) == (8, 6)
     assert [memory.tile(5, k) for k in range(2)] == [4, 1]
+
+
+def test_planes_of_two_samples_in_flight_as_worked_by_hand():
+    """A batch of 4: slots 0 to 5, scratch 6 and 7, next 8 and 9."""
+    memory, alone = memory_of((6, 5, 3), 4, batch=4, samples=2), memory_of((6, 5, 3), 4, batch=4)
+    assert (memory.contexts, memory.slots) == (2, 6)
+    assert (memory.scratch_plane, memory.next_plane, memory.planes) == (6, 8, 10)
+    assert (memory.plane_size, memory.weight_depth) == (alone.plane_size, alone.weight_depth)
+
+
+@pytest.mark.parametrize(("drain", "kept"), [(1, 8), (2, 4), (4, 2)])
+def test_words_that_activations_keep_as_worked_by_hand(drain, kept):
+    """2 rows of 4 lanes, of which D share an address, one in each activation: also where the last row has 1 neuron."""
+    memory = memory_of((6, 5, 3), 4, drain=drain)
+    assert (memory.drain, memory.kept_words) == (drain, kept)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words", "beats"),
+    [
+        *((6, 1, 6), (6, 2, 3), (6, 4, 2), (6, 8, 1)),
+        *((1, 1, 1), (1, 8, 1), (8, 8, 1), (9, 8, 2), (784, 8, 98), (785, 4, 197)),
+    ],
+)
+def test_beats_of_a_sample_as_worked_by_hand(inputs, words, beats):
+    memory = memory_of((inputs, 5, 3), 4, words=words)
+    assert (memory.input_size, memory.words, memory.sample_beats) == (inputs, words, beats)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 4])
+@pytest.mark.parametrize("batch", [1, 2, 8])
+def test_every_sample_in_flight_has_planes_of_its_own(batch, samples):
+    memory = memory_of((6, 5, 3), 4, batch, samples)
+    own = [memory.scratch_plane + k for k in range(samples)] + [memory.next_plane + k for k in range(samples)]
+    assert sorted([*range(memory.slots), *own]) == list(range(memory.planes))
+    assert memory.slots == batch + samples
 
 
 def test_an_output_as_wide_as_its_source_is_not_transposed():
@@ -61,8 +98,8 @@ def test_no_two_words_share_a_place(layers, lanes):
     assert lines == list(range(len(lines)))
     assert len(lines) <= memory.plane_size
     assert memory.plane_size & (memory.plane_size - 1) == 0
-    neurons = [memory.neuron_bases[layer.index] + k for layer in graph.hidden for k in range(layer.size)]
-    assert neurons == list(range(memory.hidden_neurons))
+    for drain in (width for width in (1, 2, 4) if width <= lanes):
+        assert memory_of(layers, lanes, drain=drain).kept_words * drain == memory.hidden_groups * lanes
     assert sum(memory.tile(layers[1], k) for k in range(memory.groups(layers[1]))) == layers[1]
     assert {memory.scratch_plane, memory.next_plane} == {memory.slots, memory.slots + 1}
     assert memory.planes == memory.slots + 2

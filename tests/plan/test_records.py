@@ -31,11 +31,13 @@ class Bus:
     words: int = 1
 
 
-def buses(lanes, address, weight_address, word, weight, label):
+def buses(lanes, address, weight_address, word, weight, label, context, drain):
     """Return the ports of a core of any sizes."""
     return [
         Bus("probe_word_address", address), Bus("probe_word_lane", max((lanes - 1).bit_length(), 1)),
-        Bus("probe_word_offset", 1), Bus("probe_word_error", 1), Bus("probe_phase", 2), Bus("probe_word", word, True),
+        Bus("probe_word_offset", 1), Bus("probe_word_error", 1), Bus("probe_phase", 2),
+        Bus("probe_word_valid", drain, words=drain), Bus("probe_words", drain * word, words=drain),
+        Bus("probe_word_context", context), Bus("probe_contrast_context", context),
         Bus("probe_contrast_address", address), Bus("probe_contrast", lanes * word, words=lanes),
         Bus("probe_weight_write", lanes, words=lanes), Bus("probe_weight_address", weight_address),
         Bus("probe_weight_words", lanes * weight, words=lanes), Bus("prediction_payload", label),
@@ -44,11 +46,12 @@ def buses(lanes, address, weight_address, word, weight, label):
 
 
 SIZES = {
-    "one lane": (1, 3, 4, 5, 4, 1),
-    "as today": (16, 9, 12, 16, 16, 4),
-    "13 bits of address": (16, 13, 17, 16, 16, 4),
-    "64 lanes": (64, 12, 20, 25, 24, 10),
-    "more than any": (256, 31, 32, 32, 32, 13),
+    "one lane": (1, 3, 4, 5, 4, 1, 1, 1),
+    "as today": (16, 9, 12, 16, 16, 4, 1, 1),
+    "two words": (16, 9, 12, 16, 16, 4, 1, 2),
+    "13 bits of address": (16, 13, 17, 16, 16, 4, 2, 2),
+    "64 lanes": (64, 12, 20, 25, 24, 10, 2, 4),
+    "more than any": (256, 31, 32, 32, 32, 13, 9, 16),
 }
 
 
@@ -118,6 +121,8 @@ def test_a_record_of_a_usual_design_is_no_longer_than_two_words():
     design = Design.parse({"name": "usual", "network": {"layers": (784, 64, 64, 10)}})
     layout = records(core_ports(Sizes(Schedule.of(NetworkSpec(design)))))
     assert layout["words"].size <= 2
+    several = records(core_ports(Sizes(Schedule.of(NetworkSpec(design.replace(hardware={"drain": 4}))))))
+    assert several["words"].size <= 1 + 4
     assert layout["weights"].size <= 4 + 16
     assert layout["predictions"].size == 1
 

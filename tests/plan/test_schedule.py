@@ -15,18 +15,25 @@ LAYERS = {"1 hidden": (5, 7, 3), "2 hidden": (9, 6, 5, 3), "3 hidden": (4, 5, 9,
 KINDS = list(combinations(["sweep", "synchronous"], ["offset", "states"], ["held", "recomputed"]))
 
 
-def schedule_of(layers, lanes, kind=("sweep", "offset", "held")):
+def schedule_of(layers, lanes, kind=("sweep", "offset", "held"), samples=1, drain=1):
     learning = dict(zip(("order", "nudged", "error"), kind, strict=True))
-    table = {"name": "t", "network": {"layers": layers}, "hardware": {"lanes": lanes}, "learning": learning}
+    hardware = {"lanes": lanes, "samples": samples, "drain": drain}
+    table = {"name": "t", "network": {"layers": layers}, "hardware": hardware, "learning": learning}
     return Schedule.of(NetworkSpec(Design.parse(table)))
 
 
 ALL = pytest.mark.parametrize(
     "schedule",
     [
-        pytest.param(schedule_of(layers, lanes, kind), id=f"{name}, P={lanes}, {', '.join(kind)}")
+        pytest.param(
+            schedule_of(layers, lanes, kind, samples, drain),
+            id=f"{name}, P={lanes}, G={samples}, D={drain}, {', '.join(kind)}",
+        )
         for name, layers in LAYERS.items()
-        for lanes in (1, 2, 4, 8, 64)
+        for lanes, samples, drain in (
+            *((1, 1, 1), (2, 1, 1), (4, 1, 1), (8, 1, 1), (64, 1, 1), (1, 2, 1), (4, 4, 1)),
+            *((2, 1, 2), (8, 2, 2), (4, 1, 4), (8, 4, 4)),
+        )
         for kind in KINDS
     ],
 )
@@ -131,6 +138,29 @@ def test_every_product_occurs_once_in_every_tile(schedule):
 
 
 @ALL
+def test_neurons_leave_several_in_a_cycle_and_logits_one(schedule):
+    """Waits are those of so many cycles; and no two neurons of an activation keep their words at one address."""
+    memory, pipeline, output = schedule.memory, schedule.pipeline, schedule.spec.graph.output
+    kept = {}
+    for program, lines in schedule.programs.items():
+        for tile in tiles_of(lines):
+            (layer, number), last = place_of(schedule, tile), tile[-1]
+            if layer == output:
+                assert (last.drain_cycles, last.neuron) == (last.drain_count, number * memory.lanes)
+                continue
+            assert last.drain_cycles * memory.drain - last.drain_count in range(memory.drain)
+            waits = {pipeline.word_wait, pipeline.step_wait, pipeline.change_wait} if last.end else {pipeline.word_wait}
+            assert last.wait in {wait(last.drain_cycles) for wait in waits}, program
+            for cycle in range(last.drain_cycles):
+                assert kept.setdefault(last.neuron + cycle, (layer, number, cycle)) == (layer, number, cycle)
+    assert max(kept) < memory.kept_words
+    hidden = [layer.size for layer in schedule.spec.graph.hidden]
+    assert len(kept) == sum(
+        -(-memory.tile(size, k) // memory.drain) for size in hidden for k in range(memory.groups(size))
+    )
+
+
+@ALL
 def test_nothing_is_read_before_it_is_written(schedule):
     """No instruction reads a vector that one since the last sync has written."""
     memory, spec = schedule.memory, schedule.spec
@@ -216,6 +246,54 @@ def test_programs_lie_one_after_the_other_and_end(schedule):
     assert len(schedule.instructions) == at
     assert schedule.shifts[0] == 0
     assert {line.shift for line in schedule.instructions} | {0} == set(schedule.shifts)
+
+
+@ALL
+def test_only_the_last_tile_of_logits_wants_its_errors(schedule):
+    """Of a readout that is learnt from, and of recomputed errors; a prediction wants none."""
+    last = schedule.memory.groups(schedule.spec.graph.layers[-1].size) - 1
+    learning = {Program.READOUT, *([Program.NUDGED_STEP] if schedule.spec.recomputes_error else [])}
+    for program, lines in schedule.programs.items():
+        for tile in tiles_of(lines):
+            layer, number = place_of(schedule, tile)
+            is_last = layer == schedule.spec.graph.output and number == last
+            assert [line.wants_error for line in tile] == [is_last and program in learning] * len(tile)
+        assert not any(line.wants_error for line in lines if line.op is not Op.PRODUCT)
+
+
+@ALL
+def test_with_samples_in_flight_a_tile_waits_before_its_first_beat(schedule):
+    """A tile keeps the lanes: it must not stand still within.  Its first instruction waits if any of it has to.
+
+    Alone a sample waits as late as it can: it has the products last that read what is new.
+    """
+    output = schedule.spec.graph.output
+    bases = {base: layer for layer, base in enumerate(schedule.memory.vector_bases) if layer}
+    waits_within = False
+    for lines in schedule.programs.values():
+        fresh = set()
+        for tile in tiles_of(lines):
+            reads = {(p.store, p.plane, bases[p.vector]) for p in tile if p.feed in (Feed.BROADCAST, Feed.RING)}
+            assert any(line.sync for line in tile) == bool(reads & fresh)
+            waits_within |= any(line.sync for line in tile[1:])
+            fresh = set() if reads & fresh else fresh
+            layer, number = place_of(schedule, tile)
+            if layer == output and not tile[-1].wants_error:
+                continue  # logits alone are not read
+            if number == schedule.memory.groups(schedule.spec.graph.layers[layer].size) - 1:
+                store = Store.STATES if tile[-1].drain is Drain.STATE else Store.OFFSETS
+                fresh.add((store, tile[-1].target_plane, layer))
+    if schedule.memory.contexts > 1:
+        assert not waits_within
+
+
+def test_alone_a_tile_may_wait_within():
+    """A sweep of two hidden layers: a tile of layer 2 has what layer 1 has just written last."""
+    found = {}
+    for samples in (1, 2):
+        lines = schedule_of((9, 6, 5, 6, 3), 8, samples=samples).programs[Program.FREE_STEP]
+        found[samples] = [[line.sync for line in tile] for tile in tiles_of(lines)]
+    assert found == {1: [[False], [False, True], [True]], 2: [[False], [True, False], [True]]}
 
 
 def test_the_first_step_of_a_small_net_is_this():

@@ -71,6 +71,9 @@ LEFT_OUT = {
     "name": "b",
     "learning.epochs": 7,
     "hardware.lanes": 4,
+    "hardware.samples": 2,
+    "hardware.drain": 2,
+    "hardware.words": 4,
     "data.path": "elsewhere",
 }
 

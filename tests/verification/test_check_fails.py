@@ -15,6 +15,7 @@ from fregen.faults.prove import Prover, Verdicts
 from fregen.hdl.beat import Sizes
 from fregen.hdl.ports import core_ports
 from fregen.plan import Schedule
+from fregen.plan.counters import COUNTERS
 from fregen.plan.records import Field, records
 from fregen.spec.network import NetworkSpec
 from fregen.verification.verify import verify
@@ -28,6 +29,12 @@ ROOT = Path(__file__).parents[2]
 TINY = Design.load(ROOT / "rtl/tiny/design.toml").replace(learning={"nudged": "states"})
 LAYOUT = records(core_ports(Sizes(Schedule.of(NetworkSpec(TINY)))))
 FIELDS = [(log, field) for log, record in LAYOUT.items() for field in record.fields]
+PAIR = TINY.replace(hardware={"samples": 2})
+PAIR_LAYOUT = records(core_ports(Sizes(Schedule.of(NetworkSpec(PAIR)))))
+SEVERAL = TINY.replace(hardware={"drain": 2, "words": 4})
+SEVERAL_LAYOUT = records(core_ports(Sizes(Schedule.of(NetworkSpec(SEVERAL)))))
+MIXED = [(log, field) for log in ("words", "contrasts") for field in PAIR_LAYOUT[log].fields]
+"""Fields of the logs in which records of two samples in flight come mixed."""
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +42,24 @@ def run(tmp_path_factory) -> Path:
     """Return the folder of a run that has passed; states form, so that contrast lines are logged too."""
     where = tmp_path_factory.mktemp("run")
     verdict = verify(TINY, where, samples=12, random=True)
+    assert verdict.passed, verdict.result.first
+    return where
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory) -> Path:
+    """Return the folder of a run with two samples in flight that has passed."""
+    where = tmp_path_factory.mktemp("pair")
+    verdict = verify(PAIR, where, samples=12, random=True)
+    assert verdict.passed, verdict.result.first
+    return where
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory) -> Path:
+    """Return the folder of a run in which two words are written at a time that has passed."""
+    where = tmp_path_factory.mktemp("several")
+    verdict = verify(SEVERAL, where, samples=12, random=True)
     assert verdict.passed, verdict.result.first
     return where
 
@@ -65,10 +90,23 @@ def test_one_wrong_bit_is_found(run: Path, tmp_path: Path, name: str, place: int
     assert verdict_with(run, tmp_path, **{name: array}).mismatches > 0
 
 
-@pytest.mark.parametrize("name", ["free_words", "readout_words", "nudged_words", "contrasts", "predictions"])
+OF_SAMPLES = ["free_slots", "free_contexts", "readout_slots", "readout_contexts"]
+OF_WORDS = [
+    f"{phase}_{what}" for phase in ("free", "readout", "nudged") for what in ("words", "sites", "planes", "counts")
+]
+
+
+@pytest.mark.parametrize("name", [*OF_WORDS, *OF_SAMPLES, "contrasts", "predictions"])
 def test_a_missing_expectation_is_found(run: Path, tmp_path: Path, name: str) -> None:
     with np.load(run / "expected.npz") as file:
         array = file[name][:-1]
+    assert verdict_with(run, tmp_path, **{name: array}).mismatches > 0
+
+
+@pytest.mark.parametrize("name", [*OF_WORDS, *OF_SAMPLES, "predictions"])
+def test_an_expectation_too_many_is_found(run: Path, tmp_path: Path, name: str) -> None:
+    with np.load(run / "expected.npz") as file:
+        array = np.append(file[name], file[name][-1:])
     assert verdict_with(run, tmp_path, **{name: array}).mismatches > 0
 
 
@@ -103,6 +141,151 @@ def test_a_wrong_bit_of_any_field_of_a_log_is_found(
     words[:, field.word + place // 32] ^= np.uint32(1 << place % 32)
     words.tofile(path)
     assert not check.check(tmp_path).passed
+
+
+def records_of(run: Path, tmp_path: Path, log: str) -> np.ndarray:
+    """Records of a log of two samples in flight, after all logs have been copied."""
+    assert verdict_with(run, tmp_path).mismatches == 0
+    return np.fromfile(tmp_path / f"{log}.bin", dtype="<u4").reshape(-1, PAIR_LAYOUT[log].size)
+
+
+def context_of(log: str, words: np.ndarray) -> tuple[np.ndarray, Field]:
+    field = next(field for field in PAIR_LAYOUT[log].fields if field.name == "context")
+    return words[:, field.word] >> field.bit & 1, field
+
+
+@pytest.mark.parametrize("log", ["words", "contrasts"])
+def test_samples_in_flight_may_be_mixed_in_any_way(pair: Path, tmp_path: Path, log: str) -> None:
+    """All records of one context first, then the other's: each in its own order.  In the run they do come mixed."""
+    words = records_of(pair, tmp_path, log)
+    context, _ = context_of(log, words)
+    assert set(context.tolist()) == {0, 1}
+    if log == "words":
+        assert (np.diff(context.astype(int)) != 0).sum() > 20
+    words[np.argsort(context, kind="stable")].tofile(tmp_path / f"{log}.bin")
+    assert check.check(tmp_path).passed
+    words[np.argsort(1 - context, kind="stable")].tofile(tmp_path / f"{log}.bin")
+    assert check.check(tmp_path).passed
+
+
+@pytest.mark.parametrize("log", ["words", "contrasts"])
+def test_contexts_exchanged_are_found(pair: Path, tmp_path: Path, log: str) -> None:
+    """Of all records; of two that follow each other; and of the last one, which then is missing in its own."""
+    words = records_of(pair, tmp_path, log)
+    context, field = context_of(log, words)
+    first = int(np.flatnonzero(np.diff(context.astype(int)))[0])
+    for chosen in (slice(None), slice(first, first + 2), slice(-1, None)):
+        changed = words.copy()
+        changed[chosen, field.word] ^= np.uint32(1 << field.bit)
+        changed.tofile(tmp_path / f"{log}.bin")
+        verdict = check.check(tmp_path)
+        assert verdict.mismatches > 0
+        assert not verdict.passed
+
+
+@pytest.mark.parametrize("log", ["words", "contrasts"])
+def test_records_of_a_sample_in_another_order_are_found(pair: Path, tmp_path: Path, log: str) -> None:
+    words = records_of(pair, tmp_path, log)
+    context, _ = context_of(log, words)
+    mine = np.flatnonzero(context == context[0])
+    at = next(k for k in range(len(mine) - 1) if (words[mine[k]] != words[mine[k + 1]]).any())
+    words[mine[[at, at + 1]]] = words[mine[[at + 1, at]]]
+    words.tofile(tmp_path / f"{log}.bin")
+    assert not check.check(tmp_path).passed
+
+
+@pytest.mark.parametrize("name", ["free", "readout"])
+def test_samples_expected_in_other_contexts_are_found(pair: Path, tmp_path: Path, name: str) -> None:
+    with np.load(pair / "expected.npz") as file:
+        contexts = file[f"{name}_contexts"]
+    assert set(contexts.tolist()) == {0, 1}
+    assert verdict_with(pair, tmp_path, **{f"{name}_contexts": 1 - contexts}).mismatches > 0
+    for wrong in (2, -1):
+        unknown = np.where(np.arange(len(contexts)) == 1, wrong, contexts)
+        assert "of a context that there is not" in "".join(
+            verdict_with(pair, tmp_path, **{f"{name}_contexts": unknown}).first
+        )
+
+
+@pytest.mark.parametrize("name", [*GOLDEN, "free_contexts", "readout_contexts"])
+@pytest.mark.parametrize("place", [0, -1], ids=["first", "last"])
+def test_one_wrong_bit_is_found_of_samples_in_flight(pair: Path, tmp_path: Path, name: str, place: int) -> None:
+    test_one_wrong_bit_is_found(pair, tmp_path, name, place)
+
+
+@pytest.mark.parametrize(("log", "field"), MIXED, ids=[f"{log}-{field.name}" for log, field in MIXED])
+@pytest.mark.parametrize("bit", [0, -1], ids=["lowest bit", "highest bit"])
+def test_a_wrong_bit_of_a_mixed_log_is_found(pair: Path, tmp_path: Path, log: str, field: Field, bit: int) -> None:
+    """Of a single record in the middle."""
+    words = records_of(pair, tmp_path, log)
+    place = field.bit + bit % field.width
+    words[len(words) // 2, field.word + place // 32] ^= np.uint32(1 << place % 32)
+    words.tofile(tmp_path / f"{log}.bin")
+    assert not check.check(tmp_path).passed
+
+
+def valid_exchanged(words: np.ndarray, fields: dict[str, Field], chosen: int) -> None:
+    """The other word of a record that holds one; none of two."""
+    words[chosen, fields["valid"].word] ^= np.uint32(3 << fields["valid"].bit)
+
+
+def valid_cleared(words: np.ndarray, fields: dict[str, Field], chosen: int) -> None:
+    words[chosen, fields["valid"].word] &= ~np.uint32(3 << fields["valid"].bit)
+
+
+def valid_flipped(words: np.ndarray, fields: dict[str, Field], chosen: int) -> None:
+    """A word too many, or one that is left out."""
+    words[chosen, fields["valid"].word] ^= np.uint32(2 << fields["valid"].bit)
+
+
+def in_the_next_lane(words: np.ndarray, fields: dict[str, Field], chosen: int) -> None:
+    words[chosen, fields["lane"].word] ^= np.uint32(1 << fields["lane"].bit)
+
+
+def in_the_next_row(words: np.ndarray, fields: dict[str, Field], chosen: int) -> None:
+    words[chosen, fields["lane"].word] ^= np.uint32(2 << fields["lane"].bit)
+
+
+def other_words(words: np.ndarray, fields: dict[str, Field], chosen: int) -> None:
+    """One bit of each word that counts."""
+    valid, at = fields["valid"], fields["words"].word
+    for k in range(2):
+        words[chosen, at + k] ^= words[chosen, valid.word] >> (valid.bit + k) & 1
+
+
+KINDS = {"two words": (0b11, 0), "a word alone": (0b01, 0), "an error": (0b01, 1), "an error in the second": (0b10, 1)}
+CHANGES = [valid_exchanged, valid_cleared, valid_flipped, in_the_next_lane, in_the_next_row, other_words]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_word_of_several_that_is_elsewhere_or_another_is_found(several: Path, tmp_path: Path, change, kind) -> None:
+    """Of a single record of every kind: of two words, of one neuron of a last group, of an error in either place."""
+    verdict_with(several, tmp_path)
+    layout, path = SEVERAL_LAYOUT["words"], tmp_path / "words.bin"
+    fields = {field.name: field for field in layout.fields}
+    words = np.fromfile(path, dtype="<u4").reshape(-1, layout.size)
+    valid, is_error = (
+        words[:, fields[name].word] >> fields[name].bit & mask for name, mask in (("valid", 3), ("error", 1))
+    )
+    found = np.flatnonzero((valid == KINDS[kind][0]) & (is_error == KINDS[kind][1]))
+    assert len(found) > 12
+    change(words, fields, found[len(found) // 2])
+    words.tofile(path)
+    assert check.check(tmp_path).mismatches > 0
+
+
+def test_a_count_that_is_not_demanded_may_be_any(pair: Path, tmp_path: Path) -> None:
+    """What waits depends on the host, if it falters: all other counters are demanded all the same."""
+    with np.load(pair / "expected.npz") as file:
+        counted, at = file["counters"], COUNTERS.index("waiting_cycles")
+    other = np.where(np.arange(len(counted)) == at, counted + 1, counted)
+    any_wait = np.where(np.arange(len(counted)) == at, check.ANY_COUNT, counted)
+    assert counted[at] > 0
+    assert verdict_with(pair, tmp_path, counters=other).mismatches == 1
+    assert verdict_with(pair, tmp_path, counters=any_wait).passed
+    any_wait[at - 1] += 1
+    assert verdict_with(pair, tmp_path, counters=any_wait).mismatches == 1
 
 
 def test_logs_of_another_run_are_refused(run: Path, tmp_path: Path) -> None:

@@ -22,14 +22,14 @@ def one_less(wait: str, stages: dict[str, int]) -> Pipeline:
     return kind(**stages)
 
 
-def design_of(name: str, layers: tuple[int, ...], lanes: int = 2, **learning: object) -> Design:
+def design_of(name: str, layers: tuple[int, ...], lanes: int = 2, samples: int = 1, **learning: object) -> Design:
     common = {"free_steps": 4, "nudged_steps": 3, "rate": 0.25, "batch": 2, "stop": False, "order": "sweep"}
     return Design.parse(
         {
             "name": name,
             "network": {"layers": layers},
             "learning": {**common, **learning},
-            "hardware": {"lanes": lanes},
+            "hardware": {"lanes": lanes, "samples": samples},
         }
     )
 
@@ -40,6 +40,11 @@ NETS = {
     "stops": (design_of("stops", (4, 1, 2), stop=True), {}, "change"),
     "errors": (design_of("errors", (5, 4, 1), error="recomputed"), {}, "error"),
     "copies": (design_of("copies", (4, 2, 2, 3), order="synchronous"), {"read": 4}, "copy"),
+    "readouts": (
+        design_of("readouts", (1, 1, 2), samples=4, free_steps=1, nudged_steps=1, batch=8),
+        {},
+        "softmax",
+    ),
     "differences": (design_of("differences", (1, 2, 3), nudged="states", batch=1), {"read": 6}, "difference"),
 }
 
@@ -80,11 +85,12 @@ def test_deeper_pipelines_give_the_same_words_in_more_cycles(monkeypatch: pytest
     """As an FPGA family would have them: every depth equals the golden model, and the cycle model to the cycle."""
     designs = {}
     for name, pipeline in DEEP.items():
-        for form in ("offset", "states"):
+        for samples, form in ((1, "offset"), (2, "states"), (4, "offset")):
             order = "sweep" if form == "offset" else "synchronous"
             error = "held" if form == "offset" else "recomputed"
             learning = {"nudged": form, "order": order, "error": error, "stop": True, "batch": 4}
-            designs[f"{name}_{form}"] = design_of(f"{name}_{form}", (5, 7, 4, 3), 2, **learning), pipeline
+            whole = f"{name}_{form}_{samples}"
+            designs[whole] = design_of(whole, (5, 7, 4, 3), 2, samples, **learning), pipeline
     for name, result in verify(monkeypatch, tmp_path, designs).items():
         assert result.compared > 400
         assert result.mismatches == 0, (name, result.first)

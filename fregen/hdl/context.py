@@ -1,0 +1,151 @@
+"""One sample in flight: its programs, its place in them, and what it waits for."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..plan import Program
+from ..plan.cycles import PHASES
+from .beat import Sizes
+from .bits import bits
+from .choice import ChoiceUnit
+from .fetch import FetchUnit
+from .links import taken_layout
+from .names import named
+from .program import instruction_layout
+
+__all__ = ["ContextUnit"]
+
+
+class ContextUnit(wiring.Component):
+    """Run a sample through its programs, or a batch through its update.
+
+    Parameters
+    ----------
+    sizes : Sizes
+        Widths, and the schedule.
+
+    Members
+    -------
+    begin, update : ``In(1)``
+        While ``idle``: begin with a new sample; with the update of the batch.
+    offered : ``In``
+        The new sample (:func:`fregen.hdl.links.taken_layout`).
+    sample : ``Out``
+        The sample taken last.
+    changed, clear : ``In(1)``, ``Out(1)``
+        A word changed in this step; forget it.
+    instruction, ready : ``Out``, ``Out(1)``
+        The next instruction; its words are there, so that it can be ``taken``, and begin in the next cycle.
+    may_move : ``Out(1)``
+        No result is under way that would be written when a move is that begins in the next cycle.
+    taken : ``In(1)``
+        The lanes take the instruction.
+    finish, wait : ``In(1)``, ``In``
+        This cycle is the last of the instruction taken last; results are there so many cycles after the next one.
+    emit, emitted : ``Out(1)``, ``In(1)``
+        The prediction is final; it is handed over.
+    idle : ``Out(1)``
+        No sample, and no update.
+    busy : ``Out(1)``
+        A program runs.
+    phase : ``Out``
+        Phase of the program: number among ``plan.cycles.PHASES``.
+    is_predicted, free_step, nudged_step, update_done : ``Out(1)``
+        With ``emit``: the sample is only inferred.  What ends in this cycle.
+
+    Timing
+    ------
+    The first instruction of a program is ready two cycles after ``begin``, ``update``, or the end of the program
+    before; the next one two cycles after one is taken.  After reset: idle.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        self.sizes = sizes
+        waits = max(instruction.wait for instruction in sizes.schedule.instructions)
+        flags = ("clear", "ready", "may_move", "emit", "idle", "busy", "free_step", "nudged_step", "update_done")
+        super().__init__(
+            {
+                **dict.fromkeys(("begin", "update", "changed", "taken", "finish", "emitted"), In(1)),
+                "offered": In(taken_layout(sizes)),
+                "sample": Out(taken_layout(sizes)),
+                "instruction": Out(instruction_layout(sizes.schedule)),
+                "wait": In(bits(waits + 1)),
+                "phase": Out(bits(len(PHASES))),
+                "is_predicted": Out(1),
+                **dict.fromkeys(flags, Out(1)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        schedule = self.sizes.schedule
+        m.submodules.fetch = fetch = named("fetch", FetchUnit(schedule))
+        m.submodules.choice = choice = named("choice", ChoiceUnit(schedule))
+        with m.If(self.begin):
+            m.d.sync += self.sample.eq(self.offered)
+
+        # Results under way: cycles until the last one is there.
+        pending = Signal.like(self.wait, name="pending")
+        with m.If(self.finish & (self.wait >= pending)):
+            m.d.sync += pending.eq(self.wait)
+        with m.Elif(pending != 0):
+            m.d.sync += pending.eq(pending - 1)
+
+        instruction = fetch.fetched
+        m.d.comb += [
+            fetch.program.eq(choice.program),
+            fetch.jump.eq(choice.begin | choice.learn_batch | choice.advance),
+            fetch.load.eq(self.taken),
+            choice.changed.eq(self.changed),
+            choice.learns.eq(self.sample.learn),
+            self.instruction.eq(instruction),
+            self.may_move.eq((pending <= 1) & ~(self.finish & (self.wait != 0))),
+            self.phase.eq(choice.phase),
+        ]
+        with m.FSM(name="control"):
+            with m.State("IDLE"):
+                m.d.comb += [self.idle.eq(1), choice.begin.eq(self.begin), choice.learn_batch.eq(self.update)]
+                with m.If(self.begin | self.update):
+                    m.next = "JUMP"
+
+            with m.State("JUMP"):
+                m.d.comb += [self.busy.eq(1), self.clear.eq(1)]
+                m.next = "RUN"
+
+            with m.State("RUN"):
+                m.d.comb += self.busy.eq(1)
+                m.d.comb += self.ready.eq(fetch.valid & (~instruction.sync | self.may_move))
+                with m.If(self.taken & instruction.end):
+                    m.next = "LAST"
+
+            with m.State("LAST"):
+                m.d.comb += self.busy.eq(1)
+                with m.If(self.finish):
+                    m.next = "SETTLE"
+
+            with m.State("SETTLE"):
+                m.d.comb += self.busy.eq(1)
+                with m.If(pending == 0):
+                    m.d.comb += [
+                        self.free_step.eq(choice.is_free),
+                        self.nudged_step.eq(choice.is_nudged),
+                        self.update_done.eq(choice.is_update),
+                    ]
+                    with m.If(choice.goes_on):
+                        m.d.comb += choice.advance.eq(1)
+                        m.next = "JUMP"
+                    with m.Elif(choice.is_readout):
+                        m.next = "EMIT"
+                    with m.Else():
+                        m.next = "IDLE"
+
+            with m.State("EMIT"):
+                m.d.comb += [self.emit.eq(1), self.is_predicted.eq(choice.running == Program.PREDICT)]
+                with m.If(self.emitted):
+                    with m.If(self.is_predicted):
+                        m.next = "IDLE"
+                    with m.Else():
+                        m.d.comb += choice.advance.eq(1)
+                        m.next = "JUMP"
+        return m

@@ -1,0 +1,229 @@
+"""A context alone, beside lanes that take instructions when they like: order, waits and events, to the cycle."""
+
+from itertools import chain
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+from unit_bench import PERIOD, make_sizes, packed, plant
+
+from fregen.hdl.context import ContextUnit
+from fregen.hdl.program import instruction_layout, instruction_words
+from fregen.plan import Op, Program
+from fregen.plan.cycles import PHASE_OF, PHASES
+
+pytestmark = pytest.mark.rtl
+
+LEARNING = {"batch": 2, "free_steps": 3, "nudged_steps": 2}
+FORMS = {
+    "offsets": {},
+    "states": {"order": "synchronous", "nudged": "states", "error": "recomputed"},
+}
+STEPS = (Program.FREE_STEP, Program.NUDGED_STEP)
+TOLD = {"slot": 1, "bank": 1, "label": 1, "nonzero": 3}
+
+
+def sizes_of(form):
+    return make_sizes((5, 4, 3, 2), 2, learning=LEARNING | FORMS[form], hardware={"samples": 2})
+
+
+def programs_of(sizes, kind):
+    """Programs of a sample that takes all its steps, or of an update."""
+    if kind == "update":
+        return [Program.UPDATE]
+    free = [Program.FREE_FIRST, Program.FREE_STEP, Program.FREE_STEP]
+    if kind == "infer":
+        return [*free, Program.PREDICT]
+    contrast = [] if sizes.spec.has_offsets else [Program.CONTRAST]
+    return [*free, Program.READOUT, Program.NUDGED_FIRST, Program.NUDGED_STEP, *contrast]
+
+
+class Lanes:
+    """Take what a context offers, after a while, and work on it for a while; compare with a model of its waits.
+
+    The model: an instruction is there two cycles after the program begins or the one before is taken; ``written`` is
+    the cycle from which on nothing is under way, ``last beat + wait``, the greatest so far.
+    """
+
+    def __init__(self, sizes, seed, slow):
+        self.sizes, self.rng, self.slow = sizes, np.random.default_rng(seed), slow
+        self.unit, self.wrong, self.now = ContextUnit(sizes), [], 0
+        layout, words = instruction_layout(sizes.schedule), instruction_words(sizes.schedule)
+        self.words = [packed(layout, **word) for word in words]
+        self.written, self.events = 0, dict.fromkeys(("free_step", "nudged_step", "update_done"), 0)
+
+    def play(self, kinds):
+        simulator = Simulator(self.unit)
+        simulator.add_clock(PERIOD)
+
+        async def bench(ctx):
+            for kind in kinds:
+                await self._sample(ctx, kind)
+
+        simulator.add_testbench(bench)
+        simulator.run()
+        return self
+
+    def expect(self, ctx, **wanted):
+        for name, value in wanted.items():
+            found = ctx.get(getattr(self.unit, name))
+            if found != value:
+                self.wrong.append((self.now, name, found, value))
+
+    async def tick(self, ctx):
+        for name in self.events:
+            self.events[name] += ctx.get(getattr(self.unit, name))
+        self.now += 1
+        await ctx.tick()
+
+    async def _sample(self, ctx, kind):
+        unit = self.unit
+        for _ in range(int(self.rng.integers(3))):
+            self.expect(ctx, idle=1, busy=0, ready=0, emit=0, clear=0)
+            await self.tick(ctx)
+        starts = "update" if kind == "update" else "begin"
+        ctx.set(getattr(unit, starts), 1)
+        told = {**TOLD, "learn": int(kind == "learn"), "close": int(self.rng.integers(2))}
+        for name, value in told.items():
+            ctx.set(getattr(unit.offered, name), value)
+        self.expect(ctx, idle=1)
+        await self.tick(ctx)
+        ctx.set(getattr(unit, starts), 0)
+        ctx.set(unit.offered.as_value(), ~0)  # the next sample waits
+        programs = programs_of(self.sizes, kind)
+        for number, program in enumerate(programs):
+            following = programs[number + 1] if number + 1 < len(programs) else None
+            if kind != "update":
+                for name, value in told.items():
+                    if ctx.get(getattr(unit.sample, name)) != value:
+                        self.wrong.append((self.now, name))
+            await self._program(ctx, program, following)
+
+    async def _program(self, ctx, program, following):
+        unit, lines = self.unit, self.sizes.schedule.programs[program]
+        phase = PHASES.index(PHASE_OF[program])
+        self.expect(ctx, busy=1, clear=1, ready=0, idle=0, emit=0)
+        ctx.set(unit.changed, int(following in STEPS))
+        await self.tick(ctx)
+        there, ends, taken = self.now, [], 0  # cycle in which the instruction is there; of finishes that are to come
+        while taken < len(lines) or ends:
+            line = lines[min(taken, len(lines) - 1)]
+            finishing = bool(ends) and ends[0][0] == self.now
+            ctx.set(unit.finish, int(finishing))
+            if finishing:
+                ctx.set(unit.wait, ends[0][1].wait)
+            free = not ends or (len(ends) == 1 and finishing)
+            may_move = self.now >= self.written and not (finishing and ends[0][1].wait)
+            ready = taken < len(lines) and self.now >= there and (may_move or not line.sync)
+            self.expect(ctx, busy=1, clear=0, idle=0, emit=0, phase=phase, may_move=int(may_move), ready=int(ready))
+            self.expect(ctx, free_step=0, nudged_step=0, update_done=0)
+            takes = ready and free and (not self.slow or self.rng.random() < 0.2)
+            ctx.set(unit.taken, int(takes))
+            if takes:
+                number = self.sizes.schedule.starts[program] + taken
+                if ctx.get(unit.instruction.as_value()) != self.words[number]:
+                    self.wrong.append((self.now, program, "instruction", taken))
+                work = int(self.rng.integers(1, 6)) if self.slow else 1
+                ends.append((self.now + work, line))
+                taken, there = taken + 1, self.now + 2
+            if finishing:
+                self.written = max(self.written, self.now + ends.pop(0)[1].wait)
+            await self.tick(ctx)
+            ctx.set(unit.taken, 0)
+            ctx.set(unit.finish, 0)
+        while self.now < self.written + 1:
+            self.expect(ctx, busy=1, clear=0, ready=0, idle=0, emit=0, free_step=0, nudged_step=0, update_done=0)
+            await self.tick(ctx)
+        is_free, is_nudged = PHASE_OF[program] == "free", program in (Program.NUDGED_FIRST, Program.NUDGED_STEP)
+        self.expect(ctx, free_step=int(is_free), nudged_step=int(is_nudged))
+        self.expect(ctx, busy=1, phase=phase, update_done=int(program is Program.UPDATE))
+        await self.tick(ctx)
+        if program in (Program.PREDICT, Program.READOUT):
+            await self._emission(ctx, program)
+
+    async def _emission(self, ctx, program):
+        for _ in range(int(self.rng.integers(4)) * self.slow):
+            self.expect(ctx, emit=1, busy=0, ready=0, idle=0, clear=0, is_predicted=int(program is Program.PREDICT))
+            await self.tick(ctx)
+        self.expect(ctx, emit=1, busy=0)
+        ctx.set(self.unit.emitted, 1)
+        await self.tick(ctx)
+        ctx.set(self.unit.emitted, 0)
+
+
+KINDS = ["learn", "infer", "learn", "update", "infer", "learn", "update"]
+
+
+def differences(form, slow, seed=0):
+    lanes = Lanes(sizes_of(form), seed, slow).play(KINDS)
+    steps = [name for kind in KINDS for name in programs_of(lanes.sizes, kind)]
+    wanted = {
+        "free_step": sum(PHASE_OF[name] == "free" for name in steps),
+        "nudged_step": sum(name in (Program.NUDGED_FIRST, Program.NUDGED_STEP) for name in steps),
+        "update_done": KINDS.count("update"),
+    }
+    return [*lanes.wrong, *([] if lanes.events == wanted else [(lanes.events, wanted)])]
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_context_runs_its_programs_and_waits_as_promised(form, slow):
+    """Lanes that take an instruction at once, and lanes that others have for a while."""
+    wrong = differences(form, slow)
+    assert not wrong, wrong[:5]
+
+
+def test_the_schedules_have_what_the_bench_is_about():
+    """Syncs, moves and waits of all lengths."""
+    lines = [line for form in FORMS for line in sizes_of(form).schedule.instructions]
+    assert {Op.COPY, Op.DIFFERENCE} < {line.op for line in lines}
+    assert any(line.sync and line.op is Op.PRODUCT for line in lines)
+    assert {0} < {line.wait for line in lines}
+
+
+def test_a_step_that_changes_nothing_ends_its_phase():
+    """The word ``changed`` counts in the cycle in which the step ends."""
+    sizes = sizes_of("offsets")
+    unit, found = ContextUnit(sizes), []
+
+    async def bench(ctx):
+        ctx.set(unit.begin, 1)
+        ctx.set(unit.offered.learn, 1)
+        await ctx.tick()
+        ctx.set(unit.begin, 0)
+        ctx.set(unit.emitted, 1)
+        taken = False
+        while not ctx.get(unit.idle):
+            if ctx.get(unit.clear):
+                found.append(PHASES[ctx.get(unit.phase)])
+            ctx.set(unit.finish, taken)
+            taken = ctx.get(unit.ready)
+            ctx.set(unit.taken, taken)
+            await ctx.tick()
+
+    simulator = Simulator(unit)
+    simulator.add_clock(PERIOD)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert found == ["free", "readout", "nudged"]
+
+
+FAULTS = {
+    "a sync that is not kept": {"(~instruction.sync | self.may_move)": "1"},
+    "a sync that is kept a cycle too long": {"(pending <= 1)": "(pending == 0)"},
+    "a move in the cycle in which a result is promised": {" & ~(self.finish & (self.wait != 0))": ""},
+    "a shorter wait that forgets a longer one": {"self.finish & (self.wait >= pending)": "self.finish"},
+    "an end that waits for nothing": {"with m.If(pending == 0):": "with m.If(1):"},
+    "an end before the last beat": {"with m.If(self.finish):": "with m.If(1):"},
+    "a prediction that does not wait": {"with m.If(self.emitted):": "with m.If(1):"},
+    "an inferred sample that is nudged": {"with m.If(self.is_predicted):": "with m.If(0):"},
+    "busy while a prediction waits": {"[self.emit.eq(1), ": "[self.emit.eq(1), self.busy.eq(1), "},
+    "the sample that is offered": {"with m.If(self.begin):": "with m.If(1):"},
+    "words that are never forgotten": {"[self.busy.eq(1), self.clear.eq(1)]": "self.busy.eq(1)"},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_context_with_a_fault_is_seen(monkeypatch, fault):
+    plant(monkeypatch, ContextUnit, FAULTS[fault])
+    assert any(chain.from_iterable(differences(form, slow) for form in FORMS for slow in (False, True)))
