@@ -20,7 +20,7 @@ from ..files import make_folder
 from .gang import Member, verify_apart
 from .sitting import VerdictTable, verdict_cells, work_off
 
-__all__ = ["AXES", "FORMATS", "Choice", "full_matrix", "pairwise"]
+__all__ = ["AXES", "FLOWS", "FORMATS", "Choice", "full_matrix", "pairwise"]
 
 AXES: dict[str, tuple[int | str | bool, ...]] = {
     "lanes": (1, 4, 8, 16, 32),
@@ -32,6 +32,7 @@ AXES: dict[str, tuple[int | str | bool, ...]] = {
     "stop": (True, False),
     "hidden": (1, 2, 3),
     "formats": ("4/12", "8/10", "12/12", "16/16", "18/18"),
+    "flow": ("1/1/1", "2/1/4", "2/2/1", "4/4/8"),
 }
 """What is varied, and how."""
 
@@ -43,6 +44,14 @@ FORMATS = {
     "18/18": {"state": "q1.17", "weight": "q3.15", "offset": "q3.15", "error": "q1.9"},
 }
 """State/weight widths in bits, with the formats of offset and error that go with them."""
+
+FLOWS = {
+    "1/1/1": {"samples": 1, "drain": 1, "words": 1},
+    "2/1/4": {"samples": 2, "drain": 1, "words": 4},
+    "2/2/1": {"samples": 2, "drain": 2, "words": 1},
+    "4/4/8": {"samples": 4, "drain": 4, "words": 8},
+}
+"""Samples in flight, neurons that leave the lanes in a cycle (at most as many as lanes), input words in a cycle."""
 
 _INNER = ("order", "error", "batch", "stop")
 """Axes that mostly change the sequencer and its program."""
@@ -68,6 +77,7 @@ class Choice:
     stop: bool
     hidden: int
     formats: str
+    flow: str = "1/1/1"
 
     @property
     def name(self) -> str:
@@ -79,14 +89,16 @@ class Choice:
             self.error[:2],
             self.rounding[:2],
             f"b{self.batch}",
-            "stop" if self.stop else "run",
+            "st" if self.stop else "ru",
             f"h{self.hidden}",
             self.formats.replace("/", "w"),
+            "abcd"[AXES["flow"].index(self.flow)],
         ]
         return "_".join(parts)
 
     def design(self) -> Design:
         """Make a small design: 19 inputs, hidden layers that get smaller, 5 classes; no size divides by P > 1."""
+        flow = FLOWS[self.flow]
         return Design.parse(
             {
                 "name": self.name,
@@ -102,7 +114,7 @@ class Choice:
                     "error": self.error,
                     "nudged": self.nudged,
                 },
-                "hardware": {"lanes": self.lanes},
+                "hardware": {**flow, "drain": min(flow["drain"], self.lanes), "lanes": self.lanes},
             }
         )
 

@@ -28,7 +28,7 @@ def shape(choice: Choice) -> str:
 
 def design_of(choice: Choice) -> Design:
     """Make it of the layers of a core of 32 lanes: a group has one shape, whatever the lanes."""
-    return replace(choice, lanes=32).design().replace(hardware={"lanes": choice.lanes})
+    return replace(choice, lanes=32).design().replace(hardware={"lanes": choice.lanes, "drain": 1})
 
 
 GROUPS = [list(same) for _, same in groupby(sorted(pairwise(), key=shape), key=shape)]

@@ -10,7 +10,7 @@ from fregen.verification.matrix import AXES, Choice, full_matrix, pairwise
 
 pytestmark = pytest.mark.rtl
 
-GANGS = [pairwise()[at : at + 13] for at in range(0, len(pairwise()), 13)]
+GANGS = [pairwise()[at : at + 15] for at in range(0, len(pairwise()), 15)]
 
 
 def test_every_pair_of_values_occurs() -> None:
@@ -24,7 +24,7 @@ def test_every_pair_of_values_occurs() -> None:
 
 
 def test_the_full_matrix_has_every_combination() -> None:
-    assert len(set(full_matrix())) == 4800
+    assert len(set(full_matrix())) == 19200
 
 
 @pytest.mark.parametrize("gang", GANGS, ids=lambda gang: gang[0].name)
