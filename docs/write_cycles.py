@@ -1,14 +1,16 @@
-"""Write the tables of cycles: ``python docs/write_cycles.py``.
+"""Write the tables of cycles and of what they cost: ``python docs/write_cycles.py``, some minutes.
 
 Cycles come from the cycle model, which the hardware's own counters equal in every verification.  With steps of a given
 number they depend on the data alone: the first 1,024 training samples of MNIST in the order of the first epoch
-(``FREGEN_DATA`` names their folder), and of the digits; the design that settles takes its steps from the golden model.
+(``FREGEN_DATA`` names their folder), and of the digits.  Cells are yosys's, of the digits' core for an ECP5.
 """
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -17,6 +19,8 @@ sys.path.insert(0, str(ROOT))
 
 from fregen.data.datasets import load  # noqa: E402
 from fregen.design.document import Design  # noqa: E402
+from fregen.emit.emitted import emit_rtlil  # noqa: E402
+from fregen.emit.yosys import run_yosys  # noqa: E402
 from fregen.plan import CycleModel, Passage, Schedule  # noqa: E402
 from fregen.plan.in_flight import Replay  # noqa: E402
 from fregen.spec.network import NetworkSpec  # noqa: E402
@@ -91,7 +95,26 @@ def fixed_steps() -> str:
     return "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {"cycles": fixed_steps}
+CELLS = ("LUT4", "CCU2C", "TRELLIS_FF", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D")
+"""Cells of an ECP5."""
+
+
+def cells() -> str:
+    """Table of what samples in flight and a wide drain cost."""
+    lines = [row("P", "G", "D", "W", *CELLS), row(*["---"] * (4 + len(CELLS)))]
+    design = Design.load(ROOT / "rtl" / "digits" / "design.toml")
+    for lanes, samples, drain, words in ((16, 1, 1, 1), (16, 2, 1, 1), (16, 2, 2, 1)):
+        hardware = {"lanes": lanes, "samples": samples, "drain": drain, "words": words}
+        with TemporaryDirectory() as folder:
+            core, found = Path(folder) / "core.il", Path(folder) / "cells.json"
+            core.write_text(emit_rtlil(design.replace(hardware=hardware)), encoding="utf-8")
+            run_yosys([f"read_rtlil {core}", f"synth_ecp5 -top {design.name}", f"tee -q -o {found} stat -json"])
+            counted = json.loads(found.read_text(encoding="utf-8"))["design"]["num_cells_by_type"]
+        lines.append(row(*hardware.values(), *(f"{counted.get(cell, 0):,}" for cell in CELLS)))
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {"cycles": fixed_steps, "cells": cells}
 
 
 def main() -> None:
