@@ -132,7 +132,8 @@ class Bounds:
             If a left shift does not fit.
         """
         bound, shift = self.update_bound(spec, matrix), spec.update_shift(matrix, rate)
-        over = bound.bit_length() + max(DITHER_BITS - shift, 0) + 2 - INTEGER_BITS
+        most = (bound << max(DITHER_BITS - shift, 0)) + (1 << DITHER_BITS)
+        over = most.bit_length() - INTEGER_BITS
         if over > 0:
             raise FormatError(
                 f"{spec.design.name}: matrix {matrix.name}: an update at rate 2**-{log2_scale(rate)} can need {over} "

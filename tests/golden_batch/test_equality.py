@@ -75,6 +75,14 @@ def test_random_designs():
         compared += 1
 
 
+def test_an_update_that_just_fits():
+    """62 bits, dither included: a group that was refused although the golden model learns it."""
+    draw = draw_design(342370628, 14)
+    specs = alike(draw.table, 4, np.random.default_rng([342370628, 15]))
+    assert {spec.design.name for spec in specs} == {"r14", "g1", "g2", "g3"}
+    assert not compare(specs, 15, batches=2).wrong
+
+
 def test_the_widest_formats(device):
     """Products beyond 2**53 are made in two parts; slope x sum beyond 2**63 has a sticky bit, by blocks too."""
     wide = {"state": "q1.23", "weight": "q2.22", "offset": "q2.22", "error": "q1.12"}

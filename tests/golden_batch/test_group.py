@@ -1,13 +1,17 @@
 """Which networks make a group, and what is said where they do not."""
 
+import itertools
 import re
 
+import numpy as np
 import pytest
 
 from fregen.design.document import Design
-from fregen.errors import DesignError, FormatError, ToolError
+from fregen.errors import DesignError, FormatError, FregenError, ToolError
+from fregen.golden.carrier import Carrier
 from fregen.golden_batch import BatchModel, Group, load_arrays
 from fregen.spec.network import NetworkSpec
+from fregen.verification.draw import draw_table
 
 pytestmark = pytest.mark.golden
 
@@ -74,10 +78,31 @@ def test_an_update_that_does_not_fit_is_refused():
     model = BatchModel(specs)
     spec = specs[0]
     matrix = spec.graph.learned[0]
-    over = model.group.bounds.update_bound(spec, matrix).bit_length() + 18 - spec.update_shift(matrix, 1.0) - 63
+    over = model.group.bounds.update_bound(spec, matrix).bit_length() + 16 - spec.update_shift(matrix, 1.0) - 63
     assert over > 0
     with pytest.raises(FormatError, match=rf"f: matrix W0: an update at rate 2\*\*-0 can need {over} bits more"):
         model.shifts([1.0])
+
+
+def test_whatever_the_golden_model_carries_is_carried_side_by_side():
+    """At every rate, over formats drawn at random: exact arithmetic is 63 bits wide here and there."""
+    rng, carried, refused = np.random.default_rng(2026), 0, 0
+    while carried < 250:
+        try:
+            spec = NetworkSpec(Design.parse(draw_table(rng, "c")))
+            carrier = Carrier(spec)
+        except FregenError:
+            continue
+        carried += 1
+        bounds = Group([spec]).bounds
+        for rate, matrix in itertools.product([2.0**-k for k in range(16)], spec.graph.learned):
+            try:
+                carrier.updates_in_float(matrix, rate)
+            except FormatError:
+                refused += 1
+                continue
+            bounds.update_shift(spec, matrix, rate)
+    assert refused > 100
 
 
 @pytest.mark.parametrize(("library", "text"), [("jax", "expected one of numpy, torch, cupy, not 'jax'")])
