@@ -6,26 +6,23 @@ number they depend on the data alone: the first 1,024 training samples of MNIST 
 """
 
 import json
-import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from write_tables import row, written
+
+from fregen.data.datasets import load
+from fregen.design.document import Design
+from fregen.emit.emitted import emit_rtlil
+from fregen.emit.yosys import run_yosys
+from fregen.plan import CycleModel, Passage, Schedule
+from fregen.plan.in_flight import Replay
+from fregen.spec.network import NetworkSpec
+from fregen.training.samples import as_words, epoch_order
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from fregen.data.datasets import load  # noqa: E402
-from fregen.design.document import Design  # noqa: E402
-from fregen.emit.emitted import emit_rtlil  # noqa: E402
-from fregen.emit.yosys import run_yosys  # noqa: E402
-from fregen.plan import CycleModel, Passage, Schedule  # noqa: E402
-from fregen.plan.in_flight import Replay  # noqa: E402
-from fregen.spec.network import NetworkSpec  # noqa: E402
-from fregen.training.samples import as_words, epoch_order  # noqa: E402
-
 SAMPLES = 1024
 
 NETWORKS = {
@@ -77,11 +74,6 @@ def predicted(name: str, hardware: tuple[int, int, int, int], steps: tuple[int, 
         yield replay.elapsed, sum(CycleModel(schedule).predict(going).macs.values())
 
 
-def row(*cells: object) -> str:
-    """One row of a table."""
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
 def fixed_steps() -> str:
     """Table of what samples in flight, wide drains and wide beats of input are worth."""
     heads = ("network", "P", "G", "D", "W", "learnt", "useful", "inferred", "useful")
@@ -91,7 +83,7 @@ def fixed_steps() -> str:
             cells: list[str] = []
             for cycles, macs in predicted(name, hardware, (2, 1)):
                 cells += [f"{cycles / SAMPLES:,.0f}", f"{100 * macs / hardware[0] / cycles:.1f} %"]
-            lines.append(row(name, *hardware, *cells))
+            lines.append(row(name, *map(str, hardware), *cells))
     return "\n".join(lines)
 
 
@@ -110,7 +102,7 @@ def cells() -> str:
             core.write_text(emit_rtlil(design.replace(hardware=hardware)), encoding="utf-8")
             run_yosys([f"read_rtlil {core}", f"synth_ecp5 -top {design.name}", f"tee -q -o {found} stat -json"])
             counted = json.loads(found.read_text(encoding="utf-8"))["design"]["num_cells_by_type"]
-        lines.append(row(*hardware.values(), *(f"{counted.get(cell, 0):,}" for cell in CELLS)))
+        lines.append(row(*map(str, hardware.values()), *(f"{counted.get(cell, 0):,}" for cell in CELLS)))
     return "\n".join(lines)
 
 
@@ -121,14 +113,10 @@ def main() -> None:
     """Write every table between its marks in ``results.md``."""
     page = ROOT / "docs" / "results.md"
     text = page.read_text(encoding="utf-8")
-    for name, make in TABLES.items():
-        marks = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        table = make()
-        found, count = marks.subn(lambda place, table=table: f"{place[1]}{table}\n{place[2]}", text)
-        if count != 1:
+    for name in TABLES:
+        if (count := text.count(f"<!-- table: {name} -->")) != 1:
             raise SystemExit(f"{page} has {count} tables {name}, not 1")
-        text = found
-    page.write_text(text, encoding="utf-8")
+    page.write_text(written(text, TABLES), encoding="utf-8")
 
 
 if __name__ == "__main__":

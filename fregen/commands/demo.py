@@ -32,6 +32,7 @@ from ..files import make_folder, write
 from ..golden import NetworkModel
 from ..golden.trace import Trace
 from ..plan import CycleModel, PhaseCycles, Schedule, unpack_weights
+from ..plan.counters import COUNTERS
 from ..plan.cycles import PHASES
 from ..progress import StepProgress
 from ..runs.prepare import Prepared, lay_out
@@ -240,7 +241,7 @@ def _ask(chip: Design, dataset: Dataset, epochs: int, notify: StepProgress) -> _
     _, trace = scenario.trace(advance)
     expected = scenario.expected(trace)
     curve = _curve(model, expected["weights"], updates // epochs, tests, dataset.test_labels)
-    learn, infer = _predicted(scenario, trace, updates)
+    learn, infer = _predicted(scenario, trace, updates, expected["counters"])
     return _Run(spec, epochs, len(tests), epochs * len(inputs), scenario, trace, expected, curve, learn, infer)
 
 
@@ -256,12 +257,15 @@ def _curve(
     return accuracies
 
 
-def _predicted(scenario: Scenario, trace: Trace, updates: int) -> tuple[PhaseCycles, PhaseCycles]:
-    """Cycles of learning and of inference, from the plan."""
-    cycles, passages = CycleModel(Schedule.of(scenario.spec)), scenario.passages(trace)
+def _predicted(
+    scenario: Scenario, trace: Trace, updates: int, counters: NDArray[np.int64]
+) -> tuple[PhaseCycles, PhaseCycles]:
+    """Cycles of learning and of inference, from the plan; the last update leaves the core idle in between."""
     learnt = sum(len(batch.inputs) for batch in scenario.batches[:updates])
-    learn = cycles.predict(passages[:learnt])
-    return learn, cycles.predict(passages) - learn
+    model, found = CycleModel(Schedule.of(scenario.spec)), dict(zip(COUNTERS, counters.tolist(), strict=True))
+    cycles, macs = ({phase: found[f"{phase}_{what}"] for phase in PHASES} for what in ("cycles", "macs"))
+    infer = model.predict(scenario.passages(trace)[learnt:])
+    return PhaseCycles(cycles, macs, model.lanes, found["waiting_cycles"]) - infer, infer
 
 
 def _cpu_seconds() -> float:

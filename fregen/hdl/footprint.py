@@ -38,12 +38,12 @@ def footprint(sizes: Sizes) -> Footprint:
     logits = sizes.contexts << bits(softmax.classes) if sizes.contexts > 1 else max(softmax.classes, 2)
     drives = 1 << sizes.drive_bits if sizes.contexts > 1 else max(memory.hidden_groups, 2)
     instructions = 1 << (len(sizes.schedule.instructions) - 1).bit_length()
-    vectors, exponential = memory.planes * memory.plane_size, softmax.exponential.frac_bits + 1
+    exponential = softmax.exponential.frac_bits + 1
     memories = {
         "weights": lanes * memory.weight_depth * spec.weight.width,
         "drives": lanes * drives * sizes.sum_width,
-        "states": lanes * vectors * sizes.state_width,
-        "offsets": lanes * vectors * sizes.offset_width,
+        "states": lanes * memory.planes * memory.state_plane_size * sizes.state_width,
+        "offsets": lanes * memory.planes * memory.plane_size * sizes.offset_width,
         "samples": rows * (memory.slots * sizes.state_width + memory.slots + (sizes.contexts + 1) * sizes.input_bits),
         "neurons": neurons * (sizes.word_width + (table.slope_width if spec.has_offsets else 0)),
         "logits": logits * softmax.sum_width + max(softmax.classes, 2) * exponential,

@@ -125,7 +125,7 @@ class SequencerUnit(wiring.Component):
         """Let samples enter the contexts in turn; choose where the next one lies; begin the update of a full batch."""
         sample, count, most = self.sample, len(contexts), self.sizes.memory.slots
         closing = Signal()
-        recent = [Signal(self.sizes.slot_bits, name=f"recent_{k}") for k in range(count)]
+        recent = [Signal(self.sizes.slot_bits, name=f"recent_{k}") for k in range(count - 1)]
         all_idle = Cat(context.idle for context in contexts).all()
         is_free = pick([context.idle for context in contexts], turn)
         m.d.comb += [
@@ -142,7 +142,7 @@ class SequencerUnit(wiring.Component):
             learning.eq(batch | Mux(sample.sample.learn, 1 << sample.slot, 0)),
             busy.eq(batch | (1 << sample.slot)),
         ]
-        for slot in recent[:-1]:
+        for slot in recent:
             m.d.comb += busy.bit_select(slot, 1).eq(1)
         free = Signal(self.sizes.slot_bits)
         for k in reversed(range(most)):

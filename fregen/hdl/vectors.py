@@ -1,6 +1,6 @@
 """The two vector memories: states, and offsets with the output error."""
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,7 +14,8 @@ __all__ = ["VectorUnit"]
 class VectorUnit(wiring.Component):
     """Keep vectors in rows of P words; deliver whole rows; take D words at a time, and move rows.
 
-    Words of lanes beyond a vector's end are never written other than with 0 and so stay 0.
+    Words of lanes beyond a vector's end are never written other than with 0 and so stay 0.  Only the second memory has
+    rows of errors: a read of one gives some other row of states.
 
     Parameters
     ----------
@@ -73,17 +74,23 @@ class VectorUnit(wiring.Component):
         ]
         to_states = Mux(move.copy & ~move.to_offsets, -1, Mux(write.is_offset, 0, some_lanes))
         to_offsets = Mux(move.subtract | (move.copy & move.to_offsets), -1, Mux(write.is_offset, some_lanes, 0))
-        m.d.comb += [
-            read.states.eq(self._memory(m, "state_memory", read.states.shape(), read.state, target, to_states)),
-            read.offsets.eq(self._memory(m, "offset_memory", read.offsets.shape(), read.offset, target, to_offsets)),
-        ]
+        local, memory = self.sizes.local_bits, self.sizes.memory
+
+        def state(address: Value) -> Value:
+            """Address of a row of states: their planes end where the errors begin."""
+            return Cat(address[: (memory.state_plane_size - 1).bit_length()], address[local:])
+
+        row, depth = read.states.shape(), memory.planes * memory.state_plane_size
+        states = self._memory(m, "state_memory", row, depth, state(read.state), state(target), to_states)
+        row, depth = read.offsets.shape(), memory.planes * memory.plane_size
+        offsets = self._memory(m, "offset_memory", row, depth, read.offset, target, to_offsets)
+        m.d.comb += [read.states.eq(states), read.offsets.eq(offsets)]
         return m
 
     def _memory(
-        self, m: Module, name: str, row: data.ArrayLayout, address: Value, target: Value, lanes: Value
+        self, m: Module, name: str, row: data.ArrayLayout, depth: int, address: Value, target: Value, lanes: Value
     ) -> data.View:
         """Add a memory of rows, which writes the words of some lanes; return the row at an address."""
-        depth = self.sizes.memory.planes * self.sizes.memory.plane_size
         memory = ram(m, name, row, depth, self.sizes.pipeline.read, parts=1)
         m.d.comb += [memory.read_address.eq(address), memory.write_address.eq(target), memory.write.eq(lanes)]
         m.d.comb += [memory.write_word[lane].eq(self.written[lane]) for lane in range(self.sizes.lanes)]

@@ -7,7 +7,7 @@ before it have drained.  With one sample in flight every program takes its own t
 of them :class:`~fregen.plan.in_flight.Replay` follows all of them at once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .beats import Work, learning_work, product_work
 from .in_flight import Passage, Replay
-from .instruction import Drain
+from .instruction import Drain, Feed
 from .schedule import Program, Schedule
 
 __all__ = ["PHASES", "PHASE_OF", "CycleModel", "PhaseCycles"]
@@ -94,14 +94,13 @@ class CycleModel:
         self.schedule = schedule
         self.lanes = schedule.memory.lanes
         self._work = lru_cache(maxsize=None)(self._count)
-        self._alone = lru_cache(maxsize=None)(self._replay)
 
     def work(self, name: Program, nonzero: int = 0) -> Work:
         """Beats and multiplications of a program (not UPDATE) for a sample with so many nonzero input words.
 
         Its ``cycles`` are those that it takes when no other sample is in flight.
         """
-        has_input = any(i.feed.name == "INPUT" for i in self.schedule.programs[name])
+        has_input = any(i.feed is Feed.INPUT for i in self.schedule.programs[name])
         return self._work(name, nonzero if has_input else 0)
 
     def update(self, occupancy: NDArray[np.integer], samples: int) -> Work:
@@ -115,12 +114,14 @@ class CycleModel:
             Samples of the batch.
         """
         instructions = self.schedule.programs[Program.UPDATE]
-        works = [learning_work(i, self.lanes, occupancy, samples) for i in instructions]
-        return Work(sum(w.beats for w in works), sum(w.macs for w in works), self._replay(Program.UPDATE, works))
+        return self._summed(Program.UPDATE, [learning_work(i, self.lanes, occupancy, samples) for i in instructions])
 
     def _count(self, name: Program, nonzero: int) -> Work:
-        works = tuple(product_work(i, self.lanes, nonzero) for i in self.schedule.programs[name])
-        return Work(sum(w.beats for w in works), sum(w.macs for w in works), self._alone(name, works))
+        return self._summed(name, [product_work(i, self.lanes, nonzero) for i in self.schedule.programs[name]])
+
+    def _summed(self, name: Program, works: Sequence[Work]) -> Work:
+        """Work of a program, from that of its instructions."""
+        return Work(sum(w.beats for w in works), sum(w.macs for w in works), self._replay(name, works))
 
     def _replay(self, name: Program, works: Iterable[Work]) -> int:
         """Cycles of a program that runs alone: jump, instructions, and the wait at its end."""

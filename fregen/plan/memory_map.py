@@ -94,6 +94,11 @@ class MemoryMap:
         return 1 << (used - 1).bit_length()
 
     @property
+    def state_plane_size(self) -> int:
+        """Addresses of a plane of the states' memory, which holds no error: a power of two too."""
+        return 1 << (self.hidden_groups - 1).bit_length()
+
+    @property
     def drain(self) -> int:
         """D: neurons that leave the lanes in a cycle."""
         return self.spec.design.hardware.drain

@@ -6807,28 +6807,27 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire [15:0] \$11 ;
   wire \$110 ;
   reg [3:0] \$111 ;
-  reg [3:0] \$112 ;
-  reg \$113 ;
-  reg [9:0] \$114 ;
-  reg [3:0] \$115 ;
+  reg \$112 ;
+  reg [9:0] \$113 ;
+  reg [3:0] \$114 ;
+  reg \$115 ;
   reg \$116 ;
-  reg \$117 ;
-  reg [94:0] \$118 ;
+  reg [94:0] \$117 ;
+  reg \$118 ;
   reg \$119 ;
   wire [15:0] \$12 ;
   reg \$120 ;
-  reg \$121 ;
   wire [15:0] \$13 ;
   wire [15:0] \$14 ;
   wire [15:0] \$15 ;
   wire \$16 ;
+  wire [5:0] \$169 ;
   wire \$17 ;
-  wire [5:0] \$170 ;
-  wire [5:0] \$173 ;
-  wire [5:0] \$176 ;
+  wire [5:0] \$172 ;
+  wire [5:0] \$175 ;
+  wire [5:0] \$179 ;
   wire \$18 ;
-  wire [5:0] \$180 ;
-  wire [2:0] \$183 ;
+  wire [2:0] \$182 ;
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
@@ -6838,7 +6837,7 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
-  wire [7:0] \$261 ;
+  wire [7:0] \$260 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
@@ -7378,7 +7377,6 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire [3:0] rate;
   wire [1:0] ready;
   reg [3:0] recent_0 = 4'h0;
-  reg [3:0] recent_1 = 4'h0;
   input rst;
   wire rst;
   input sample_loaded;
@@ -7557,17 +7555,17 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   assign \$34  = issue_may_issue & walk_o[22];
   assign \$35  = \$33  ? scan_done : \$34 ;
   assign finish = working & \$35 ;
-  assign \$170  = owner * 5'h13;
-  assign \$36  = samples >> \$170 ;
-  assign \$173  = owner * 5'h13;
-  assign \$37  = samples >> \$173 ;
-  assign \$176  = owner * 5'h13;
-  assign \$38  = samples >> \$176 ;
+  assign \$169  = owner * 5'h13;
+  assign \$36  = samples >> \$169 ;
+  assign \$172  = owner * 5'h13;
+  assign \$37  = samples >> \$172 ;
+  assign \$175  = owner * 5'h13;
+  assign \$38  = samples >> \$175 ;
   assign beats_has_input = | \$38 [18:12];
-  assign \$180  = owner * 5'h13;
-  assign \$39  = samples >> \$180 ;
-  assign \$183  = owner * 2'h2;
-  assign events_phase = phases >> \$183 ;
+  assign \$179  = owner * 5'h13;
+  assign \$39  = samples >> \$179 ;
+  assign \$182  = owner * 2'h2;
+  assign events_phase = phases >> \$182 ;
   assign \$40  = ! instruction[1:0];
   assign \$41  = ! instruction[65:64];
   assign \$42  = \$40  & \$41 ;
@@ -7640,33 +7638,31 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   assign \$104  = ~ working;
   assign \$105  = \$104  | finish;
   assign \$106  = \$103  & \$105 ;
-  assign \$261  = next_owner * 7'h5f;
-  assign \$107  = offers >> \$261 ;
+  assign \$260  = next_owner * 7'h5f;
+  assign \$107  = offers >> \$260 ;
   assign \$108  = ! instruction[1:0];
   assign \$109  = ! instruction[65:64];
   assign \$110  = \$108  & \$109 ;
   always @(posedge clk)
     recent_0 <= \$111 ;
   always @(posedge clk)
-    recent_1 <= \$112 ;
+    turn <= \$112 ;
   always @(posedge clk)
-    turn <= \$113 ;
+    batch <= \$113 ;
   always @(posedge clk)
-    batch <= \$114 ;
+    sample_slot <= \$114 ;
   always @(posedge clk)
-    sample_slot <= \$115 ;
+    closing <= \$115 ;
   always @(posedge clk)
-    closing <= \$116 ;
+    emit_context <= \$116 ;
   always @(posedge clk)
-    emit_context <= \$117 ;
+    instruction <= \$117 ;
   always @(posedge clk)
-    instruction <= \$118 ;
+    owner <= \$118 ;
   always @(posedge clk)
-    owner <= \$119 ;
+    working <= \$119 ;
   always @(posedge clk)
-    working <= \$120 ;
-  always @(posedge clk)
-    kept <= \$121 ;
+    kept <= \$120 ;
   \digits_sequencer.beats  beats (
     .beats_context(owner),
     .beats_element(scan_o),
@@ -7839,83 +7835,85 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$112  = recent_1;
+    \$112  = turn;
     if (sample_take) begin
-      \$112  = recent_0;
+      \$112  = \$89 [0];
     end
     if (rst) begin
-      \$112  = 4'h0;
+      \$112  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$113  = turn;
+    \$113  = batch;
     if (sample_take) begin
-      \$113  = \$89 [0];
-    end
-    if (rst) begin
-      \$113  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$114  = batch;
-    if (sample_take) begin
-      \$114  = \$13 [9:0];
+      \$113  = \$13 [9:0];
     end else if (events_update) begin
-      \$114  = 10'h000;
+      \$113  = 10'h000;
     end
     if (rst) begin
-      \$114  = 10'h000;
+      \$113  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$115  = sample_slot;
+    \$114  = sample_slot;
     if (sample_take) begin
-      \$115  = free;
+      \$114  = free;
     end
     if (rst) begin
-      \$115  = 4'h0;
+      \$114  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$116  = closing;
+    \$115  = closing;
     if (sample_take) begin
-      \$116  = \$101 ;
+      \$115  = \$101 ;
     end else if (events_update) begin
-      \$116  = 1'h0;
+      \$115  = 1'h0;
     end
     if (rst) begin
-      \$116  = 1'h0;
+      \$115  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$117  = emit_context;
+    \$116  = emit_context;
     if (events_sample) begin
-      \$117  = \$102 [0];
+      \$116  = \$102 [0];
     end
     if (rst) begin
-      \$117  = 1'h0;
+      \$116  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$118  = instruction;
+    \$117  = instruction;
     if (\$106 ) begin
-      \$118  = \$107 ;
+      \$117  = \$107 ;
     end
     if (rst) begin
-      \$118  = 95'h000000000000000000000000;
+      \$117  = 95'h000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$119  = owner;
+    \$118  = owner;
     if (\$106 ) begin
-      \$119  = next_owner;
+      \$118  = next_owner;
+    end
+    if (rst) begin
+      \$118  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$119  = working;
+    if (\$106 ) begin
+      \$119  = 1'h1;
+    end else if (finish) begin
+      \$119  = 1'h0;
     end
     if (rst) begin
       \$119  = 1'h0;
@@ -7923,25 +7921,13 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$120  = working;
+    \$120  = kept;
     if (\$106 ) begin
-      \$120  = 1'h1;
     end else if (finish) begin
-      \$120  = 1'h0;
+      \$120  = \$110 ;
     end
     if (rst) begin
       \$120  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$121  = kept;
-    if (\$106 ) begin
-    end else if (finish) begin
-      \$121  = \$110 ;
-    end
-    if (rst) begin
-      \$121  = 1'h0;
     end
   end
   assign context_0_offered = sample_sample;
@@ -13117,7 +13103,7 @@ module digits_vector(read_offset, write_valid, write_is_offset, write_address, w
   input rst;
   wire rst;
   wire [15:0] some_lanes;
-  wire [6:0] state_memory_read_address;
+  wire [5:0] state_memory_read_address;
   wire [255:0] state_memory_read_word;
   wire [15:0] \state_memory_read_word[0] ;
   wire [15:0] \state_memory_read_word[10] ;
@@ -13136,7 +13122,7 @@ module digits_vector(read_offset, write_valid, write_is_offset, write_address, w
   wire [15:0] \state_memory_read_word[8] ;
   wire [15:0] \state_memory_read_word[9] ;
   wire [15:0] state_memory_write;
-  wire [6:0] state_memory_write_address;
+  wire [5:0] state_memory_write_address;
   wire [255:0] state_memory_write_word;
   wire [15:0] \state_memory_write_word[0] ;
   wire [15:0] \state_memory_write_word[10] ;
@@ -13230,49 +13216,49 @@ module digits_vector(read_offset, write_valid, write_is_offset, write_address, w
     _0_ <= offset_memory[read_offset];
   end
   assign read_offsets = _0_;
-  reg [255:0] state_memory [111:0];
+  reg [255:0] state_memory [55:0];
   initial begin : zeros_1
     integer row;
-    for (row = 0; row < 112; row = row + 1)
+    for (row = 0; row < 56; row = row + 1)
       state_memory[row] = 256'd0;
   end
   always @(posedge clk) begin
     if (\$38 [0])
-      state_memory[target][15:0] <= state_memory_write_word[15:0];
+      state_memory[{ target[6:3], target[1:0] }][15:0] <= state_memory_write_word[15:0];
     if (\$38 [1])
-      state_memory[target][31:16] <= state_memory_write_word[31:16];
+      state_memory[{ target[6:3], target[1:0] }][31:16] <= state_memory_write_word[31:16];
     if (\$38 [2])
-      state_memory[target][47:32] <= state_memory_write_word[47:32];
+      state_memory[{ target[6:3], target[1:0] }][47:32] <= state_memory_write_word[47:32];
     if (\$38 [3])
-      state_memory[target][63:48] <= state_memory_write_word[63:48];
+      state_memory[{ target[6:3], target[1:0] }][63:48] <= state_memory_write_word[63:48];
     if (\$38 [4])
-      state_memory[target][79:64] <= state_memory_write_word[79:64];
+      state_memory[{ target[6:3], target[1:0] }][79:64] <= state_memory_write_word[79:64];
     if (\$38 [5])
-      state_memory[target][95:80] <= state_memory_write_word[95:80];
+      state_memory[{ target[6:3], target[1:0] }][95:80] <= state_memory_write_word[95:80];
     if (\$38 [6])
-      state_memory[target][111:96] <= state_memory_write_word[111:96];
+      state_memory[{ target[6:3], target[1:0] }][111:96] <= state_memory_write_word[111:96];
     if (\$38 [7])
-      state_memory[target][127:112] <= state_memory_write_word[127:112];
+      state_memory[{ target[6:3], target[1:0] }][127:112] <= state_memory_write_word[127:112];
     if (\$38 [8])
-      state_memory[target][143:128] <= state_memory_write_word[143:128];
+      state_memory[{ target[6:3], target[1:0] }][143:128] <= state_memory_write_word[143:128];
     if (\$38 [9])
-      state_memory[target][159:144] <= state_memory_write_word[159:144];
+      state_memory[{ target[6:3], target[1:0] }][159:144] <= state_memory_write_word[159:144];
     if (\$38 [10])
-      state_memory[target][175:160] <= state_memory_write_word[175:160];
+      state_memory[{ target[6:3], target[1:0] }][175:160] <= state_memory_write_word[175:160];
     if (\$38 [11])
-      state_memory[target][191:176] <= state_memory_write_word[191:176];
+      state_memory[{ target[6:3], target[1:0] }][191:176] <= state_memory_write_word[191:176];
     if (\$38 [12])
-      state_memory[target][207:192] <= state_memory_write_word[207:192];
+      state_memory[{ target[6:3], target[1:0] }][207:192] <= state_memory_write_word[207:192];
     if (\$38 [13])
-      state_memory[target][223:208] <= state_memory_write_word[223:208];
+      state_memory[{ target[6:3], target[1:0] }][223:208] <= state_memory_write_word[223:208];
     if (\$38 [14])
-      state_memory[target][239:224] <= state_memory_write_word[239:224];
+      state_memory[{ target[6:3], target[1:0] }][239:224] <= state_memory_write_word[239:224];
     if (\$38 [15])
-      state_memory[target][255:240] <= state_memory_write_word[255:240];
+      state_memory[{ target[6:3], target[1:0] }][255:240] <= state_memory_write_word[255:240];
   end
   reg [255:0] _1_;
   always @(posedge clk) begin
-    _1_ <= state_memory[read_state];
+    _1_ <= state_memory[{ read_state[6:3], read_state[1:0] }];
   end
   assign read_states = _1_;
   assign \$1  = $signed(kept[15:0]) - $signed(read_states[15:0]);
@@ -13462,8 +13448,8 @@ module digits_vector(read_offset, write_valid, write_is_offset, write_address, w
     end
   end
   assign some_lanes = \$33 [15:0];
-  assign state_memory_read_address = read_state;
-  assign state_memory_write_address = target;
+  assign state_memory_read_address = { read_state[6:3], read_state[1:0] };
+  assign state_memory_write_address = { target[6:3], target[1:0] };
   assign state_memory_write = \$38 [15:0];
   assign offset_memory_read_address = read_offset;
   assign offset_memory_write_address = target;

@@ -5014,17 +5014,16 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  reg [2:0] \$57 ;
-  reg \$58 ;
-  reg [4:0] \$59 ;
+  reg \$57 ;
+  reg [4:0] \$58 ;
+  reg [2:0] \$59 ;
   wire \$6 ;
-  reg [2:0] \$60 ;
+  reg \$60 ;
   reg \$61 ;
-  reg \$62 ;
-  reg [87:0] \$63 ;
+  reg [87:0] \$62 ;
+  reg \$63 ;
   reg \$64 ;
   reg \$65 ;
-  reg \$66 ;
   wire \$7 ;
   wire \$8 ;
   wire [7:0] \$9 ;
@@ -5394,7 +5393,6 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   input [3:0] rate;
   wire [3:0] rate;
   wire ready;
-  reg [2:0] recent_0 = 3'h0;
   input rst;
   wire rst;
   input sample_loaded;
@@ -5520,7 +5518,6 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   output work_valid;
   wire work_valid;
   reg working = 1'h0;
-  assign \$25  = instruction[1:0] == 1'h1;
   assign \$26  = issue_may_issue & walk_o[21];
   assign \$27  = \$25  ? scan_done : \$26 ;
   assign finish = working & \$27 ;
@@ -5556,25 +5553,23 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   assign \$55  = ! instruction[62:61];
   assign \$56  = \$54  & \$55 ;
   always @(posedge clk)
-    recent_0 <= \$57 ;
+    turn <= \$57 ;
   always @(posedge clk)
-    turn <= \$58 ;
+    batch <= \$58 ;
   always @(posedge clk)
-    batch <= \$59 ;
+    sample_slot <= \$59 ;
   always @(posedge clk)
-    sample_slot <= \$60 ;
+    closing <= \$60 ;
   always @(posedge clk)
-    closing <= \$61 ;
+    emit_context <= \$61 ;
   always @(posedge clk)
-    emit_context <= \$62 ;
+    instruction <= \$62 ;
   always @(posedge clk)
-    instruction <= \$63 ;
+    beats_context <= \$63 ;
   always @(posedge clk)
-    beats_context <= \$64 ;
+    working <= \$64 ;
   always @(posedge clk)
-    working <= \$65 ;
-  always @(posedge clk)
-    kept <= \$66 ;
+    kept <= \$65 ;
   assign \$1  = ~ hold;
   assign \$2  = sample_loaded & \$1 ;
   assign \$3  = ~ closing;
@@ -5606,6 +5601,7 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   assign \$23  = instruction[1:0] == 1'h1;
   assign \$24  = ~ \$23 ;
   assign walk_step = events_beat & \$24 ;
+  assign \$25  = instruction[1:0] == 1'h1;
   \tiny_sequencer.beats  beats (
     .beats_context(beats_context),
     .beats_element(scan_o),
@@ -5701,83 +5697,85 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$57  = recent_0;
+    \$57  = turn;
     if (sample_take) begin
-      \$57  = sample_slot;
+      \$57  = 1'h0;
     end
     if (rst) begin
-      \$57  = 3'h0;
+      \$57  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$58  = turn;
+    \$58  = batch;
     if (sample_take) begin
-      \$58  = 1'h0;
-    end
-    if (rst) begin
-      \$58  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$59  = batch;
-    if (sample_take) begin
-      \$59  = \$11 [4:0];
+      \$58  = \$11 [4:0];
     end else if (events_update) begin
-      \$59  = 5'h00;
+      \$58  = 5'h00;
     end
     if (rst) begin
-      \$59  = 5'h00;
+      \$58  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$60  = sample_slot;
+    \$59  = sample_slot;
     if (sample_take) begin
-      \$60  = free;
+      \$59  = free;
     end
     if (rst) begin
-      \$60  = 3'h0;
+      \$59  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$61  = closing;
+    \$60  = closing;
     if (sample_take) begin
-      \$61  = \$49 ;
+      \$60  = \$49 ;
     end else if (events_update) begin
-      \$61  = 1'h0;
+      \$60  = 1'h0;
     end
     if (rst) begin
-      \$61  = 1'h0;
+      \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = emit_context;
+    \$61  = emit_context;
     if (events_sample) begin
-      \$62  = 1'h0;
+      \$61  = 1'h0;
     end
     if (rst) begin
-      \$62  = 1'h0;
+      \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$63  = instruction;
+    \$62  = instruction;
     if (\$53 ) begin
-      \$63  = offers;
+      \$62  = offers;
     end
     if (rst) begin
-      \$63  = 88'h0000000000000000000000;
+      \$62  = 88'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$64  = beats_context;
+    \$63  = beats_context;
     if (\$53 ) begin
-      \$64  = next_owner;
+      \$63  = next_owner;
+    end
+    if (rst) begin
+      \$63  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$64  = working;
+    if (\$53 ) begin
+      \$64  = 1'h1;
+    end else if (finish) begin
+      \$64  = 1'h0;
     end
     if (rst) begin
       \$64  = 1'h0;
@@ -5785,25 +5783,13 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$65  = working;
+    \$65  = kept;
     if (\$53 ) begin
-      \$65  = 1'h1;
     end else if (finish) begin
-      \$65  = 1'h0;
+      \$65  = \$56 ;
     end
     if (rst) begin
       \$65  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$66  = kept;
-    if (\$53 ) begin
-    end else if (finish) begin
-      \$66  = \$56 ;
-    end
-    if (rst) begin
-      \$66  = 1'h0;
     end
   end
   assign context_0_offered = sample_sample;
@@ -9664,14 +9650,14 @@ module tiny_vector(read_offset, write_valid, write_is_offset, write_address, wri
   input rst;
   wire rst;
   wire [3:0] some_lanes;
-  wire [5:0] state_memory_read_address;
+  wire [4:0] state_memory_read_address;
   wire [63:0] state_memory_read_word;
   wire [15:0] \state_memory_read_word[0] ;
   wire [15:0] \state_memory_read_word[1] ;
   wire [15:0] \state_memory_read_word[2] ;
   wire [15:0] \state_memory_read_word[3] ;
   wire [3:0] state_memory_write;
-  wire [5:0] state_memory_write_address;
+  wire [4:0] state_memory_write_address;
   wire [63:0] state_memory_write_word;
   wire [15:0] \state_memory_write_word[0] ;
   wire [15:0] \state_memory_write_word[1] ;
@@ -9716,25 +9702,25 @@ module tiny_vector(read_offset, write_valid, write_is_offset, write_address, wri
     _0_ <= offset_memory[read_offset];
   end
   assign read_offsets = _0_;
-  reg [63:0] state_memory [55:0];
+  reg [63:0] state_memory [27:0];
   initial begin : zeros_1
     integer row;
-    for (row = 0; row < 56; row = row + 1)
+    for (row = 0; row < 28; row = row + 1)
       state_memory[row] = 64'd0;
   end
   always @(posedge clk) begin
     if (\$13 [0])
-      state_memory[target][15:0] <= state_memory_write_word[15:0];
+      state_memory[{ target[5:3], target[1:0] }][15:0] <= state_memory_write_word[15:0];
     if (\$13 [1])
-      state_memory[target][31:16] <= state_memory_write_word[31:16];
+      state_memory[{ target[5:3], target[1:0] }][31:16] <= state_memory_write_word[31:16];
     if (\$13 [2])
-      state_memory[target][47:32] <= state_memory_write_word[47:32];
+      state_memory[{ target[5:3], target[1:0] }][47:32] <= state_memory_write_word[47:32];
     if (\$13 [3])
-      state_memory[target][63:48] <= state_memory_write_word[63:48];
+      state_memory[{ target[5:3], target[1:0] }][63:48] <= state_memory_write_word[63:48];
   end
   reg [63:0] _1_;
   always @(posedge clk) begin
-    _1_ <= state_memory[read_state];
+    _1_ <= state_memory[{ read_state[5:3], read_state[1:0] }];
   end
   assign read_states = _1_;
   assign \$1  = $signed(kept[15:0]) - $signed(read_states[15:0]);
@@ -9803,8 +9789,8 @@ module tiny_vector(read_offset, write_valid, write_is_offset, write_address, wri
       written[63:48] = write_words;
     end
   end
-  assign state_memory_read_address = read_state;
-  assign state_memory_write_address = target;
+  assign state_memory_read_address = { read_state[5:3], read_state[1:0] };
+  assign state_memory_write_address = { target[5:3], target[1:0] };
   assign state_memory_write = \$13 [3:0];
   assign offset_memory_read_address = read_offset;
   assign offset_memory_write_address = target;

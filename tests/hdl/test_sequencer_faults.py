@@ -62,7 +62,7 @@ MUTANTS = {  # unit, method, and what is planted
         "_take",
         {"busy.eq(batch | (1 << sample.slot))": "busy.eq(batch)"},
     ),
-    "a slot of one in flight": (SequencerUnit, "_take", {"for slot in recent[:-1]": "for slot in recent[:0]"}),
+    "a slot of one in flight": (SequencerUnit, "_take", {"for slot in recent:": "for slot in recent[:0]:"}),
     "a slot of the batch": (
         SequencerUnit,
         "_take",

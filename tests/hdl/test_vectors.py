@@ -24,10 +24,16 @@ def differences(lanes, form, cycles=500, seed=0, samples=1, drain=1):
     rng, unit = np.random.default_rng(seed), VectorUnit(sizes)
     depth = sizes.memory.planes * sizes.memory.plane_size
     widths = {"state": sizes.state_width, "offset": sizes.offset_width}
-    contents = {name: np.zeros((depth, lanes), dtype=np.int64) for name in widths}
+    contents = {name: np.zeros((sizes.memory.planes, sizes.memory.plane_size, lanes), np.int64) for name in widths}
     shown = {name: [0] * lanes for name in widths}  # what the read ports deliver in this cycle
     kept = [0] * lanes
     rows, expected = [], []
+
+    def place(name, address):
+        """Where a row lies: planes of states have no rows of errors."""
+        plane, local = divmod(address, sizes.memory.plane_size)
+        return plane, local % (sizes.memory.state_plane_size if name == "state" else sizes.memory.plane_size)
+
     for cycle in range(cycles):
         row = {f"read.{name}": int(rng.integers(depth)) for name in widths}
         if cycle % 7 == 0:  # read what was written in the cycle before
@@ -72,9 +78,9 @@ def differences(lanes, form, cycles=500, seed=0, samples=1, drain=1):
         expected.append(([*shown["state"]], [*shown["offset"]], line))
         if kind == "keep":
             kept = shown["state"]
-        shown = {name: contents[name][row[f"read.{name}"]].tolist() for name in widths}
+        shown = {name: contents[name][place(name, row[f"read.{name}"])].tolist() for name in widths}
         for name, address, lane, word in writes:
-            contents[name][address, lane] = word
+            contents[name][*place(name, address), lane] = word
     found = play(unit, rows, [Value.cast(port) for port in (unit.read.states, unit.read.offsets, unit.written)])
     wrong = []
     for cycle, ((states, offsets, line), want) in enumerate(zip(found, expected, strict=True)):
@@ -108,9 +114,9 @@ def test_a_contrast_holds_the_greatest_difference():
     assert sizes.offset_width == 9
     write = {"write.valid": 1, "write.is_offset": 0, "write.lane": 0}
     rows = [
-        {**write, "write.address": 0, "write.words": -128}, {**write, "write.address": 1, "write.words": 127},
-        {"write.valid": 0, "read.state": 0}, {"read.state": 1, "move.keep": 1},
-        {"move.keep": 0, "move.subtract": 1, "move.target": 2}, {"move.subtract": 0, "read.offset": 2}, {},
+        {**write, "write.address": 0, "write.words": -128}, {**write, "write.address": 4, "write.words": 127},
+        {"write.valid": 0, "read.state": 0}, {"read.state": 4, "move.keep": 1},
+        {"move.keep": 0, "move.subtract": 1, "move.target": 3}, {"move.subtract": 0, "read.offset": 3}, {},
     ]  # fmt: skip
     unit = VectorUnit(sizes)
     assert unpack(play(unit, rows, [Value.cast(unit.read.offsets)])[-1][0], 9, 1) == [-255]

@@ -31,7 +31,7 @@ def test_addresses_as_worked_by_hand():
     assert memory.weight_bases == (0, 16, 24)
     assert memory.weight_depth == 24
     assert memory.vector_bases == (0, 0, 2)
-    assert (memory.hidden_groups, memory.plane_size) == (2, 4)
+    assert (memory.hidden_groups, memory.plane_size, memory.state_plane_size) == (2, 4, 2)
     assert (memory.slots, memory.scratch_plane, memory.next_plane, memory.planes) == (3, 3, 4, 5)
     assert (memory.kept_words, memory.input_size) == (8, 6)
     assert [memory.tile(5, k) for k in range(2)] == [4, 1]
