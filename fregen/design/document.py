@@ -81,7 +81,7 @@ def _path(text: str) -> str:
 Strength = Annotated[float, Field(gt=0, le=16)]
 """Any positive scale up to 16; in fixed point a power of two from 2**-15 to 1, which :class:`NetworkSpec` asks for."""
 
-_UNREAD = ("hardware.family", "hardware.clock_mhz")
+_UNREAD = ("hardware.clock_mhz",)
 """Keys that earlier versions took and nothing read."""
 
 Format = Annotated[Q, BeforeValidator(_format), PlainSerializer(str)]
@@ -274,6 +274,9 @@ class Hardware(Section):
 
     words: Literal[1, 2, 4, 8] = 1
     """W: input words that the sample stream takes in a cycle."""
+    family: Literal["portable", "ecp5"] = "portable"
+    """Whose memories and multipliers the core is made of: any FPGA's, as synthesis infers them, or those of one family
+    with all their registers."""
 
     @model_validator(mode="after")
     def _check(self) -> "Hardware":

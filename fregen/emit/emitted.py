@@ -11,9 +11,9 @@ from amaranth.back import rtlil
 from ..design.document import Design
 from ..hdl import Core
 from ..hdl.beat import Sizes
+from ..hdl.families import FAMILIES, Portable
 from ..hdl.library import UnitLibrary
 from ..hdl.names import named_ports
-from ..hdl.rom import TablesAsLogic
 from ..spec.network import NetworkSpec
 from .manifest import manifest
 from .verilog import with_waivers, without_zeros, write_verilog
@@ -66,6 +66,11 @@ class Emitted:
         """Name of the top module."""
         return str(self.manifest["name"])
 
+    @property
+    def family(self) -> str:
+        """Family whose primitives the modules are made of."""
+        return self.sizes.spec.design.hardware.family
+
 
 def emit(design: Design, known: dict[str, str] | None = None, memories: Memories = Memories.INLINE) -> Emitted:
     """Generate the Verilog of a design; the same design gives the same bytes.
@@ -88,7 +93,7 @@ def emit(design: Design, known: dict[str, str] | None = None, memories: Memories
     images: dict[str, str] = {}
     writer = partial(write_verilog, images=images if memories is Memories.READMEMH else None)
     prefix = design.name if known is None else None
-    platform = TablesAsLogic() if memories is Memories.CASE else None
+    platform = FAMILIES[design.hardware.family](tables_as_logic=memories is Memories.CASE)
     library = UnitLibrary(writer, prefix, known, platform)
     core = Core(NetworkSpec(design), library=library)
     with without_zeros():
@@ -111,8 +116,8 @@ def emit_rtlil(design: Design, counter_start: Mapping[str, int] | None = None) -
     counter_start : mapping of str to int, optional
         What counters begin with at reset, by name; 0 unless given.
     """
-    return _rtlil(Core(NetworkSpec(design), counter_start), design)
+    return _rtlil(Core(NetworkSpec(design), counter_start), design, FAMILIES[design.hardware.family]())
 
 
-def _rtlil(core: Core, design: Design, platform: object = None) -> str:
+def _rtlil(core: Core, design: Design, platform: Portable) -> str:
     return str(rtlil.convert(core, name=design.name, platform=platform, ports=named_ports(core), emit_src=False))

@@ -19,7 +19,16 @@ from ..plan.cycles import PHASES
 from ..plan.records import HEAD_WORDS, WORD, records
 from .emitted import Emitted
 
-__all__ = ["BENCH", "copy_bench", "folder", "render", "render_bench", "render_example", "render_gang"]
+__all__ = [
+    "BENCH",
+    "copy_bench",
+    "folder",
+    "primitive_models",
+    "render",
+    "render_bench",
+    "render_example",
+    "render_gang",
+]
 
 BENCH = ("bench.py", "check.py", "records.py", "verdict.py")
 """Files of ``sim`` that a run needs."""
@@ -98,12 +107,28 @@ def render_bench(emitted: Emitted, faults: bool = False, module: str = "bench", 
         Put before the names of all files that it reads and writes.
     """
     values = _bench_values(emitted)
-    return render("bench.v.j2", name=emitted.name, faults=faults, module=module, prefix=prefix, **values)
+    # A gang has the models in its top, once for all benches.
+    models = primitive_models([emitted.family] if module == "bench" else [])
+    return render("bench.v.j2", name=emitted.name, faults=faults, module=module, prefix=prefix, models=models, **values)
 
 
-def render_gang(names: Sequence[str]) -> str:
-    """Top of several benches that run at once, each in a folder of its own name; it finishes when all have."""
-    return render("gang.v.j2", names=list(names))
+def render_gang(names: Sequence[str], families: Iterable[str] = ()) -> str:
+    """Top of several benches that run at once, each in a folder of its own name; it finishes when all have.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The designs.
+    families : iterable of str
+        Theirs.
+    """
+    return render("gang.v.j2", names=list(names), models=primitive_models(families))
+
+
+def primitive_models(families: Iterable[str]) -> str:
+    """Verilog models of what the cores of some families are made of; those of the portable one need none."""
+    models = (folder("sim") / f"{family}.v" for family in sorted(set(families) - {"portable"}))
+    return "".join(model.read_text(encoding="utf-8") for model in models)
 
 
 def render_example(emitted: Emitted) -> str:

@@ -173,6 +173,11 @@ def inject(
     """
     if not 1 <= faults <= 20000:
         raise DesignError(f"faults must be 1 to 20000, not {faults}")
+    if design.hardware.family != "portable":
+        raise DesignError(
+            f"hardware.family: faults are planted into the portable core, not into one of {design.hardware.family}; "
+            'set it to "portable"'
+        )
     with claimed_folder(where):
         return _inject(design, where, faults, seed, samples, progress, processes)
 
@@ -204,7 +209,8 @@ def _inject(
     scenarios = [replace(scenario, falter=falter, unruly=falter > 0) for scenario, falter in told]
     runs = [prepare(scenario, where / f"broad_{number}")[0] for number, scenario in enumerate(scenarios)]
     totals = np.array([_counted(run) for run in runs])
-    starts = _CARRY - np.maximum((totals.min(axis=0) + totals.max(axis=0) + 1) // 2, 1)
+    # An odd number of counts before the carry: a bit that a fault turns over with each count is not turned back.
+    starts = _CARRY - ((totals.min(axis=0) + totals.max(axis=0) + 1) // 2 | 1)
     first = [_stage(*asked, starts, result) for asked in zip(scenarios, runs, strict=True)]
     begins = dict(zip(COUNTERS, starts.tolist(), strict=True))
     mutants = plant(emit_rtlil(design, begins), design.name, max(hardware, 1), seed, where / "rtl")

@@ -1,6 +1,7 @@
 """The lanes, and the pipeline that feeds and drains them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
@@ -32,7 +33,7 @@ class ArrayUnit(wiring.Component):
     beat : ``In``
         See :func:`fregen.hdl.beat.beat_layout`.
     index : ``In``
-        Input that the list names, ``pipeline.address`` cycles after the beat.
+        Input that the list names, ``pipeline.address - pipeline.lead`` cycles after the beat.
     inputs : ``Out``
         The beat's ``memory`` fields in that cycle: which word of which sample is to be read.
     input_word : ``In(signed)``
@@ -105,11 +106,12 @@ class ArrayUnit(wiring.Component):
         lanes = add_units(m, "lane", lambda: LaneUnit(self.sizes, self.library), count, self.library)
         for number, lane in enumerate(lanes):
             own = Mux(operands.own_is_offset, self.vectors.offsets[number], self.vectors.states[number])
+            own = delayed(m, own, self.sizes.pipeline.operand - 1, f"own_{number}")
             m.d.comb += [
                 lane.number.eq(number),
                 lane.control.eq(control),
                 lane.own.eq(own),
-                lane.neighbour.eq(lanes[(number + 1) % count].total),
+                lane.neighbour.eq(lanes[(number + 1) % count].held),
                 lane.load.eq(outside.load & (outside.lane == number)),
                 lane.load_word.eq(outside.word),
                 outside.weights[number].eq(lane.weight),
@@ -123,16 +125,17 @@ class ArrayUnit(wiring.Component):
         """Tell the lanes what the beats in flight ask for, each group of fields from its stage."""
         pipeline = self.sizes.pipeline
         control = Signal(lane_control(self.sizes))
-        operands, add, total = stages[pipeline.answered], stages[pipeline.aligned], stages[pipeline.total]
-        write = stages[pipeline.learnt]
+        near = pipeline.spread  # the lanes have a register of their own
+        operands, align = stages[pipeline.mixed - near], stages[pipeline.product - near]
+        add, total, write = stages[pipeline.aligned - near], stages[pipeline.total - near], stages[pipeline.learnt]
         updates = write.valid & write.update & write.learn.last
-        self._weight_address(m, control, stages[pipeline.address], stages[pipeline.old_weight])
+        self._weight_address(m, control, stages)
         m.d.comb += [
             control.operands.update.eq(operands.update),
             control.operands.ring.eq(operands.ring),
             control.operands.null.eq(operands.operands.null),
-            control.operands.shared.eq(self._shared(operands.operands)),
-            control.align.eq(stages[pipeline.product].align),
+            control.operands.shared.eq(self._shared(m, stages)),
+            control.align.eq(align.align),
             control.drive_read.drive.eq(stages[pipeline.drive].drive),
             control.add.valid.eq(add.valid),
             control.add.ring.eq(add.ring),
@@ -147,24 +150,37 @@ class ArrayUnit(wiring.Component):
         ]
         return control
 
-    def _weight_address(self, m: Module, control: data.View, beat: data.View, old: data.View) -> None:
+    def _weight_address(self, m: Module, control: data.View, stages: Sequence[data.View]) -> None:
         """Choose who reads the weights: the port, an update that needs the old weight, or a product."""
-        m.d.comb += control.address.rotate.eq(beat.memory.rotate)
+        pipeline = self.sizes.pipeline
+        beat, old = stages[pipeline.address - pipeline.lead], stages[pipeline.old_weight - pipeline.lead]
+        early = Signal.like(control.address, name="weight_address")
+        weight = Signal.like(early.weight, name="weight_chosen")
+        is_ring = Signal(name="weight_is_ring")
+        m.d.comb += [early.rotate.eq(beat.memory.rotate), early.weight.eq(weight), early.ring.eq(is_ring)]
         with m.If(self.outside.read):
-            m.d.comb += control.address.weight.eq(self.outside.address)
+            m.d.comb += weight.eq(self.outside.address)
         with m.Elif(old.valid & old.update & old.learn.last):
-            m.d.comb += control.address.weight.eq(old.weight)
+            m.d.comb += weight.eq(old.weight)
         with m.Else():
             m.d.comb += [
-                control.address.weight.eq(beat.weight + Mux(beat.memory.from_list, self.index, 0)),
-                control.address.ring.eq(beat.ring),
+                weight.eq(beat.weight + Mux(beat.memory.from_list, self.index, 0)),
+                is_ring.eq(beat.ring),
             ]
+        # The last register is the lanes' own.
+        m.d.comb += control.address.eq(delayed(m, early, max(pipeline.lead - 1, 0), "weight_address"))
 
-    def _shared(self, operands: data.View) -> Value:
-        """Choose the word that goes to all lanes."""
-        states, offsets = self.vectors.states[operands.select], self.vectors.offsets[operands.select]
+    def _shared(self, m: Module, stages: Sequence[data.View]) -> Value:
+        """Choose the word that goes to all lanes, in up to two steps."""
+        pipeline = self.sizes.pipeline
+        first = int(pipeline.operand > 2)
+        picked, operands = stages[pipeline.answered].operands.select, stages[pipeline.answered + first].operands
+        states = delayed(m, self.vectors.states[picked], first, "picked_state")
+        offsets = delayed(m, self.vectors.offsets[picked], first, "picked_offset")
         vector = Mux(operands.shared_is_offset, offsets, states)
-        return Mux(operands.shared_is_input, self.input_word, vector)
+        shared = Signal(signed(self.sizes.word_width), name="shared")
+        m.d.comb += shared.eq(Mux(operands.shared_is_input, delayed(m, self.input_word, first, "input"), vector))
+        return delayed(m, shared, pipeline.operand - 1 - first - pipeline.spread, "shared")
 
     def _dither(self, m: Module, stages: Sequence[data.View]) -> Value:
         """Make the dither word of an updated weight, when the updaters need it."""
@@ -182,9 +198,12 @@ class ArrayUnit(wiring.Component):
         chain = [Signal(signed(self.sizes.sum_width), name=f"chain_{k}") for k in range(lanes)]
         left = Signal(range(lanes + 1))
         part = Signal(range(max(drain, 2)))
-        is_logit = (o.drain == Drain.SOFTMAX) & (drain > 1)  # logits go one by one
+        is_left = Signal()
+        is_logit = Signal()  # logits go one by one
+        shifts = Signal()
         with m.If(beat.tile.drain != Drain.NONE):
             m.d.sync += [link.eq(word) for link, word in zip(chain, sums, strict=True)]
+            m.d.sync += self._valid(beat.tile.drain_count, 0, beat.tile.drain, is_left, is_logit, shifts)
             m.d.sync += [
                 left.eq(beat.tile.drain_count),
                 part.eq(0),
@@ -196,12 +215,25 @@ class ArrayUnit(wiring.Component):
                 o.first.eq(beat.tile.first),
                 o.wants_error.eq(beat.tile.wants_error),
             ]
-        with m.Elif(left != 0):
-            m.d.sync += [part.eq(part + 1), o.neuron.eq(o.neuron + 1)]
-            with m.If(~is_logit | (part == drain - 1)):
-                m.d.sync += [part.eq(0), o.lane.eq(o.lane + drain)]
+        with m.Elif(is_left):
+            following = Mux(is_logit, left - 1, Mux(left < drain, 0, left - drain))
+            after = Mux(shifts, 0, part + 1)
+            m.d.sync += [left.eq(following), part.eq(after), o.neuron.eq(o.neuron + 1)]
+            m.d.sync += self._valid(following, after, o.drain, is_left, is_logit, shifts)
+            with m.If(shifts):
+                m.d.sync += o.lane.eq(o.lane + drain)
                 m.d.sync += [link.eq(above) for link, above in zip(chain, chain[drain:], strict=False)]
-            m.d.sync += left.eq(Mux(is_logit, left - 1, Mux(left < drain, 0, left - drain)))
-        for k in range(drain):
-            m.d.comb += o.sums[k].eq(chain[k])
-            m.d.comb += o.valid[k].eq(Mux(is_logit, (left != 0) & (part == k), left > k))
+        m.d.comb += [o.sums[k].eq(chain[k]) for k in range(drain)]
+
+    def _valid(
+        self, left: Value, part: Value | int, drain: Value, is_left: Signal, is_logit: Signal, shifts: Signal
+    ) -> list[Any]:
+        """Say which sums leave in the next cycle, of so many; whether any does, and whether the chain then shifts."""
+        one_by_one = (drain == Drain.SOFTMAX) & (self.sizes.drain > 1)
+        here = [(left != 0) & (part == k) for k in range(self.sizes.drain)]
+        return [
+            is_left.eq(left != 0),
+            is_logit.eq(one_by_one),
+            shifts.eq(~one_by_one | (part == self.sizes.drain - 1)),
+            *(self.o.valid[k].eq(Mux(one_by_one, one, left > k)) for k, one in enumerate(here)),
+        ]

@@ -138,8 +138,8 @@ class BeatUnit(wiring.Component):
         plane = Mux(nudged, self._own(sizes.memory.scratch_plane), self._plane(instruction.plane, slot))
         vector = self._address(m, "vector", Mux(is_update | is_product, operand, position.index), plane)
         rows = self._address(m, "rows", instruction.rows + group, slot)
-        row_offset = Mux(is_update, element.row_offset, position.row_offset)
-        weight = instruction.weight + row_offset + Mux(is_update | (instruction.feed == Feed.BROADCAST), word, 0)
+        row_base = Mux(is_update, element.row_base, position.row_base)
+        weight = row_base + Mux(is_update | (instruction.feed == Feed.BROADCAST), word, 0)
         target = Mux(is_product, instruction.target, position.index)
         m.d.comb += [
             o.weight.eq(Mux(valid, weight, 0)),  # no memory is read beyond its end

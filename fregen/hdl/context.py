@@ -36,13 +36,15 @@ class ContextUnit(wiring.Component):
     changed, clear : ``In(1)``, ``Out(1)``
         A word changed in this step; forget it.
     instruction, ready : ``Out``, ``Out(1)``
-        The next instruction; its words are there, so that it can be ``taken``, and begin in the next cycle.
+        The next instruction; its words are there, unless the one that the lanes work on makes them, so that it can be
+        ``taken``, and begin two cycles later.
     may_move : ``Out(1)``
-        No result is under way that would be written when a move is that begins in the next cycle.
+        No result of an instruction that has finished is under way that a move would meet which is taken now.
     taken : ``In(1)``
-        The lanes take the instruction.
-    finish, wait : ``In(1)``, ``In``
-        This cycle is the last of the instruction taken last; results are there so many cycles after the next one.
+        The instruction is taken: it is the next one that the lanes work on.
+    finish, wait, ends : ``In(1)``, ``In``, ``In(1)``
+        This cycle is the last of one of its instructions; results are there so many cycles after the next one; it was
+        the program's last instruction.
     emit, emitted : ``Out(1)``, ``In(1)``
         The prediction is final; it is handed over.
     idle : ``Out(1)``
@@ -66,7 +68,7 @@ class ContextUnit(wiring.Component):
         flags = ("clear", "ready", "may_move", "emit", "idle", "busy", "free_step", "nudged_step", "update_done")
         super().__init__(
             {
-                **dict.fromkeys(("begin", "update", "changed", "taken", "finish", "emitted"), In(1)),
+                **dict.fromkeys(("begin", "update", "changed", "taken", "finish", "ends", "emitted"), In(1)),
                 "offered": In(taken_layout(sizes)),
                 "sample": Out(taken_layout(sizes)),
                 "instruction": Out(instruction_layout(sizes.schedule)),
@@ -79,7 +81,7 @@ class ContextUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        schedule = self.sizes.schedule
+        schedule, later = self.sizes.schedule, self.sizes.pipeline.jump - 1
         m.submodules.fetch = fetch = named("fetch", FetchUnit(schedule))
         m.submodules.choice = choice = named("choice", ChoiceUnit(schedule))
         with m.If(self.begin):
@@ -87,20 +89,22 @@ class ContextUnit(wiring.Component):
 
         # Results under way: cycles until the last one is there.
         pending = Signal.like(self.wait, name="pending")
+        is_settled = Signal(init=1)  # none is left
+        may_move = Signal(init=1, name="is_settling")  # one at most
         with m.If(self.finish & (self.wait >= pending)):
-            m.d.sync += pending.eq(self.wait)
-        with m.Elif(pending != 0):
-            m.d.sync += pending.eq(pending - 1)
+            m.d.sync += [pending.eq(self.wait), is_settled.eq(self.wait == 0), may_move.eq(self.wait <= 1)]
+        with m.Elif(~is_settled):
+            m.d.sync += [pending.eq(pending - 1), is_settled.eq(pending == 1), may_move.eq(pending <= 2)]
 
         instruction = fetch.fetched
         m.d.comb += [
-            fetch.program.eq(choice.program),
-            fetch.jump.eq(choice.begin | choice.learn_batch | choice.advance),
+            fetch.program.eq(choice.running if later else choice.program),
+            fetch.jump.eq(self.clear if later else choice.begin | choice.learn_batch | choice.advance),
             fetch.load.eq(self.taken),
             choice.changed.eq(self.changed),
             choice.learns.eq(self.sample.learn),
             self.instruction.eq(instruction),
-            self.may_move.eq((pending <= 1) & ~(self.finish & (self.wait != 0))),
+            self.may_move.eq(may_move),
             self.phase.eq(choice.phase),
         ]
         with m.FSM(name="control"):
@@ -121,12 +125,12 @@ class ContextUnit(wiring.Component):
 
             with m.State("LAST"):
                 m.d.comb += self.busy.eq(1)
-                with m.If(self.finish):
+                with m.If(self.ends):
                     m.next = "SETTLE"
 
             with m.State("SETTLE"):
                 m.d.comb += self.busy.eq(1)
-                with m.If(pending == 0):
+                with m.If(is_settled):
                     m.d.comb += [
                         self.free_step.eq(choice.is_free),
                         self.nudged_step.eq(choice.is_nudged),

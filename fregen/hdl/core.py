@@ -84,13 +84,15 @@ class Core(wiring.Component):
         wiring.connect(m, wiring.flipped(self.weight_in), weights.i)
         wiring.connect(m, weights.o, wiring.flipped(self.weight_out))
 
-        # The list answers one cycle after the beat.
-        index = delayed(m, samples.index, sizes.pipeline.address - 1, "index")
+        # The list answers soon after the beat.
+        pipeline = sizes.pipeline
+        index = delayed(m, samples.index, pipeline.address - pipeline.lead - pipeline.steer, "index")
+        word_index = delayed(m, index, pipeline.lead, "word_index")
         m.d.comb += [
             samples.list_index.eq(sequencer.list_index),
             samples.list_bank.eq(sequencer.list_bank),
             samples.word_slot.eq(array.inputs.slot),
-            samples.word_index.eq(Mux(array.inputs.from_list, index, array.inputs.index)),
+            samples.word_index.eq(Mux(array.inputs.from_list, word_index, array.inputs.index)),
             array.beat.eq(sequencer.beat),
             array.index.eq(index),
             array.input_word.eq(samples.word),
@@ -99,7 +101,7 @@ class Core(wiring.Component):
             sequencer.hold.eq(weights.busy),
             sequencer.changed.eq(reduce(or_, (neuron.changed for neuron in neurons))),
             *(neuron.clear.eq(sequencer.clear) for neuron in neurons),
-            softmax.label.eq(pick(sequencer.labels, array.o.context)),
+            softmax.label.eq(pick(sequencer.labels, softmax.context)),
             weights.dump.eq(self.dump),
             weights.may_start.eq(sequencer.idle),
             counters.limited_weights.eq(array.write.limited),
@@ -134,13 +136,15 @@ class Core(wiring.Component):
             with m.If(drained.valid.any() & to_softmax & (drained.neuron == 0) & (drained.context == k)):
                 m.d.sync += error_bases[k].eq(drained.target)
         error_base = pick(error_bases, softmax.o_context)
+        logit, late = Signal.like(softmax.sum, name="logit"), self.sizes.pipeline.logit
+        m.d.comb += logit.eq(drained.sums[0])
         error_lane = softmax.o_index[:lane_bits] if lane_bits else Const(0, 1)
         m.d.comb += [
-            softmax.valid.eq(drained.valid.any() & to_softmax),
-            softmax.sum.eq(drained.sums[0]),
-            softmax.index.eq(drained.neuron),
-            softmax.context.eq(drained.context),
-            softmax.wants_error.eq(drained.wants_error),
+            softmax.valid.eq(delayed(m, drained.valid.any() & to_softmax, late, "logit_valid")),
+            softmax.sum.eq(delayed(m, logit, late, "logit")),
+            softmax.index.eq(delayed(m, drained.neuron, late, "logit_class")),
+            softmax.context.eq(delayed(m, drained.context, late, "logit_context")),
+            softmax.wants_error.eq(delayed(m, drained.wants_error, late, "logit_wants_error")),
             write.valid.eq(
                 Mux(softmax.o_valid, 1 << error_lane[:drain_bits], Cat(neuron.o_valid for neuron in neurons))
             ),
@@ -160,7 +164,7 @@ class Core(wiring.Component):
             ]
             if k:  # logits come one a cycle
                 with m.If(drained.valid[k]):
-                    m.d.comb += softmax.sum.eq(drained.sums[k])
+                    m.d.comb += logit.eq(drained.sums[k])
 
     def _predict(self, m: Module, sequencer: SequencerUnit, prediction: Value) -> None:
         """Hold one prediction until it is taken."""

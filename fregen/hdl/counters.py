@@ -86,11 +86,12 @@ class CounterUnit(wiring.Component):
         m.d.sync += columns.eq(Mux(self.work.ring, self.work.columns, 1))
         m.d.sync += [macs.eq(rows * columns)]
         saturations = Signal(range(lanes + 1))
-        m.d.sync += saturations.eq(popcount(self.limited_weights))
+        m.d.sync += saturations.eq(popcount(delayed(m, self.limited_weights, 1, "limited")))
 
+        beat, phase_late = delayed(m, self.events.beat, 1, "beat"), delayed(m, self.events.phase, 1, "phase")
         for number, phase in enumerate(PHASES):
             cycles, made = self.o[f"{phase}_cycles"], self.o[f"{phase}_macs"]
-            with m.If(self.events.beat & (self.events.phase == number)):
+            with m.If(beat & (phase_late == number)):
                 m.d.sync += cycles.eq(cycles + 1)
             m.d.sync += made.eq(made + Mux(mac_phase_late == number, macs, 0))
         for name, event in (
@@ -102,5 +103,6 @@ class CounterUnit(wiring.Component):
             ("weight_saturations", saturations),
             ("offset_saturations", popcount(self.limited_offsets)),
         ):
-            m.d.sync += self.o[name].eq(self.o[name] + event)
+            late = int(name != "samples")  # a prediction that is given is counted at once: a proof stands on it
+            m.d.sync += self.o[name].eq(self.o[name] + delayed(m, event, late, f"{name}_event"))
         return m

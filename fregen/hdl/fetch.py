@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from ..plan import Program, Schedule
 from .bits import bits
+from .families import family_of
 from .program import instruction_layout, instruction_words
-from .rom import rom
 
 __all__ = ["FetchUnit"]
 
@@ -52,7 +52,7 @@ class FetchUnit(wiring.Component):
         schedule = self.schedule
         place = Signal(bits(len(schedule.instructions) + 1))
         words = instruction_words(schedule)
-        m.d.comb += self.fetched.eq(rom(m, "schedule", self.fetched.shape(), words, place, platform))
+        m.d.comb += self.fetched.eq(family_of(platform).rom(m, "schedule", self.fetched.shape(), words, place))
         fetching = Signal()
         m.d.comb += self.valid.eq(~fetching)
         m.d.sync += fetching.eq(self.jump | self.load)

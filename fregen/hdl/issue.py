@@ -1,7 +1,7 @@
 """When the last beat of a tile may be issued: its sums must find the chain empty, and the softmax unit free."""
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..plan import Drain
@@ -24,6 +24,8 @@ class IssueUnit(wiring.Component):
     -------
     instruction : ``In``
         The instruction that is worked on.
+    next, begins : ``In``, ``In(1)``
+        The instruction that is worked on from the next cycle on, with ``begins``.
     is_last : ``In(1)``
         The beat that is to be issued is its last one.
     finish : ``In(1)``
@@ -42,6 +44,8 @@ class IssueUnit(wiring.Component):
         super().__init__(
             {
                 "instruction": In(instruction_layout(sizes.schedule)),
+                "next": In(instruction_layout(sizes.schedule)),
+                "begins": In(1),
                 "is_last": In(1),
                 "finish": In(1),
                 "may_issue": Out(1),
@@ -52,32 +56,46 @@ class IssueUnit(wiring.Component):
         m = Module()
         instruction, drains = self.instruction, self.instruction.drain != Drain.NONE
         draining = Signal(bits(self.sizes.lanes + 1))
-        must_wait = draining != 0
+        is_draining = Signal()
+        must_wait: Value = is_draining
         with m.If(self.finish & drains):
-            m.d.sync += draining.eq(instruction.drain_cycles - 1)
-        with m.Elif(draining != 0):
-            m.d.sync += draining.eq(draining - 1)
+            m.d.sync += [draining.eq(instruction.drain_cycles - 1), is_draining.eq(instruction.drain_cycles != 1)]
+        with m.Elif(is_draining):
+            m.d.sync += [draining.eq(draining - 1), is_draining.eq(draining != 1)]
         if self.sizes.contexts > 1:  # a sample alone waits for its own errors anyway
             must_wait |= self._meets_errors(m)
         m.d.comb += self.may_issue.eq(~(self.is_last & drains & must_wait))
         return m
 
     def _meets_errors(self, m: Module) -> Signal:
-        """Whether a tile that drains now meets the errors of another sample, in the softmax unit or on their way."""
+        """Whether a tile that drains now meets the errors of another sample, in the softmax unit or on their way.
+
+        It is decided in the cycle before, of the instruction that is then worked on.
+        """
         sizes, instruction, pipeline = self.sizes, self.instruction, self.sizes.pipeline
-        memory, classes = sizes.memory, sizes.spec.softmax.classes
+        memory, classes, neuron = sizes.memory, sizes.spec.softmax.classes, pipeline.neuron
         last_logits = memory.tile(classes, memory.groups(classes) - 1)
         begin = pipeline.errors_left(last_logits, classes)
+        wait = pipeline.softmax_wait(last_logits, classes)
         left = Signal(bits(begin + 1), name="errors_left")
-        to_softmax = instruction.drain == Drain.SOFTMAX
-        with m.If(self.finish & to_softmax & instruction.wants_error):
-            m.d.sync += left.eq(begin)
+        meets = Signal(name="meets_errors")
+
+        def met(asked: data.View) -> Value:
+            """Whether an instruction meets errors in the next cycle."""
+            logits = asked.wants_error & (left > begin - wait + 1)
+            words = (left > neuron + 1) & (left < neuron + 1 + classes + asked.drain_cycles)
+            return Mux(asked.drain == Drain.SOFTMAX, logits, words)
+
+        def met_at_first(asked: data.View) -> Value:
+            """As ``met``, where errors begin in the next cycle: words meet them only where they take long to drain."""
+            longest = begin - neuron - classes
+            most = (1 << len(asked.drain_cycles)) - 1
+            words = asked.drain_cycles > longest if longest < most else Const(0)
+            return Mux(asked.drain == Drain.SOFTMAX, asked.wants_error, words)
+
+        m.d.sync += meets.eq(Mux(self.begins, met(self.next), met(instruction)))
+        with m.If(self.finish & (instruction.drain == Drain.SOFTMAX) & instruction.wants_error):
+            m.d.sync += [left.eq(begin), meets.eq(met_at_first(self.next))]
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
-        meets = Signal(name="meets_errors")
-        with m.If(to_softmax):
-            m.d.comb += meets.eq(instruction.wants_error & (left > begin - pipeline.softmax_wait(last_logits, classes)))
-        with m.Else():
-            after = pipeline.neuron + classes + instruction.drain_cycles
-            m.d.comb += meets.eq((left > pipeline.neuron) & (left < after))
         return meets

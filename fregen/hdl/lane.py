@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 from .beat import Sizes
 from .delay import delayed
 from .dither import lane_dither
+from .families import Portable, family_of
 from .library import UnitLibrary, add_unit
-from .ram import ram
 from .update import UpdateUnit
 
 __all__ = ["LaneUnit", "lane_control", "lane_signature"]
@@ -51,7 +51,7 @@ def lane_signature(sizes: Sizes) -> wiring.Signature:
             "control": In(lane_control(sizes)),
             "own": In(signed(sizes.word_width)),
             "neighbour": In(signed(sizes.sum_width)),
-            "total": Out(signed(sizes.sum_width)),
+            "held": Out(signed(sizes.sum_width)),
             "sum": Out(signed(sizes.sum_width)),
             "load": In(1),
             "load_word": In(signed(width)),
@@ -82,11 +82,11 @@ class LaneUnit(wiring.Component):
     own : ``In(signed)``
         The lane's own word of a vector, with ``control.operands``.
     neighbour : ``In(signed)``
-        Sum of the next lane, with ``control.add`` (ring).
-    total : ``Out(signed)``
-        Sum including this beat, with ``control.add``.
+        What the next lane holds.
+    held : ``Out(signed)``
+        What the lane has added up; after a beat of a ring it is the sum of the lane before.
     sum : ``Out(signed)``
-        Accumulator, with ``control.total``.
+        The lane's sum, with ``control.total``.
     load, load_word : ``In``
         Write a weight from outside, at ``control.write.weight``.
     weight : ``Out(signed)``
@@ -110,16 +110,28 @@ class LaneUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        product, old = self._multiply(m)
-        self._add(m, product)
-        self._learn(m, old)
+        family = family_of(platform)
+        control = self._control(m, family)
+        product, old = self._multiply(m, family, control)
+        self._add(m, family, control, product)
+        self._learn(m, control, old)
         return m
 
-    def _multiply(self, m: Module) -> tuple[Value, Value]:
+    def _control(self, m: Module, family: Portable) -> data.View:
+        """Return what the lane is told; where the pipeline spreads it, most of it from registers of the lane's own."""
+        control = Signal(self.control.shape(), name="own_control")
+        for group in control.shape().members:
+            told = Value.cast(self.control[group])
+            if self.sizes.pipeline.spread and group in ("operands", "align", "add", "total"):
+                told = family.local(m, group, told)
+            m.d.comb += Value.cast(control[group]).eq(told)
+        return control
+
+    def _multiply(self, m: Module, family: Portable, control: data.View) -> tuple[Value, Value]:
         """From addresses to the product; also return the weight that was read."""
-        sizes, control, width = self.sizes, self.control, self.sizes.spec.weight.width
+        sizes, width = self.sizes, self.sizes.spec.weight.width
         pipeline = sizes.pipeline
-        weights = ram(m, "weights", signed(width), sizes.memory.weight_depth, pipeline.read)
+        weights = family.ram(m, "weights", signed(width), sizes.memory.weight_depth, pipeline.read)
 
         # In the ring, each lane starts at its own column of the tile.
         address: Value = control.address.weight
@@ -127,6 +139,7 @@ class LaneUnit(wiring.Component):
             low = (control.address.rotate + self.number)[: sizes.lane_bits]
             address = Mux(control.address.ring, Cat(low, address[sizes.lane_bits :]), address)
         weight = weights.read_word
+        address = delayed(m, address, min(pipeline.lead, 1), "address")
         m.d.comb += [
             weights.read_address.eq(address),
             self.weight.eq(weight),
@@ -135,25 +148,26 @@ class LaneUnit(wiring.Component):
             weights.write.eq(self.write),
         ]
 
+        weight = delayed(m, weight, pipeline.operand - 1, "weight")
         a = Signal(signed(max(width, sizes.word_width)))
         b = Signal(signed(sizes.word_width))
         m.d.comb += [
             a.eq(Mux(control.operands.update, self.own, weight)),
             b.eq(Mux(control.operands.null, 0, Mux(control.operands.ring, self.own, control.operands.shared))),
         ]
-        a, b = delayed(m, a, pipeline.operand, "a"), delayed(m, b, pipeline.operand, "b")
-        return delayed(m, a * b, pipeline.multiply, "product"), weight
+        a, b = delayed(m, a, 1, "a"), delayed(m, b, 1, "b")
+        return family.product(m, "product", a, b, pipeline.multiply), weights.read_word
 
-    def _add(self, m: Module, product: Value) -> None:
-        """Align the product and add it; the ring hands each sum to the lane before."""
-        sizes, control = self.sizes, self.control
+    def _add(self, m: Module, family: Portable, control: data.View, product: Value) -> None:
+        """Align the product and add it."""
+        sizes = self.sizes
         aligned = Signal(signed(sizes.sum_width))
         shifted = Array(product << shift for shift in sizes.schedule.shifts)[control.align.shift]
         m.d.comb += aligned.eq(shifted)
         aligned = delayed(m, aligned, sizes.pipeline.align, "aligned")
 
         depth = 1 << sizes.drive_bits if sizes.contexts > 1 else max(sizes.memory.hidden_groups, 2)
-        drives = ram(m, "drives", signed(sizes.sum_width), depth, sizes.pipeline.read)
+        drives = family.ram(m, "drives", signed(sizes.sum_width), depth, sizes.pipeline.read)
         m.d.comb += [
             drives.read_address.eq(control.drive_read.drive),
             drives.write_address.eq(control.total.drive),
@@ -165,13 +179,15 @@ class LaneUnit(wiring.Component):
             m.d.comb += base.eq(drives.read_word)
         with m.Elif(~control.add.clear):
             m.d.comb += base.eq(self.sum)
-        m.d.comb += self.total.eq(base + aligned)
+        # In a ring the lane before goes on with this sum: it takes it over when it adds to it.
+        wanders = Signal()
+        m.d.comb += self.sum.eq(Mux(wanders, self.neighbour, self.held))
         with m.If(control.add.valid):
-            m.d.sync += self.sum.eq(Mux(control.add.ring, self.neighbour, self.total))
+            m.d.sync += [self.held.eq(base + aligned), wanders.eq(control.add.ring)]
 
-    def _learn(self, m: Module, old: Value) -> None:
+    def _learn(self, m: Module, control: data.View, old: Value) -> None:
         """Turn the sum of an update into a weight; choose what is written."""
-        sizes, control = self.sizes, self.control
+        sizes = self.sizes
         updater = UpdateUnit(
             sizes.update_width,
             sizes.spec.weight,

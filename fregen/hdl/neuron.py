@@ -10,9 +10,8 @@ from ..plan import PORTABLE, Pipeline
 from ..spec.network import NetworkSpec
 from .bits import bits
 from .delay import delayed, taps
-from .ram import ram
-from .requant import fits, round_shift, saturate
-from .rom import rom
+from .families import Portable, family_of
+from .requant import fits, round_parts, saturate
 
 __all__ = ["NeuronUnit"]
 
@@ -121,13 +120,15 @@ class NeuronUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        family = family_of(platform)
         spec, table, has_offsets = self.spec, self.spec.activation, self.spec.has_offsets
         read = self.pipeline.read
 
         # Stages of a sum, cycles after it: the table has answered, product, interpolation, rounded word.
         answered = 1 + read
-        product_at = answered + 1 + self.pipeline.multiply
-        rounded_at = product_at + 2
+        product_at = answered + 1 + self.pipeline.wide
+        splits = self.pipeline.result > 4
+        rounded_at = product_at + 2 + splits
         end = self.latency
 
         valid = taps(m, self.valid, end, "valid")
@@ -142,7 +143,7 @@ class NeuronUnit(wiring.Component):
         above: Value = magnitude[spec.tau + seg_bits :]
         is_flat = delayed(m, above.any() if len(above) else Const(0, 1), read, "is_flat")
         inside = delayed(m, magnitude[: spec.tau] if spec.tau else Const(0, 1), read, "inside")
-        knot, slope = self._table(m, magnitude[spec.tau : spec.tau + seg_bits], platform)
+        knot, slope = self._table(m, magnitude[spec.tau : spec.tau + seg_bits], family)
 
         # Operands of the one multiplier.
         zero = Signal()
@@ -153,7 +154,7 @@ class NeuronUnit(wiring.Component):
         base = Signal(table.knot_width)
         m.d.sync += base.eq(Mux(is_flat, table.knots[-1], knot))
         if has_offsets:
-            kept = self._kept_slope(m, neuron, used, valid[answered] & ~is_offset[answered])
+            kept = self._kept_slope(m, family, neuron, used, valid[answered] & ~is_offset[answered])
             raw = delayed(m, self.sum, answered, "raw")
             m.d.sync += [x.eq(Mux(is_offset[answered], raw, inside)), y.eq(Mux(is_offset[answered], kept, used))]
         else:
@@ -161,20 +162,16 @@ class NeuronUnit(wiring.Component):
 
         # Product, interpolation, rounding; sign and limits.
         product = Signal(signed(len(x) + len(y) + 1))
-        m.d.comb += product.eq(delayed(m, x * y, self.pipeline.multiply, "product"))
-        base = delayed(m, base, self.pipeline.multiply, "base")
+        m.d.comb += product.eq(family.product(m, "product", x, y, self.pipeline.wide))
+        base = delayed(m, base, self.pipeline.wide, "base")
         total = Signal(signed(max(table.knot_width + spec.tau + 1, len(product)) + 1))
         m.d.sync += total.eq(Mux(is_offset[product_at], product, (base << spec.tau) + product))
-        state = round_shift(total, spec.state_shift)
-        if has_offsets:
-            chosen = Mux(is_offset[product_at + 1], round_shift(total, spec.offset_shift), state)
-            rounded = Signal(signed(len(chosen)))
-        else:
-            chosen = state
-            rounded = Signal(signed(max(len(state), len(total))))
-        m.d.sync += rounded.eq(chosen)
+        rounded = self._round(m, total, is_offset[product_at + 1], splits)
         signed_state = Signal(signed(len(rounded) + 1))
         m.d.comb += signed_state.eq(Mux(negative[rounded_at], -rounded if table.odd else 0, rounded))
+        late = self.pipeline.result - 3 - splits
+        signed_state = delayed(m, signed_state, late, "signed_state")
+        rounded, rounded_at = delayed(m, rounded, late, "rounded_late"), rounded_at + late
         word: Value = saturate(signed_state, spec.state)
         if has_offsets:
             word = Mux(is_offset[rounded_at], saturate(rounded, spec.offset), word)
@@ -182,12 +179,27 @@ class NeuronUnit(wiring.Component):
         m.d.sync += [self.o_word.eq(word), self.saturated.eq(limited)]
         m.d.comb += [self.o_valid.eq(valid[end]), self.o_offset.eq(is_offset[end])]
         m.d.comb += self.o_context.eq(neuron[end][len(self.neuron) :])
-        self._compare(m, neuron[end - read], neuron[end], delayed(m, self.first, end, "first"))
+        self._compare(m, family, neuron[end - read], neuron[end], delayed(m, self.first, end, "first"))
         return m
 
-    def _kept_slope(self, m: Module, neuron: Sequence[Value], used: Value, write_enable: Value) -> Value:
+    def _round(self, m: Module, total: Value, is_offset: Value, splits: bool) -> Value:
+        """Round to the state's or the offset's format, a cycle later; where it ``splits`` two cycles."""
+        spec = self.spec
+        floor, carry = round_parts(total, spec.state_shift)
+        if self.spec.has_offsets:
+            other, other_carry = round_parts(total, spec.offset_shift)
+            floor, carry = Mux(is_offset, other, floor), Mux(is_offset, other_carry, carry)
+        if splits:
+            floor, carry = delayed(m, floor, 1, "floor"), delayed(m, carry, 1, "carry")
+        rounded = Signal(signed(max(len(floor + carry), len(total))), name="rounded")
+        m.d.sync += rounded.eq(floor + carry)
+        return rounded
+
+    def _kept_slope(
+        self, m: Module, family: Portable, neuron: Sequence[Value], used: Value, write_enable: Value
+    ) -> Value:
         """Keep the slope that an activation uses; return a neuron's kept one, with the table's answer."""
-        slopes = ram(m, "slopes", len(used), 1 << len(neuron[0]), self.pipeline.read)
+        slopes = family.ram(m, "slopes", len(used), 1 << len(neuron[0]), self.pipeline.read)
         m.d.comb += [
             slopes.read_address.eq(neuron[1]),
             slopes.write_address.eq(neuron[1 + self.pipeline.read]),
@@ -196,9 +208,9 @@ class NeuronUnit(wiring.Component):
         ]
         return slopes.read_word
 
-    def _compare(self, m: Module, neuron_before: Value, neuron: Value, first: Value) -> None:
+    def _compare(self, m: Module, family: Portable, neuron_before: Value, neuron: Value, first: Value) -> None:
         """Keep every neuron's word, and note whether one differs from the word before."""
-        previous = ram(m, "previous", signed(self.word_width), 1 << len(neuron), self.pipeline.read)
+        previous = family.ram(m, "previous", signed(self.word_width), 1 << len(neuron), self.pipeline.read)
         m.d.comb += [
             previous.read_address.eq(neuron_before),
             previous.write_address.eq(neuron),
@@ -212,13 +224,13 @@ class NeuronUnit(wiring.Component):
             with m.Elif(differs & (self.o_context == context)):
                 m.d.sync += self.changed[context].eq(1)
 
-    def _table(self, m: Module, segment: Value, platform: object) -> tuple[Value, Value]:
+    def _table(self, m: Module, segment: Value, family: Portable) -> tuple[Value, Value]:
         """Knot and slope of a segment, ``read`` cycles later."""
         table = self.spec.activation
         if table.segments == 1:
             return Const(table.knots[0], table.knot_width), Const(table.slopes[0], table.slope_width)
         knots, slopes = table.knots[:-1], table.slopes
         return (
-            rom(m, "knots", table.knot_width, knots, segment, platform, self.pipeline.read),
-            rom(m, "slopes_of_segments", table.slope_width, slopes, segment, platform, self.pipeline.read),
+            family.rom(m, "knots", table.knot_width, knots, segment, self.pipeline.read),
+            family.rom(m, "slopes_of_segments", table.slope_width, slopes, segment, self.pipeline.read),
         )

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed
 
 from ..fixed import Q
 
-__all__ = ["fits", "round_shift", "saturate"]
+__all__ = ["fits", "round_parts", "round_shift", "saturate"]
 
 
 def round_shift(word: Value, shift: int) -> Value:
@@ -17,11 +17,22 @@ def round_shift(word: Value, shift: int) -> Value:
     """
     if shift <= 0:
         return word << -shift
+    floor, carry = round_parts(word, shift)
+    return floor + carry
+
+
+def round_parts(word: Value, shift: int) -> tuple[Value, Value]:
+    """Return what :func:`round_shift` adds: the word without its last bits, and 1 or 0.
+
+    Latency 0 (combinational).
+    """
+    if shift <= 0:
+        return word << -shift, Const(0, 1)
     wide = _extend(word, shift + 1)
     floor = wide[shift:].as_signed()
     half = wide[shift - 1]
     sticky = wide[: shift - 1].any() if shift > 1 else Const(0)
-    return floor + (half & (sticky | floor[0]))
+    return floor, half & (sticky | floor[0])
 
 
 def fits(word: Value, width: int) -> Value:

@@ -7,9 +7,9 @@ from amaranth.lib.wiring import In, Out
 from .beat import Sizes
 from .bits import popcount
 from .delay import delayed
+from .families import Portable, family_of
 from .links import mask_signature, sample_signature
 from .pick import pick
-from .ram import ram
 
 __all__ = ["SampleUnit", "sample_layout"]
 
@@ -45,7 +45,7 @@ class SampleUnit(wiring.Component):
     mask : ``In(mask_signature)``
         Slots where an input is not zero.
     list_index, list_bank : ``In``
-        Which nonzero word of which list; ``index`` tells one cycle later which input that is.
+        Which nonzero word of which list; ``index`` tells ``pipeline.steer`` cycles later which input that is.
     word_slot, word_index : ``In``
         A word to read; ``word`` has it ``pipeline.read`` cycles later.
 
@@ -106,12 +106,13 @@ class SampleUnit(wiring.Component):
             m.d.sync += bank.eq(Mux(bank == sizes.contexts, 0, bank + 1))
 
         row = Cat(beat, Const(0, sizes.input_bits))[: sizes.input_bits - sizes.place_bits]
-        self._list(m, row, Mux(accept, nonzero, 0), found, bank)
-        self._words(m, Cat(row, slot), accept)
-        self._masks(m, row, nonzero, Mux(accept, 1 << slot, 0))
+        family = family_of(platform)
+        self._list(m, family, row, Mux(accept, nonzero, 0), found, bank)
+        self._words(m, family, Cat(row, slot), accept)
+        self._masks(m, family, row, nonzero, Mux(accept, 1 << slot, 0))
         return m
 
-    def _list(self, m: Module, row: Value, nonzero: Value, found: Value, bank: Value) -> None:
+    def _list(self, m: Module, family: Portable, row: Value, nonzero: Value, found: Value, bank: Value) -> None:
         """Keep where the nonzero words are: of the sample that streams in, and of those in flight.
 
         The W lists of a bank take entries in turn, so that all that a beat brings are written at once.
@@ -121,7 +122,9 @@ class SampleUnit(wiring.Component):
         entries = [(found + popcount(nonzero[:place]) if place else found) for place in range(width)]
         listed = Signal(data.ArrayLayout(sizes.input_bits, width))
         for turn in range(width):
-            lists = ram(m, f"list_{turn}" if width > 1 else "lists", sizes.input_bits, depth)
+            lists = family.ram(
+                m, f"list_{turn}" if width > 1 else "lists", sizes.input_bits, depth, sizes.pipeline.steer
+            )
             own = [nonzero[place] & (entry[:low] == turn if low else 1) for place, entry in enumerate(entries)]
             has_passed = found[:low] > turn if turn + 1 < 1 << len(found[:low]) else 0
             first = found[low : sizes.input_bits] + has_passed
@@ -134,13 +137,15 @@ class SampleUnit(wiring.Component):
             for place, is_own in enumerate(own):
                 with m.If(is_own):
                     m.d.comb += lists.write_word.eq(Cat(Const(place, low), row))
-        m.d.comb += self.index.eq(pick(listed, delayed(m, self.list_index[:low], 1, "turn") if low else 0))
+        m.d.comb += self.index.eq(
+            pick(listed, delayed(m, self.list_index[:low], sizes.pipeline.steer, "turn") if low else 0)
+        )
 
-    def _words(self, m: Module, address: Value, enable: Value) -> None:
+    def _words(self, m: Module, family: Portable, address: Value, enable: Value) -> None:
         """Keep the words of all slots."""
         sizes, low = self.sizes, self.sizes.place_bits
         depth = sizes.memory.slots << (sizes.input_bits - low)
-        words = ram(m, "words", self.i.p.words.shape(), depth, sizes.pipeline.read)
+        words = family.ram(m, "words", self.i.p.words.shape(), depth, sizes.pipeline.read)
         place = delayed(m, self.word_index[:low], sizes.pipeline.read, "word_place") if low else 0
         m.d.comb += [
             words.write_address.eq(address),
@@ -150,11 +155,13 @@ class SampleUnit(wiring.Component):
             self.word.eq(pick(words.read_word, place)),
         ]
 
-    def _masks(self, m: Module, row: Value, nonzero: Value, slots: Value) -> None:
+    def _masks(self, m: Module, family: Portable, row: Value, nonzero: Value, slots: Value) -> None:
         """Keep for every input the slots in which it is not zero."""
         sizes, width, low = self.sizes, self.sizes.memory.words, self.sizes.place_bits
         count = sizes.memory.slots
-        masks = ram(m, "masks", data.ArrayLayout(1, count * width), 1 << (sizes.input_bits - low), parts=1)
+        masks = family.ram(
+            m, "masks", data.ArrayLayout(1, count * width), 1 << (sizes.input_bits - low), sizes.pipeline.steer, parts=1
+        )
         rows = Signal(data.ArrayLayout(count, width))
         m.d.comb += [
             masks.write_address.eq(row),
@@ -162,5 +169,7 @@ class SampleUnit(wiring.Component):
             masks.write.eq(Cat(slots[:count] for _ in range(width))),
             masks.read_address.eq(self.mask.index[low:]),
             rows.eq(masks.read_word),
-            self.mask.slots.eq(pick(rows, delayed(m, self.mask.index[:low], 1, "mask_place") if low else 0)),
+            self.mask.slots.eq(
+                pick(rows, delayed(m, self.mask.index[:low], sizes.pipeline.steer, "mask_place") if low else 0)
+            ),
         ]

@@ -180,25 +180,29 @@ class SequencerUnit(wiring.Component):
         wiring.connect(m, scan.mask, wiring.flipped(self.mask))
         wiring.connect(m, beats.work, wiring.flipped(self.work))
 
-        instruction = Signal(instruction_layout(sizes.schedule))
+        layout = instruction_layout(sizes.schedule)
+        instruction = Signal(layout)
+        taken = Signal(layout)
         owner = Signal(max(sizes.context_bits, 1))
+        taken_owner = Signal(max(sizes.context_bits, 1))
         working = Signal()
-        kept = Signal()
         finish = Signal()
+        begins = Signal()
         samples = Signal(data.ArrayLayout(taken_layout(sizes), count))
-        offers = Signal(data.ArrayLayout(instruction_layout(sizes.schedule), count))
         m.d.comb += [samples[k].eq(context.sample) for k, context in enumerate(contexts)]
-        m.d.comb += [offers[k].eq(context.instruction) for k, context in enumerate(contexts)]
-        is_update = instruction.op == Op.UPDATE
+        updating = Signal()
+        makes = Signal()
         sample = pick(samples, owner)
 
         m.d.comb += [
-            scan.run.eq(working & is_update),
-            beats.issue.eq(working & Mux(is_update, scan.o.valid, issue.may_issue)),
-            walk.step.eq(beats.issue & ~is_update),
-            finish.eq(working & Mux(is_update, scan.done, issue.may_issue & walk.o.is_last)),
+            scan.run.eq(updating),
+            walk.step.eq(working & ~updating & issue.may_issue),
+            beats.issue.eq(walk.step | (updating & scan.o.valid)),
+            finish.eq((walk.step & walk.o.is_last) | (updating & scan.done)),
             *(unit.instruction.eq(instruction) for unit in (walk, scan, issue, beats)),
-            walk.nonzero.eq(sample.nonzero),
+            *(unit.next.eq(taken) for unit in (walk, issue)),
+            *(begun.eq(begins) for begun in (walk.clear, scan.clear, issue.begins)),
+            walk.nonzero.eq(pick(samples, taken_owner).nonzero),
             scan.active.eq(batch),
             issue.is_last.eq(walk.o.is_last),
             issue.finish.eq(finish),
@@ -214,36 +218,62 @@ class SequencerUnit(wiring.Component):
             self.events.beat.eq(beats.issue),
             self.events.phase.eq(pick(self.phases, owner)),
         ]
-
-        # The next instruction: a tile keeps its context.
-        keeps = (instruction.op == Op.PRODUCT) & (instruction.drain == Drain.NONE)
-        bound = Signal()
-        ready = Signal(count)
-        next_owner = Signal.like(owner, name="next_owner")
-        m.d.comb += bound.eq(Mux(working, keeps, kept))
-        may_move = Cat(context.may_move for context in contexts).all()
         for k, context in enumerate(contexts):
-            m.d.comb += ready[k].eq(context.ready)
+            m.d.comb += [
+                context.finish.eq(finish & (owner == k)),
+                context.wait.eq(instruction.wait),
+                context.ends.eq(context.finish & instruction.end),
+            ]
+
+        has_taken = self._choose(m, contexts, turn, instruction, makes, owner, taken, taken_owner, begins)
+        m.d.comb += begins.eq(has_taken & (~working | finish))
+        with m.If(begins):
+            m.d.sync += [instruction.eq(taken), owner.eq(taken_owner), working.eq(1)]
+            m.d.sync += [updating.eq(taken.op == Op.UPDATE), makes.eq(taken.wait != 0)]
+        with m.Elif(finish):
+            m.d.sync += [working.eq(0), updating.eq(0), makes.eq(0)]
+
+    def _choose(
+        self,
+        m: Module,
+        contexts: Sequence[ContextUnit],
+        turn: Value,
+        instruction: data.View,
+        makes: Value,
+        owner: Value,
+        taken: data.View,
+        taken_owner: Signal,
+        begins: Value,
+    ) -> Value:
+        """Take the instruction that the lanes work on next, of the oldest sample that has one; whether there is one.
+
+        A tile keeps its context.  What the instruction before makes is not there yet, nor may a move meet it.
+        """
+        sizes, count = self.sizes, len(contexts)
+        has_taken = Signal()
+        ready = Signal(count)
+        chosen = Signal.like(taken_owner, name="chosen")
+        keeps = (instruction.op == Op.PRODUCT) & (instruction.drain == Drain.NONE)
+        may_move = Cat(context.may_move for context in contexts).all() & ~makes
+        for k, context in enumerate(contexts):
+            offer, own = context.instruction, owner == k
+            allowed = ~(offer.sync & makes & own)
             if count > 1:
-                moves = (context.instruction.op == Op.COPY) | (context.instruction.op == Op.DIFFERENCE)
-                m.d.comb += ready[k].eq(context.ready & (~bound | (owner == k)) & (~moves | may_move))
+                moves = (offer.op == Op.COPY) | (offer.op == Op.DIFFERENCE)
+                allowed &= (~keeps | own) & (~moves | may_move)
+            m.d.comb += ready[k].eq(context.ready & allowed)
+            m.d.comb += context.taken.eq(~has_taken & ready[k] & (chosen == k))
         for age in reversed(range(count)):  # samples enter in turn: the next context in turn has the oldest
             candidate = (turn + age)[: sizes.context_bits] if count > 1 else 0
             with m.If(pick([ready[k] for k in range(count)], candidate)):
-                m.d.comb += next_owner.eq(candidate)
-        begins = ready.any() & (~working | finish)
-        for k, context in enumerate(contexts):
-            m.d.comb += [
-                context.taken.eq(begins & (next_owner == k)),
-                context.finish.eq(finish & (owner == k)),
-                context.wait.eq(instruction.wait),
-            ]
-        m.d.comb += [walk.clear.eq(begins), scan.clear.eq(begins)]
+                m.d.comb += chosen.eq(candidate)
+        offers = Signal(data.ArrayLayout(taken.shape(), count))
+        m.d.comb += [offers[k].eq(context.instruction) for k, context in enumerate(contexts)]
+        with m.If(~has_taken):
+            m.d.sync += [taken.eq(pick(offers, chosen)), taken_owner.eq(chosen), has_taken.eq(ready.any())]
         with m.If(begins):
-            m.d.sync += [instruction.eq(pick(offers, next_owner)), owner.eq(next_owner)]
-            m.d.sync += working.eq(1)
-        with m.Elif(finish):
-            m.d.sync += [working.eq(0), kept.eq(keeps)]
+            m.d.sync += has_taken.eq(0)
+        return has_taken
 
 
 def _after(turn: Signal, count: int) -> Value | int:

@@ -8,10 +8,9 @@ from ..plan import PORTABLE, Pipeline
 from ..spec.network import SoftmaxSpec
 from .bits import bits
 from .delay import delayed
+from .families import Portable, family_of
 from .pick import pick
-from .ram import ram
-from .requant import round_shift, saturate
-from .rom import rom
+from .requant import round_parts, saturate
 
 __all__ = ["SoftmaxUnit"]
 
@@ -81,6 +80,7 @@ class SoftmaxUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        family = family_of(platform)
         spec, read, classes = self.spec, self.pipeline.read, self.spec.classes
 
         # Two walks over the classes: after the last logit, and when all exponentials have been summed.
@@ -100,14 +100,14 @@ class SoftmaxUnit(wiring.Component):
             m.d.sync += [walking.eq(1), is_second.eq(1), count.eq(0)]
 
         # First walk: exponentials are kept, and summed.
-        exponential = self._exponential(m, self._distance(m, count), platform)
-        valid = delayed(m, walking & ~is_second, 2 * read + 1, "first")
-        index = delayed(m, count, 2 * read + 1, "first_class")
+        exponential = self._exponential(m, family, self._distance(m, family, count))
+        valid = delayed(m, walking & ~is_second, 2 * read + self.pipeline.index, "first")
+        index = delayed(m, count, 2 * read + self.pipeline.index, "first_class")
         total = Signal(spec.total_width)
         with m.If(valid):
             m.d.sync += total.eq(Mux(index == 0, 0, total) + exponential)
         m.d.sync += summed.eq(valid & (index == classes - 1))
-        kept = ram(m, "kept", len(exponential), max(classes, 2), read)
+        kept = family.ram(m, "kept", len(exponential), max(classes, 2), read)
         m.d.comb += [
             kept.write_address.eq(index),
             kept.write_word.eq(exponential),
@@ -116,23 +116,25 @@ class SoftmaxUnit(wiring.Component):
         ]
 
         # Second walk: exponential x reciprocal, and what is missing to the target.
-        flight = read + self.pipeline.multiply + 1
+        splits = self.pipeline.result > 3
+        flight = read + self.pipeline.wide + 1 + splits
         index = delayed(m, count, flight, "second_class")
-        probability = self._probability(m, kept.read_word, total, platform)
+        probability = self._probability(m, family, kept.read_word, total)
         difference = Signal(signed(max(len(probability), spec.error.width + 1) + 1))
         m.d.comb += difference.eq(Mux(index == label, spec.one, 0) - probability)
+        late = self.pipeline.result - 3 - splits
         m.d.sync += [
-            self.o_valid.eq(delayed(m, walking & is_second, flight, "second")),
-            self.o_index.eq(index),
-            self.o_word.eq(saturate(difference, spec.error)),
+            self.o_valid.eq(delayed(m, walking & is_second, flight + late, "second")),
+            self.o_index.eq(delayed(m, index, late, "index_late")),
+            self.o_word.eq(saturate(delayed(m, difference, late, "difference"), spec.error)),
         ]
         return m
 
-    def _distance(self, m: Module, count: Value) -> Value:
+    def _distance(self, m: Module, family: Portable, count: Value) -> Value:
         """Keep the logits, and the greatest; return how far a class's logit lies below it, ``read`` cycles later."""
         spec = self.spec
         depth = self.contexts << bits(spec.classes) if self.contexts > 1 else max(spec.classes, 2)
-        logits = ram(m, "logits", signed(spec.sum_width), depth, self.pipeline.read)
+        logits = family.ram(m, "logits", signed(spec.sum_width), depth, self.pipeline.read)
         greatest = Signal(data.ArrayLayout(signed(spec.sum_width), self.contexts))
         distance = Signal(spec.sum_width)
         m.d.comb += [
@@ -143,14 +145,15 @@ class SoftmaxUnit(wiring.Component):
             distance.eq(pick(greatest, self.o_context) - logits.read_word),
         ]
         for context in range(self.contexts):
-            is_greatest = (self.index == 0) | (self.sum > greatest[context])
+            is_greatest = (self.index == 0) | (greatest[context] - self.sum < 0)
             with m.If(self.valid & (self.context == context) & is_greatest):
                 m.d.sync += [greatest[context].eq(self.sum), self.prediction[context].eq(self.index)]
         return distance
 
-    def _exponential(self, m: Module, distance: Value, platform: object) -> Value:
-        """Look up exp(-distance), ``1 + read`` cycles later."""
+    def _exponential(self, m: Module, family: Portable, distance: Value) -> Value:
+        """Look up exp(-distance), ``pipeline.index`` and ``pipeline.read`` cycles later."""
         spec, limit = self.spec, (1 << self.spec.exponential.index_bits) - 1
+        distance = delayed(m, distance, self.pipeline.index - 1, "distance_late")
         if spec.index_shift > 0:
             index = (distance + (1 << (spec.index_shift - 1))) >> spec.index_shift
         else:
@@ -158,10 +161,13 @@ class SoftmaxUnit(wiring.Component):
         place = Signal(spec.exponential.index_bits)
         m.d.sync += place.eq(Mux(index > limit, limit, index))
         width, words = spec.exponential.frac_bits + 1, spec.exponential.words
-        return rom(m, "exponentials", width, words, place, platform, self.pipeline.read)
+        return family.rom(m, "exponentials", width, words, place, self.pipeline.read)
 
-    def _probability(self, m: Module, exponential: Value, total: Value, platform: object) -> Value:
-        """Divide an exponential by their sum, ``multiply + 1`` cycles later; the sum stands ``1 + read`` before it."""
+    def _probability(self, m: Module, family: Portable, exponential: Value, total: Value) -> Value:
+        """Divide an exponential by their sum, ``pipeline.wide`` cycles and one or two later.
+
+        The sum stands ``1 + read`` cycles before the exponential.
+        """
         spec = self.spec
         lowest = spec.exponential.frac_bits
         places = spec.total_width - lowest
@@ -174,11 +180,15 @@ class SoftmaxUnit(wiring.Component):
                 bits_below = Cat(Const(0, spec.reciprocal.index_bits), total[: lowest + k])
                 m.d.sync += [extra.eq(k), below.eq(bits_below[-spec.reciprocal.index_bits :])]
         width, words = spec.reciprocal.frac_bits + 1, spec.reciprocal.words
-        reciprocal = rom(m, "reciprocals", width, words, below, platform, self.pipeline.read)
+        reciprocal = family.rom(m, "reciprocals", width, words, below, self.pipeline.read)
 
         product = Signal(signed(len(exponential) + len(reciprocal) + 1))
-        m.d.comb += product.eq(delayed(m, exponential * reciprocal, self.pipeline.multiply, "product"))
+        m.d.comb += product.eq(family.product(m, "product", exponential, reciprocal, self.pipeline.wide))
         probability = Signal(signed(len(product)))
-        choices = Array(round_shift(product, spec.product_shift + k) for k in range(places))
-        m.d.sync += probability.eq(choices[extra])
+        parts = [round_parts(product, spec.product_shift + k) for k in range(places)]
+        if self.pipeline.result > 3:
+            floor, carry = Array(floor for floor, _ in parts)[extra], Array(carry for _, carry in parts)[extra]
+            m.d.sync += probability.eq(delayed(m, floor, 1, "floor") + delayed(m, carry, 1, "carry"))
+        else:
+            m.d.sync += probability.eq(Array(floor + carry for floor, carry in parts)[extra])
         return probability

@@ -99,37 +99,50 @@ class UpdateUnit(wiring.Component):
         if right:
             word, lost = _shift_right(word, right, lost)
             word = word[: max(len(wide) - right, DITHER_BITS)].as_signed()
-        for bit in range(len(self.shift)):
+        # Registers lie as evenly between the steps as they can, the last one after all of them.
+        steps, stages, done = len(self.shift), self.pipeline.shift, 0
+        asked: Value = self.shift
+        for bit in range(steps):
             word, lost = _hold(m, f"before_{bit}", word, lost)
             moved, fallen = _shift_right(word, 1 << bit, lost)
-            word, lost = Mux(self.shift[bit], moved, word).as_signed(), Mux(self.shift[bit], fallen, lost)
+            word, lost = Mux(asked[bit], moved, word).as_signed(), Mux(asked[bit], fallen, lost)
+            now = (bit + 1) * (stages - 1) // steps
+            word = delayed(m, word, now - done, f"moved_{bit}").as_signed()
+            lost = delayed(m, lost, now - done, f"lost_{bit}")
+            asked, done = delayed(m, asked, now - done, f"shift_{bit}"), now
         aligned = Signal(signed(len(word)))
         sticky = Signal()
         m.d.comb += [
-            aligned.eq(delayed(m, word, self.pipeline.shift, "shifted")),
-            sticky.eq(delayed(m, lost, self.pipeline.shift, "sticky")),
+            aligned.eq(delayed(m, word, stages - done, "shifted")),
+            sticky.eq(delayed(m, lost, stages - done, "sticky")),
         ]
 
         # Round away the 16 bits.
         delta = Signal(signed(max(len(word) - DITHER_BITS, 1) + 1))
+        limited = Signal(self.new.shape(), name="limited_1")
+        was_limited = Signal(name="was_limited_1")
+        early = self.pipeline.round - 1
         if self.rounding is Rounding.STOCHASTIC:
             rounded = (aligned + self.dither) >> DITHER_BITS
         else:
             floor = aligned >> DITHER_BITS
             half = aligned[DITHER_BITS - 1]
             rest = aligned[: DITHER_BITS - 1].any() | sticky
-            rounded = floor + (half & (rest | floor[0]))
+            carry = delayed(m, half & (rest | floor[0]), early, "carry")
+            rounded, early = delayed(m, floor, early, "floor") + carry, 0
         change = Signal(signed(max(len(word) - DITHER_BITS, 1) + 1))
-        m.d.comb += [change.eq(rounded), delta.eq(delayed(m, change, self.pipeline.round, "change"))]
+        m.d.comb += change.eq(rounded)
+        m.d.comb += delta.eq(delayed(m, change, 1 + early, "change"))
 
         # Add and limit.
         total = Signal(signed(max(len(self.old), len(delta)) + 1))
         m.d.comb += total.eq(self.old + delta)
-        limited = saturate(total, self.weight)
-        m.d.comb += [
-            self.new.eq(delayed(m, limited, self.pipeline.add, "limited")),
-            self.saturated.eq(delayed(m, ~fits(total, self.weight.width), self.pipeline.add, "was_limited")),
+        total = delayed(m, total, self.pipeline.add - 1, "total")
+        m.d.sync += [
+            limited.eq(saturate(total, self.weight)),
+            was_limited.eq(~fits(total, self.weight.width)),
         ]
+        m.d.comb += [self.new.eq(limited), self.saturated.eq(was_limited)]
         return m
 
 

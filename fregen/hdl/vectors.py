@@ -5,8 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .beat import Sizes
+from .families import Portable, family_of
 from .links import move_signature, read_signature, word_signature
-from .ram import ram
 
 __all__ = ["VectorUnit"]
 
@@ -74,24 +74,32 @@ class VectorUnit(wiring.Component):
         ]
         to_states = Mux(move.copy & ~move.to_offsets, -1, Mux(write.is_offset, 0, some_lanes))
         to_offsets = Mux(move.subtract | (move.copy & move.to_offsets), -1, Mux(write.is_offset, some_lanes, 0))
-        local, memory = self.sizes.local_bits, self.sizes.memory
+        local, memory, family = self.sizes.local_bits, self.sizes.memory, family_of(platform)
 
         def state(address: Value) -> Value:
             """Address of a row of states: their planes end where the errors begin."""
             return Cat(address[: (memory.state_plane_size - 1).bit_length()], address[local:])
 
         row, depth = read.states.shape(), memory.planes * memory.state_plane_size
-        states = self._memory(m, "state_memory", row, depth, state(read.state), state(target), to_states)
+        states = self._memory(m, family, "state_memory", row, depth, state(read.state), state(target), to_states)
         row, depth = read.offsets.shape(), memory.planes * memory.plane_size
-        offsets = self._memory(m, "offset_memory", row, depth, read.offset, target, to_offsets)
+        offsets = self._memory(m, family, "offset_memory", row, depth, read.offset, target, to_offsets)
         m.d.comb += [read.states.eq(states), read.offsets.eq(offsets)]
         return m
 
     def _memory(
-        self, m: Module, name: str, row: data.ArrayLayout, depth: int, address: Value, target: Value, lanes: Value
+        self,
+        m: Module,
+        family: Portable,
+        name: str,
+        row: data.ArrayLayout,
+        depth: int,
+        address: Value,
+        target: Value,
+        lanes: Value,
     ) -> data.View:
         """Add a memory of rows, which writes the words of some lanes; return the row at an address."""
-        memory = ram(m, name, row, depth, self.sizes.pipeline.read, parts=1)
+        memory = family.ram(m, name, row, depth, self.sizes.pipeline.read, parts=1)
         m.d.comb += [memory.read_address.eq(address), memory.write_address.eq(target), memory.write.eq(lanes)]
         m.d.comb += [memory.write_word[lane].eq(self.written[lane]) for lane in range(self.sizes.lanes)]
         return memory.read_word

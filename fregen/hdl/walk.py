@@ -14,7 +14,8 @@ __all__ = ["WalkUnit", "position_layout"]
 def position_layout(sizes: Sizes) -> data.StructLayout:
     """Where in its instruction a beat is.
 
-    ``index``: word or row; ``rotate``, ``group``, ``row_offset``: of a ring; ``half``: which one of a difference.
+    ``index``: word or row; ``rotate``, ``group``, ``row_base``: of a ring, with its first
+    weight; ``half``: which one of a difference.
     ``is_first``, ``is_last``: of the instruction's beats.  ``turned``: every lane has had every column of the tile.
     """
     return data.StructLayout(
@@ -22,7 +23,7 @@ def position_layout(sizes: Sizes) -> data.StructLayout:
             "index": sizes.count_bits,
             "rotate": max(sizes.lane_bits, 1),
             "group": sizes.group_bits,
-            "row_offset": sizes.weight_address,
+            "row_base": sizes.weight_address,
             "half": 1,
             "is_first": 1,
             "is_last": 1,
@@ -34,6 +35,8 @@ def position_layout(sizes: Sizes) -> data.StructLayout:
 class WalkUnit(wiring.Component):
     """Walk through the beats of a product, a copy or a difference.
 
+    What a position is to be is known when the walk gets there: all of ``o`` are registers.
+
     Parameters
     ----------
     sizes : Sizes
@@ -43,8 +46,8 @@ class WalkUnit(wiring.Component):
     -------
     instruction : ``In``
         What is walked through.
-    nonzero : ``In``
-        Nonzero words of the sample.
+    next, nonzero : ``In``
+        With ``clear``: the instruction that begins, and the nonzero words of its sample.
     clear : ``In(1)``
         Begin anew in the next cycle.
     step : ``In(1)``
@@ -54,14 +57,16 @@ class WalkUnit(wiring.Component):
 
     Timing
     ------
-    A beat a cycle.  After reset: at the first beat.
+    A beat a cycle.  After reset: at no beat, until the first ``clear``.
     """
 
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
+        instruction = instruction_layout(sizes.schedule)
         super().__init__(
             {
-                "instruction": In(instruction_layout(sizes.schedule)),
+                "instruction": In(instruction),
+                "next": In(instruction),
                 "nonzero": In(sizes.count_bits),
                 "clear": In(1),
                 "step": In(1),
@@ -71,43 +76,59 @@ class WalkUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        o, instruction = self.o, self.instruction
+        o, instruction, following, lanes = self.o, self.instruction, self.next, self.sizes.lanes
         is_product, is_difference = instruction.op == Op.PRODUCT, instruction.op == Op.DIFFERENCE
         is_ring = is_product & (instruction.feed == Feed.RING)
 
-        count = Signal.like(o.index)
-        m.d.comb += count.eq(instruction.count)
-        with m.If(is_product & (instruction.feed == Feed.INPUT)):
-            m.d.comb += count.eq(Mux(self.nonzero == 0, 1, self.nonzero))
-        with m.Elif(is_product & (instruction.feed == Feed.NOTHING)):
-            m.d.comb += count.eq(1)
-
-        # A part of `o` that is a register cannot lie in one signal with a part that is not.
+        # Registers of their own: parts of `o` would be one signal.
         index = Signal.like(o.index)
+        last_index = Signal.like(o.index)
         rotate = Signal.like(o.rotate)
-        half = Signal()
         group = Signal.like(o.group)
-        row_offset = Signal.like(o.row_offset)
-        turned, all_words = rotate == self.sizes.lanes - 1, index == count - 1
+        row_base = Signal.like(o.row_base)
+        half, turned, is_first, is_last, is_last_group = (Signal(name=name) for name in _FLAGS)
         m.d.comb += [
             o.index.eq(index),
             o.rotate.eq(rotate),
             o.half.eq(half),
             o.group.eq(group),
-            o.row_offset.eq(row_offset),
+            o.row_base.eq(row_base),
             o.turned.eq(turned),
-            o.is_first.eq((index == 0) & (rotate == 0) & (group == 0) & ~half),
-            o.is_last.eq(Mux(is_ring, (group == instruction.groups - 1) & turned, all_words & (half | ~is_difference))),
+            o.is_first.eq(is_first),
+            o.is_last.eq(is_last),
         ]
         with m.If(self.step):
+            m.d.sync += is_first.eq(0)
             with m.If(is_difference):
-                m.d.sync += [half.eq(~half), index.eq(index + half)]
+                m.d.sync += [half.eq(~half), index.eq(index + half), is_last.eq(~half & (index == last_index))]
             with m.Elif(~is_ring):
-                m.d.sync += index.eq(index + 1)
+                m.d.sync += [index.eq(index + 1), is_last.eq(index + 1 == last_index)]
             with m.Elif(turned):
-                m.d.sync += [rotate.eq(0), group.eq(group + 1), row_offset.eq(row_offset + instruction.stride)]
+                ends = group == instruction.groups - 2
+                m.d.sync += [rotate.eq(0), turned.eq(lanes == 1), is_last.eq(ends if lanes == 1 else 0)]
+                m.d.sync += [is_last_group.eq(ends), group.eq(group + 1), row_base.eq(row_base + instruction.stride)]
             with m.Else():
-                m.d.sync += rotate.eq(rotate + 1)
+                m.d.sync += [rotate.eq(rotate + 1), turned.eq(rotate == lanes - 2)]
+                m.d.sync += is_last.eq((rotate == lanes - 2) & is_last_group)
+
+        count = Signal.like(o.index)
+        follows_product = following.op == Op.PRODUCT
+        m.d.comb += count.eq(following.count)
+        with m.If(follows_product & (following.feed == Feed.INPUT)):
+            m.d.comb += count.eq(Mux(self.nonzero == 0, 1, self.nonzero))
+        with m.Elif(follows_product & (following.feed == Feed.NOTHING)):
+            m.d.comb += count.eq(1)
         with m.If(self.clear):
-            m.d.sync += [index.eq(0), rotate.eq(0), group.eq(0), row_offset.eq(0), half.eq(0)]
+            m.d.sync += [index.eq(0), last_index.eq(count - 1), rotate.eq(0), group.eq(0), half.eq(0)]
+            m.d.sync += [row_base.eq(following.weight), is_first.eq(1), turned.eq(lanes == 1)]
+            m.d.sync += is_last_group.eq(following.groups == 1)
+            with m.If(following.op == Op.DIFFERENCE):
+                m.d.sync += is_last.eq(0)
+            with m.Elif(follows_product & (following.feed == Feed.RING)):
+                m.d.sync += is_last.eq(following.groups == 1 if lanes == 1 else 0)
+            with m.Else():
+                m.d.sync += is_last.eq(count == 1)
         return m
+
+
+_FLAGS = ("half", "turned", "is_first", "is_last", "is_last_group")

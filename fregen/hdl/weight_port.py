@@ -38,8 +38,8 @@ class WeightPort(wiring.Component):
 
     Timing
     ------
-    Loading: one word a cycle.  Reading: P + 1 + ``pipeline.read`` cycles for P words; stalls losslessly.
-    After reset: at the first word, neither loading nor sending.
+    Loading: one word a cycle.  Reading: P + 1 + ``pipeline.lead + pipeline.read`` cycles for P words.  Stalls
+    losslessly.  After reset: at the first word, neither loading nor sending.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -64,7 +64,8 @@ class WeightPort(wiring.Component):
         loading = Signal()
         last_lane, last_address = lane == lanes - 1, address == depth - 1
         row = Signal.like(self.lanes.weights)
-        answered = delayed(m, self.lanes.read, self.sizes.pipeline.read, "read")
+        pipeline = self.sizes.pipeline
+        answered = delayed(m, self.lanes.read, pipeline.lead + pipeline.read, "read")
         m.d.comb += [
             self.lanes.address.eq(address),
             self.lanes.lane.eq(lane),

@@ -5,10 +5,11 @@ from .images import pack_weights, unpack_weights
 from .in_flight import Passage
 from .instruction import Drain, Feed, Instruction, Op, Plane, Start, Store
 from .memory_map import MemoryMap
-from .pipeline import PORTABLE, Pipeline
+from .pipeline import PIPELINES, PORTABLE, Pipeline
 from .schedule import Program, Schedule
 
 __all__ = [
+    "PIPELINES",
     "PORTABLE",
     "CycleModel",
     "Drain",

@@ -114,7 +114,10 @@ class CycleModel:
             Samples of the batch.
         """
         instructions = self.schedule.programs[Program.UPDATE]
-        return self._summed(Program.UPDATE, [learning_work(i, self.lanes, occupancy, samples) for i in instructions])
+        return self._summed(
+            Program.UPDATE,
+            [learning_work(i, self.lanes, occupancy, samples, self.schedule.pipeline) for i in instructions],
+        )
 
     def _count(self, name: Program, nonzero: int) -> Work:
         return self._summed(name, [product_work(i, self.lanes, nonzero) for i in self.schedule.programs[name]])
@@ -128,11 +131,12 @@ class CycleModel:
         instructions = self.schedule.programs[name]
         if not instructions:
             return 0
-        # Cycle 0 jumps; an instruction is taken in a cycle before its first one.
-        free, ready, drained, written = 1, 1, 0, 0
+        # Cycle 0 jumps; an instruction is taken when the one before has begun, and begins when that has finished.
+        free, ready, begun, drained, written = 0, self.schedule.pipeline.jump, 0, 0, 0
         for instruction, work in zip(instructions, works, strict=True):
-            taken = max(free, ready, written if instruction.sync else 0)
-            last = taken + work.cycles
+            taken = max(begun, ready, written if instruction.sync else 0)
+            begun = max(free, taken + 1) + 1
+            last = begun - 1 + work.cycles
             if instruction.drain is not Drain.NONE:
                 last = max(last, drained)
                 drained = last + instruction.drain_cycles

@@ -81,7 +81,7 @@ class _Context:
     todo: deque[_Next] = field(default_factory=deque)
     begun: int = 0
     ready: int = 0
-    """Cycle from which the next instruction can be taken."""
+    """Cycle from which the next instruction can be taken, if nothing else keeps it."""
     written: int = 0
     """Cycle from which one can be taken that reads all results so far."""
     emits: int | None = None
@@ -90,7 +90,7 @@ class _Context:
     """Cycle from which the context has no sample; None while it has one."""
 
     def first_cycle(self, others: "list[_Context]") -> int:
-        """Cycle from which the lanes can take the next instruction."""
+        """Cycle from which the next instruction can be taken."""
         instruction = self.todo[0].instruction
         if instruction.op in (Op.COPY, Op.DIFFERENCE):  # moves need the memories' only write port
             return max(self.ready, *(context.written for context in others))
@@ -118,7 +118,7 @@ class Replay:
         self._last_take = self._last_emission = -self.beats - 2
         self._closing: Passage | None = None
         self._open = 0
-        self._free = 0
+        self._free = self._begun = 0
         self._drained = 0
         self._owner: _Context | None = None
         self._softmax_free = self._errors_done = 0
@@ -173,12 +173,14 @@ class Replay:
         if context.running is Program.UPDATE:
             assert self._closing is not None
             assert self._closing.batch is not None
-            works = [learning_work(i, self.memory.lanes, *self._closing.batch) for i in instructions]
+            works = [
+                learning_work(i, self.memory.lanes, *self._closing.batch, self.schedule.pipeline) for i in instructions
+            ]
         else:
             works = [product_work(i, self.memory.lanes, context.nonzero) for i in instructions]
         last = len(works) - 1
         context.todo = deque(_Next(i, w, k == last) for k, (i, w) in enumerate(zip(instructions, works, strict=True)))
-        context.begun, context.ready = now, now + 2
+        context.begun, context.ready = now, now + 1 + self.schedule.pipeline.jump
 
     def _end(self, context: _Context, finish: int) -> None:
         """End a program, whose last beat was in cycle ``finish``, when its results are written."""
@@ -227,10 +229,11 @@ class Replay:
         if self._owner is not None:
             offers = [self._owner]
         first = {context.number: context.first_cycle(self.contexts) for context in offers}
-        now = max(self._free, min(first.values()))
-        context = min((c for c in offers if first[c.number] <= now), key=lambda c: c.sample)
+        taken = max(self._begun, min(first.values()))
+        context = min((c for c in offers if first[c.number] <= taken), key=lambda c: c.sample)
         instruction, work, is_last = context.todo.popleft()
-        finish = self._last_beat(instruction, now + work.cycles)
+        self._begun = max(self._free, taken + 1) + 1
+        finish = self._last_beat(instruction, self._begun - 1 + work.cycles)
         if instruction.drain is not Drain.NONE:
             self._drained = finish + instruction.drain_cycles
             if instruction.wants_error:
@@ -241,7 +244,7 @@ class Replay:
             context.written = max(context.written, finish + instruction.wait)
         keeps = instruction.op is Op.PRODUCT and instruction.drain is Drain.NONE
         self._owner = context if keeps else None
-        self._free, context.ready = finish, now + 2
+        self._free, context.ready = finish, taken + 2
         if is_last:
             self._end(context, finish)
 

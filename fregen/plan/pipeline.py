@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 from ..errors import LoweringError
 
-__all__ = ["PORTABLE", "Pipeline"]
+__all__ = ["ECP5", "PIPELINES", "PORTABLE", "Pipeline"]
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,35 @@ class Pipeline:
         From a beat until its addresses are at the memories.
     read : int
         From an address to the word, for weights, vectors, samples, drives and tables: 2 for memories with an output
-        register.  The memories that steer (schedule, lists and masks of nonzero words) answer in 1.
+        register.
     operand : int
         From the memories' words to the operands of the lanes' multipliers.
     multiply : int
-        From operands to product, in every multiplier.
+        From operands to product, in the lanes.
     align : int
         From the product to its place in the sum.
     drain : int
         From a finished sum until it leaves the array.
     shift, round, add : int
         Stages of the weight updater.
+    steer : int
+        From an index to what the lists and masks of nonzero words say of it.
+    scan : int
+        From asking for a column of an update until its samples are known and counted; at least ``steer``.
+    element : int
+        Registers between the walk of an update and its beats; may be 0.
+    spread : int
+        Registers of the lanes' own for what all of them are told: 0, or 1 for a short way to each.
+    jump : int
+        From a program's end until its successor is looked up.
+    wide : int
+        From operands to product, in neuron and softmax unit.
+    result : int
+        From that product to the word: sum or choice, rounding, limits; at least 3.
+    logit : int
+        Registers before the softmax unit; may be 0.
+    index : int
+        From a logit's distance to its place in the table of exponentials.
 
     Raises
     ------
@@ -56,11 +74,33 @@ class Pipeline:
     shift: int = 1
     round: int = 1
     add: int = 1
+    steer: int = 1
+    scan: int = 1
+    element: int = 0
+    spread: int = 0
+    jump: int = 1
+    wide: int = 1
+    result: int = 3
+    logit: int = 0
+    index: int = 1
 
     def __post_init__(self) -> None:
+        least = {"element": 0, "spread": 0, "logit": 0, "result": 3}
+        least |= {"operand": 1 + self.spread, "scan": self.steer, "address": self.steer}
         for field in fields(self):
-            if (cycles := getattr(self, field.name)) < 1:
-                raise LoweringError(f"pipeline: stage {field.name} takes 1 cycle or more, not {cycles}")
+            if (cycles := getattr(self, field.name)) < (minimum := least.get(field.name, 1)):
+                least_cycles = "1 cycle" if minimum == 1 else f"{minimum} cycles"
+                raise LoweringError(f"pipeline: stage {field.name} takes {least_cycles} or more, not {cycles}")
+
+    @property
+    def lead(self) -> int:
+        """Registers between a weight's address and the lanes' memories: after its sum, and after a ring's rotation."""
+        return min(2, self.address - self.steer)
+
+    @property
+    def mixed(self) -> int:
+        """Stage in which what all lanes share meets what is a lane's own."""
+        return self.answered + self.operand - 1
 
     # Stages of a beat --------------------------------------------------------------------------------------
 
@@ -119,7 +159,7 @@ class Pipeline:
     @property
     def neuron(self) -> int:
         """From a sum to its word: magnitude, table, operand, product, interpolation, rounding, limits."""
-        return 1 + self.read + 1 + self.multiply + 3
+        return 1 + self.read + 1 + self.wide + self.result
 
     @property
     def update(self) -> int:
@@ -132,30 +172,42 @@ class Pipeline:
         Classes are walked over twice: logit, distance, exponential, sum; and when the sum's reciprocal is found,
         exponential, product, rounding, error.
         """
-        exponentials = 1 + self.read + 1 + self.read
-        return classes + exponentials + 1 + self.read + self.multiply + 2
+        exponentials = 1 + self.read + self.index + self.read
+        return classes + exponentials + 1 + self.read + self.wide + self.result - 1
 
     # Waits -------------------------------------------------------------------------------------------------
     #
-    # An instruction whose last beat is in cycle t keeps a *sync*, or the end of its program, from happening before
-    # cycle t + 1 + wait.  A tile takes so many ``cycles`` to leave the lanes; of logits one a neuron.
+    # After an instruction whose last beat is in cycle t, one with *sync* is taken in cycle t + wait or later, and its
+    # program ends in cycle t + 1 + wait or later.  A tile takes so many ``cycles`` to leave the lanes; of logits one a
+    # neuron.
 
-    TO_BEAT = 3
-    """From a program's end to the first beat of the next one: jump, load, beat."""
-    TO_UPDATE = 5
-    """From the end of a sample's last program to the first beat of an update: batch, jump, load, scan, beat."""
+    @property
+    def to_beat(self) -> int:
+        """From a program's end to the first beat of the next one: jump, load, take, beat."""
+        return self.jump + 3
+
+    @property
+    def to_update(self) -> int:
+        """From the end of a sample's last program to an update's first beat: batch, jump, load, take, scan, beat."""
+        return self.to_beat + 1 + self.scan + 2 + self.element
 
     def _last_error(self, neurons: int, classes: int) -> int:
         """Stage of the last logits' last beat in which the last error is written."""
-        return self.drained + neurons - 1 + self.errors(classes) + classes - 1
+        return self.drained + neurons - 1 + self.logit + self.errors(classes) + classes - 1
 
     def word_wait(self, cycles: int) -> int:
-        """Before a beat may read the words of a tile: it reads in the cycle after the last one is written."""
-        return self.word + cycles - 1 - self.address
+        """Before an instruction may be taken that reads the words of a tile.
+
+        Its first beat is issued two cycles after it is taken, and reads in the cycle after the last word is written.
+        """
+        return self.word + cycles - 2 - self.address
 
     def error_wait(self, neurons: int, classes: int) -> int:
-        """Before a beat may read the error of a sample; of the last tile of logits, with so many neurons."""
-        return self._last_error(neurons, classes) - self.address
+        """Before an instruction may be taken that reads the error of a sample.
+
+        Of the last tile of logits, with so many neurons.
+        """
+        return self._last_error(neurons, classes) - self.address - 1
 
     def change_wait(self, cycles: int) -> int:
         """Before a step that stops at a fixed point may end: the last word has been compared with its old one."""
@@ -167,7 +219,7 @@ class Pipeline:
 
     def prediction_wait(self, cycles: int) -> int:
         """Before a readout without error may end: the prediction is there in the cycle after the end."""
-        return self.drained + cycles - 2
+        return self.drained + cycles - 2 + self.logit
 
     def errors_left(self, neurons: int, classes: int) -> int:
         """How long after the last logits' last beat another tile's last beat can meet their errors.
@@ -193,16 +245,46 @@ class Pipeline:
         """Before an update may end: in the cycle of its end the last weight is written."""
         return self.learnt - 1
 
-    @property
-    def copy_wait(self) -> int:
-        """Before a step that ends with a copy may end: the next program's first beat reads what was copied."""
-        return max(0, self.read - self.TO_BEAT)
+    def copy_wait(self, count: int, stops: bool) -> int:
+        """Before a step that ends with a copy of so many lines may end.
+
+        The next program's first beat reads what was copied.  And the words of the last tile, which the copy did not
+        wait for longer than :meth:`word_wait`, have been compared where a fixed point stops the step
+        (:meth:`change_wait`), or else are written in their phase (:meth:`step_wait`).
+        """
+        words = self.change_wait(1) if stops else self.step_wait(1)
+        last_beat = self.word_wait(1) + 2 + count - 1
+        return max(0, self.read - self.to_beat, words - last_beat)
 
     @property
     def difference_wait(self) -> int:
         """Before the contrast's program may end: the update's first beat reads it."""
-        return max(0, self.read - self.TO_UPDATE)
+        return max(0, self.read - self.to_update)
 
 
 PORTABLE = Pipeline()
 """Depth that suits any FPGA: memories without output registers, one register a stage."""
+
+ECP5 = Pipeline(
+    address=4,
+    read=2,
+    operand=3,
+    multiply=3,
+    align=1,
+    shift=3,
+    round=2,
+    add=2,
+    steer=2,
+    scan=4,
+    element=1,
+    spread=1,
+    jump=2,
+    wide=5,
+    result=5,
+    logit=1,
+    index=2,
+)
+"""Depth for Lattice ECP5: every register that its memories and multipliers have."""
+
+PIPELINES = {"portable": PORTABLE, "ecp5": ECP5}
+"""By the name that ``hardware.family`` has."""

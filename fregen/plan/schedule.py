@@ -18,7 +18,7 @@ from ..design.graph import Matrix
 from ..spec.network import NetworkSpec, Operand, Product
 from .instruction import Drain, Feed, Instruction, Op, Plane, Start, Store
 from .memory_map import MemoryMap
-from .pipeline import PORTABLE, Pipeline
+from .pipeline import PIPELINES, PORTABLE, Pipeline
 
 __all__ = ["Program", "Schedule"]
 
@@ -150,15 +150,16 @@ class _Compiler:
 
     def commit(self, store: Store, plane: Plane) -> None:
         """End a synchronous step: move the next vectors to where they are read."""
+        count, stops = self.memory.hidden_groups, self.memory.spec.design.learning.stop
         self.emit(
             Instruction(
                 Op.COPY,
                 store=store,
                 plane=Plane.NEXT,
-                count=self.memory.hidden_groups,
+                count=count,
                 target_plane=plane,
                 sync=True,
-                wait=self.pipeline.copy_wait,
+                wait=self.pipeline.copy_wait(count, stops),
             )
         )
 
@@ -183,9 +184,9 @@ class Schedule:
     pipeline: Pipeline = PORTABLE
 
     @classmethod
-    def of(cls, spec: NetworkSpec, pipeline: Pipeline = PORTABLE) -> "Schedule":
+    def of(cls, spec: NetworkSpec, pipeline: Pipeline | None = None) -> "Schedule":
         """Compile the schedule of a network."""
-        return cls(MemoryMap(spec), pipeline)
+        return cls(MemoryMap(spec), pipeline or PIPELINES[spec.design.hardware.family])
 
     @property
     def spec(self) -> NetworkSpec:

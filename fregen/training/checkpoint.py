@@ -31,8 +31,8 @@ _VERSION = 2
 _MEMORY = "memory."
 _MOST_HEADER, _LITTLE = 1 << 25, 1 << 16
 """Bytes of a header (10,000 epochs have a third); of what is remembered beside two values a weight."""
-_DROPPED = ("family", "clock_mhz")
-"""Keys of ``hardware`` that designs had before and nothing read: a checkpoint that holds them is of the same design."""
+_NO_FAMILIES = ("generic", "ice40", "gowin")
+"""What ``hardware.family`` could be when nothing read it, and no longer can: the checkpoint is of the same design."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,10 @@ def _current(table: Mapping[str, Any]) -> dict[str, Any]:
     hardware = table.get("hardware")
     if not isinstance(hardware, dict):
         return dict(table)
-    return {**table, "hardware": {key: value for key, value in hardware.items() if key not in _DROPPED}}
+    kept = {key: value for key, value in hardware.items() if key != "clock_mhz"}  # nothing ever read it
+    if kept.get("family") in _NO_FAMILIES:
+        del kept["family"]
+    return {**table, "hardware": kept}
 
 
 def _header(path: Path, array: NDArray[Any]) -> dict[str, Any]:

@@ -128,6 +128,7 @@ def draw_table(rng: np.random.Generator, name: str) -> dict[str, Any]:
         table["seed"] = _integer(rng, 0, 2**31 - 1)
     if rng.random() < 0.1:
         table["data"] = {"set": "digits", "split": _integer(rng, 0, 2**31 - 1), "train": _integer(rng, 1, 1400)}
+    table["hardware"]["family"] = str(rng.choice(["portable", "ecp5"]))
     return table
 
 

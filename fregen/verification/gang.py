@@ -115,7 +115,7 @@ def verify_gang(designs: Sequence[Design], where: Path, plan: Planner = plain_ru
             (where / file).write_text(words, encoding="utf-8")
     (where / "units.v").write_text("".join(units.values()), encoding="utf-8")
     top = where / "bench.v"
-    top.write_text(render_gang(names), encoding="utf-8")
+    top.write_text(render_gang(names, {design.hardware.family for design in designs}), encoding="utf-8")
     built = build([*sources, top], optimise=BRIEF, shared=True)
     try:
         results = run_gang(built, where, [member.run for member in members])

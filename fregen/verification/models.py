@@ -22,9 +22,6 @@ _LONG = 3_000_000
 """Cycles from which a model that runs fast saves more time than it takes to build: of the demo's design that takes 13 s
 longer, and a million cycles then take 4 s less."""
 
-_SHARED = ("-fno-dfg", "-fno-gate", "-fno-expand")
-"""Verilator's arguments that leave a module's instances alike, and make less C++ of it."""
-
 _KEPT = {"verilator": ("bench",), "icarus": ("sim.vvp", "cmds.f")}
 """What a run needs of a compiled model; the rest is a hundred times as large."""
 
@@ -113,7 +110,7 @@ def _arguments(simulator: Simulator, waves: bool, optimise: str, shared: bool) -
     if simulator == "icarus":
         return []
     if shared:
-        return [*VERILATOR_ARGS, str(folder("sim") / "units.vlt"), *_SHARED]
+        return [*VERILATOR_ARGS, str(folder("sim") / "units.vlt")]
     return [*VERILATOR_ARGS, *(["--flatten"] if optimise == FAST and not waves else [])]  # runs 1.2 times as fast
 
 

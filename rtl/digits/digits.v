@@ -315,6 +315,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   reg [3:0] lane_5 = 4'h0;
   reg [3:0] lane_6 = 4'h0;
   reg [3:0] lane_7 = 4'h0;
+  reg [43:0] logit;
   output [3:0] prediction_payload;
   reg [3:0] prediction_payload = 4'h0;
   input prediction_ready;
@@ -489,7 +490,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire [7:0] softmax_prediction;
   wire [3:0] \softmax_prediction[0] ;
   wire [3:0] \softmax_prediction[1] ;
-  reg [43:0] softmax_sum;
+  wire [43:0] softmax_sum;
   wire softmax_valid;
   wire softmax_wants_error;
   reg [6:0] target_1 = 7'h00;
@@ -612,7 +613,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   assign \$24  = \$22  & \$23 ;
   assign \$25  = ! array_o_neuron;
   assign \$26  = \$24  & \$25 ;
-  assign \$27  = ! array_o_context;
+  assign \$27  = ! softmax_context;
   assign \$28  = \$26  & \$27 ;
   assign \$29  = | array_o_valid;
   assign \$30  = array_o_drain == 2'h3;
@@ -659,7 +660,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
     prediction_payload <= \$56 ;
   assign samples_word_index = array_inputs[4] ? samples_index : array_inputs[28:23];
   assign sequencer_changed = activation_0_changed | activation_1_changed;
-  assign \$59  = array_o_context * 3'h4;
+  assign \$59  = softmax_context * 3'h4;
   assign softmax_label = sequencer_labels >> \$59 ;
   assign \$1  = ~ sequencer_hold;
   assign \$2  = weights_may_start & \$1 ;
@@ -699,7 +700,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
     .changed(activation_0_changed),
     .clear(activation_0_clear),
     .clk(clk),
-    .\context (array_o_context),
+    .\context (softmax_context),
     .first(activation_0_first),
     .is_offset(activation_0_is_offset),
     .neuron(array_o_neuron),
@@ -716,7 +717,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
     .changed(activation_1_changed),
     .clear(activation_0_clear),
     .clk(clk),
-    .\context (array_o_context),
+    .\context (softmax_context),
     .first(activation_0_first),
     .is_offset(activation_1_is_offset),
     .neuron(array_o_neuron),
@@ -742,7 +743,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
     .move_target(probe_contrast_address),
     .move_to_offsets(vectors_move_to_offsets),
     .next_update(probe_update),
-    .o_context(array_o_context),
+    .o_context(softmax_context),
     .o_drain(array_o_drain),
     .o_first(activation_0_first),
     .o_lane(array_o_lane),
@@ -843,7 +844,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   );
   digits_softmax softmax (
     .clk(clk),
-    .\context (array_o_context),
+    .\context (softmax_context),
     .index(array_o_neuron[3:0]),
     .label(softmax_label),
     .o_context(softmax_o_context),
@@ -852,7 +853,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
     .o_word(softmax_o_word),
     .prediction(softmax_prediction),
     .rst(rst),
-    .sum(softmax_sum),
+    .sum(logit),
     .valid(softmax_valid),
     .wants_error(softmax_wants_error)
   );
@@ -897,9 +898,9 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    softmax_sum = array_o_sums[43:0];
+    logit = array_o_sums[43:0];
     if (array_o_valid[1]) begin
-      softmax_sum = array_o_sums[87:44];
+      logit = array_o_sums[87:44];
     end
   end
   always @* begin
@@ -1098,8 +1099,9 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   assign array_write_limited = counter_limited_weights;
   assign counter_limited_offsets = { activation_1_saturated, activation_0_saturated };
   assign counter_o = counters;
+  assign softmax_sum = logit;
   assign softmax_index = array_o_neuron[3:0];
-  assign softmax_context = array_o_context;
+  assign array_o_context = softmax_context;
   assign array_o_wants_error = softmax_wants_error;
   assign vectors_write_valid = probe_word_valid;
   assign softmax_o_valid = probe_word_error;
@@ -1108,12 +1110,12 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   assign vectors_write_lane = \$12 [3:0];
   assign activation_0_sum = array_o_sums[43:0];
   assign activation_0_neuron = array_o_neuron;
-  assign activation_0_context = array_o_context;
+  assign activation_0_context = softmax_context;
   assign array_o_first = activation_0_first;
   assign vectors_write_words = probe_words;
   assign activation_1_sum = array_o_sums[87:44];
   assign activation_1_neuron = array_o_neuron;
-  assign activation_1_context = array_o_context;
+  assign activation_1_context = softmax_context;
   assign activation_1_first = activation_0_first;
   assign vectors_written = probe_contrast;
   assign array_write_address = probe_weight_address;
@@ -1411,7 +1413,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   assign \$8  = 4'h0;
   assign \$11 [0] = 1'h0;
   assign \$11 [4:1] = { 1'h0, softmax_o_index[3:1] };
-  assign \$34  = array_o_context;
+  assign \$34  = softmax_context;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -1420,101 +1422,155 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
-  wire [4:0] \$10 ;
+  wire \$10 ;
+  wire \$100 ;
+  wire \$101 ;
+  wire \$102 ;
+  wire \$103 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire \$106 ;
+  wire \$107 ;
+  wire \$108 ;
+  wire \$109 ;
   wire \$11 ;
-  wire [8:0] \$116 ;
-  wire [8:0] \$119 ;
+  wire \$110 ;
+  reg [96:0] \$111 ;
+  reg [96:0] \$112 ;
+  reg [96:0] \$113 ;
+  reg [96:0] \$114 ;
+  reg [96:0] \$115 ;
+  reg [96:0] \$116 ;
+  reg [96:0] \$117 ;
+  reg [96:0] \$118 ;
+  reg [96:0] \$119 ;
   wire \$12 ;
-  wire [5:0] \$13 ;
+  reg [43:0] \$120 ;
+  reg [43:0] \$121 ;
+  reg [43:0] \$122 ;
+  reg [43:0] \$123 ;
+  reg [43:0] \$124 ;
+  reg [43:0] \$125 ;
+  reg [43:0] \$126 ;
+  reg [43:0] \$127 ;
+  reg [43:0] \$128 ;
+  reg [43:0] \$129 ;
+  wire \$13 ;
+  reg [43:0] \$130 ;
+  reg [43:0] \$131 ;
+  reg [43:0] \$132 ;
+  reg [43:0] \$133 ;
+  reg [43:0] \$134 ;
+  reg [43:0] \$135 ;
+  reg \$136 ;
+  reg \$137 ;
+  reg \$138 ;
+  reg [1:0] \$139 ;
   wire \$14 ;
-  wire [5:0] \$15 ;
-  wire [5:0] \$16 ;
-  wire [5:0] \$17 ;
+  reg [4:0] \$140 ;
+  reg \$141 ;
+  reg [3:0] \$142 ;
+  reg [1:0] \$143 ;
+  reg \$144 ;
+  reg [4:0] \$145 ;
+  reg [6:0] \$146 ;
+  reg \$147 ;
+  reg \$148 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
   wire \$18 ;
   wire \$19 ;
   wire \$2 ;
-  wire [5:0] \$20 ;
-  wire [8:0] \$21 ;
-  wire [15:0] \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
-  wire [15:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [7:0] \$28 ;
-  wire \$29 ;
-  wire [1:0] \$3 ;
+  wire \$20 ;
+  wire [5:0] \$21 ;
+  wire \$22 ;
+  wire [5:0] \$23 ;
+  wire [8:0] \$235 ;
+  wire [8:0] \$238 ;
+  wire [5:0] \$24 ;
+  wire [5:0] \$25 ;
+  wire [1:0] \$26 ;
+  wire [1:0] \$27 ;
+  wire [5:0] \$28 ;
+  wire [5:0] \$29 ;
+  wire \$3 ;
   wire \$30 ;
-  wire \$31 ;
-  wire \$32 ;
-  wire \$33 ;
+  wire [5:0] \$31 ;
+  wire [5:0] \$32 ;
+  wire [5:0] \$33 ;
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
-  wire [5:0] \$4 ;
-  wire \$40 ;
-  wire \$41 ;
+  wire \$4 ;
+  wire [1:0] \$40 ;
+  wire [1:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire \$46 ;
+  wire [5:0] \$46 ;
   wire \$47 ;
-  wire \$48 ;
-  wire \$49 ;
+  wire [5:0] \$48 ;
+  wire [5:0] \$49 ;
   wire \$5 ;
-  wire \$50 ;
+  wire [5:0] \$50 ;
   wire \$51 ;
-  wire \$52 ;
-  wire \$53 ;
+  wire [1:0] \$52 ;
+  wire [1:0] \$53 ;
   wire \$54 ;
   wire \$55 ;
-  wire \$56 ;
+  wire [5:0] \$56 ;
   wire \$57 ;
-  wire \$58 ;
-  wire \$59 ;
+  wire [5:0] \$58 ;
+  wire [5:0] \$59 ;
   wire \$6 ;
-  wire \$60 ;
-  reg [96:0] \$61 ;
-  reg [96:0] \$62 ;
-  reg [96:0] \$63 ;
-  reg [96:0] \$64 ;
-  reg [96:0] \$65 ;
-  reg [96:0] \$66 ;
-  reg [96:0] \$67 ;
-  reg [96:0] \$68 ;
-  reg [96:0] \$69 ;
+  wire [5:0] \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire [5:0] \$65 ;
+  wire \$66 ;
+  wire [5:0] \$67 ;
+  wire [5:0] \$68 ;
+  wire [5:0] \$69 ;
   wire \$7 ;
-  reg [43:0] \$70 ;
-  reg [43:0] \$71 ;
-  reg [43:0] \$72 ;
-  reg [43:0] \$73 ;
-  reg [43:0] \$74 ;
-  reg [43:0] \$75 ;
-  reg [43:0] \$76 ;
-  reg [43:0] \$77 ;
-  reg [43:0] \$78 ;
-  reg [43:0] \$79 ;
+  wire \$70 ;
+  wire [1:0] \$71 ;
+  wire [1:0] \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire [5:0] \$75 ;
+  wire \$76 ;
+  wire [5:0] \$77 ;
+  wire [5:0] \$78 ;
+  wire [5:0] \$79 ;
   wire \$8 ;
-  reg [43:0] \$80 ;
-  reg [43:0] \$81 ;
-  reg [43:0] \$82 ;
-  reg [43:0] \$83 ;
-  reg [43:0] \$84 ;
-  reg [43:0] \$85 ;
-  reg [4:0] \$86 ;
-  reg \$87 ;
-  reg [3:0] \$88 ;
-  reg [1:0] \$89 ;
+  wire \$80 ;
+  wire \$81 ;
+  wire [4:0] \$82 ;
+  wire \$83 ;
+  wire \$84 ;
+  wire [5:0] \$85 ;
+  wire [8:0] \$86 ;
+  wire [15:0] \$87 ;
+  wire [15:0] \$88 ;
+  wire [15:0] \$89 ;
   wire \$9 ;
-  reg \$90 ;
-  reg [4:0] \$91 ;
-  reg [6:0] \$92 ;
-  reg \$93 ;
-  reg \$94 ;
+  wire \$90 ;
+  wire \$91 ;
+  wire [7:0] \$92 ;
+  wire \$93 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
   input [96:0] beat;
   wire [96:0] beat;
   wire [1:0] \beat.add ;
@@ -1984,7 +2040,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   reg [43:0] chain_9 = 44'h00000000000;
   input clk;
   wire clk;
-  reg [91:0] control;
+  wire [91:0] control;
   wire [3:0] \control.add ;
   wire \control.add.clear ;
   wire \control.add.load ;
@@ -2028,6 +2084,8 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [3:0] \inputs.rotate ;
   wire [3:0] \inputs.slot ;
   wire [6:0] \inputs.state ;
+  reg is_left = 1'h0;
+  reg is_logit = 1'h0;
   wire [91:0] lane_0_control;
   wire [3:0] \lane_0_control.add ;
   wire \lane_0_control.add.clear ;
@@ -2056,6 +2114,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_0_control.write ;
   wire \lane_0_control.write.update ;
   wire [7:0] \lane_0_control.write.weight ;
+  wire [43:0] lane_0_held;
   wire lane_0_load;
   wire [15:0] lane_0_load_word;
   wire [43:0] lane_0_neighbour;
@@ -2063,7 +2122,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_0_own;
   wire lane_0_saturated;
   wire [43:0] lane_0_sum;
-  wire [43:0] lane_0_total;
   wire [15:0] lane_0_weight;
   wire lane_0_write;
   wire [15:0] lane_0_write_word;
@@ -2095,6 +2153,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_10_control.write ;
   wire \lane_10_control.write.update ;
   wire [7:0] \lane_10_control.write.weight ;
+  wire [43:0] lane_10_held;
   wire lane_10_load;
   wire [15:0] lane_10_load_word;
   wire [43:0] lane_10_neighbour;
@@ -2102,7 +2161,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_10_own;
   wire lane_10_saturated;
   wire [43:0] lane_10_sum;
-  wire [43:0] lane_10_total;
   wire [15:0] lane_10_weight;
   wire lane_10_write;
   wire [15:0] lane_10_write_word;
@@ -2134,6 +2192,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_11_control.write ;
   wire \lane_11_control.write.update ;
   wire [7:0] \lane_11_control.write.weight ;
+  wire [43:0] lane_11_held;
   wire lane_11_load;
   wire [15:0] lane_11_load_word;
   wire [43:0] lane_11_neighbour;
@@ -2141,7 +2200,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_11_own;
   wire lane_11_saturated;
   wire [43:0] lane_11_sum;
-  wire [43:0] lane_11_total;
   wire [15:0] lane_11_weight;
   wire lane_11_write;
   wire [15:0] lane_11_write_word;
@@ -2173,6 +2231,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_12_control.write ;
   wire \lane_12_control.write.update ;
   wire [7:0] \lane_12_control.write.weight ;
+  wire [43:0] lane_12_held;
   wire lane_12_load;
   wire [15:0] lane_12_load_word;
   wire [43:0] lane_12_neighbour;
@@ -2180,7 +2239,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_12_own;
   wire lane_12_saturated;
   wire [43:0] lane_12_sum;
-  wire [43:0] lane_12_total;
   wire [15:0] lane_12_weight;
   wire lane_12_write;
   wire [15:0] lane_12_write_word;
@@ -2212,6 +2270,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_13_control.write ;
   wire \lane_13_control.write.update ;
   wire [7:0] \lane_13_control.write.weight ;
+  wire [43:0] lane_13_held;
   wire lane_13_load;
   wire [15:0] lane_13_load_word;
   wire [43:0] lane_13_neighbour;
@@ -2219,7 +2278,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_13_own;
   wire lane_13_saturated;
   wire [43:0] lane_13_sum;
-  wire [43:0] lane_13_total;
   wire [15:0] lane_13_weight;
   wire lane_13_write;
   wire [15:0] lane_13_write_word;
@@ -2251,6 +2309,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_14_control.write ;
   wire \lane_14_control.write.update ;
   wire [7:0] \lane_14_control.write.weight ;
+  wire [43:0] lane_14_held;
   wire lane_14_load;
   wire [15:0] lane_14_load_word;
   wire [43:0] lane_14_neighbour;
@@ -2258,7 +2317,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_14_own;
   wire lane_14_saturated;
   wire [43:0] lane_14_sum;
-  wire [43:0] lane_14_total;
   wire [15:0] lane_14_weight;
   wire lane_14_write;
   wire [15:0] lane_14_write_word;
@@ -2290,6 +2348,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_15_control.write ;
   wire \lane_15_control.write.update ;
   wire [7:0] \lane_15_control.write.weight ;
+  wire [43:0] lane_15_held;
   wire lane_15_load;
   wire [15:0] lane_15_load_word;
   wire [43:0] lane_15_neighbour;
@@ -2297,7 +2356,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_15_own;
   wire lane_15_saturated;
   wire [43:0] lane_15_sum;
-  wire [43:0] lane_15_total;
   wire [15:0] lane_15_weight;
   wire lane_15_write;
   wire [15:0] lane_15_write_word;
@@ -2329,6 +2387,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_1_control.write ;
   wire \lane_1_control.write.update ;
   wire [7:0] \lane_1_control.write.weight ;
+  wire [43:0] lane_1_held;
   wire lane_1_load;
   wire [15:0] lane_1_load_word;
   wire [43:0] lane_1_neighbour;
@@ -2336,7 +2395,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_1_own;
   wire lane_1_saturated;
   wire [43:0] lane_1_sum;
-  wire [43:0] lane_1_total;
   wire [15:0] lane_1_weight;
   wire lane_1_write;
   wire [15:0] lane_1_write_word;
@@ -2368,6 +2426,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_2_control.write ;
   wire \lane_2_control.write.update ;
   wire [7:0] \lane_2_control.write.weight ;
+  wire [43:0] lane_2_held;
   wire lane_2_load;
   wire [15:0] lane_2_load_word;
   wire [43:0] lane_2_neighbour;
@@ -2375,7 +2434,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_2_own;
   wire lane_2_saturated;
   wire [43:0] lane_2_sum;
-  wire [43:0] lane_2_total;
   wire [15:0] lane_2_weight;
   wire lane_2_write;
   wire [15:0] lane_2_write_word;
@@ -2407,6 +2465,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_3_control.write ;
   wire \lane_3_control.write.update ;
   wire [7:0] \lane_3_control.write.weight ;
+  wire [43:0] lane_3_held;
   wire lane_3_load;
   wire [15:0] lane_3_load_word;
   wire [43:0] lane_3_neighbour;
@@ -2414,7 +2473,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_3_own;
   wire lane_3_saturated;
   wire [43:0] lane_3_sum;
-  wire [43:0] lane_3_total;
   wire [15:0] lane_3_weight;
   wire lane_3_write;
   wire [15:0] lane_3_write_word;
@@ -2446,6 +2504,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_4_control.write ;
   wire \lane_4_control.write.update ;
   wire [7:0] \lane_4_control.write.weight ;
+  wire [43:0] lane_4_held;
   wire lane_4_load;
   wire [15:0] lane_4_load_word;
   wire [43:0] lane_4_neighbour;
@@ -2453,7 +2512,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_4_own;
   wire lane_4_saturated;
   wire [43:0] lane_4_sum;
-  wire [43:0] lane_4_total;
   wire [15:0] lane_4_weight;
   wire lane_4_write;
   wire [15:0] lane_4_write_word;
@@ -2485,6 +2543,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_5_control.write ;
   wire \lane_5_control.write.update ;
   wire [7:0] \lane_5_control.write.weight ;
+  wire [43:0] lane_5_held;
   wire lane_5_load;
   wire [15:0] lane_5_load_word;
   wire [43:0] lane_5_neighbour;
@@ -2492,7 +2551,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_5_own;
   wire lane_5_saturated;
   wire [43:0] lane_5_sum;
-  wire [43:0] lane_5_total;
   wire [15:0] lane_5_weight;
   wire lane_5_write;
   wire [15:0] lane_5_write_word;
@@ -2524,6 +2582,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_6_control.write ;
   wire \lane_6_control.write.update ;
   wire [7:0] \lane_6_control.write.weight ;
+  wire [43:0] lane_6_held;
   wire lane_6_load;
   wire [15:0] lane_6_load_word;
   wire [43:0] lane_6_neighbour;
@@ -2531,7 +2590,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_6_own;
   wire lane_6_saturated;
   wire [43:0] lane_6_sum;
-  wire [43:0] lane_6_total;
   wire [15:0] lane_6_weight;
   wire lane_6_write;
   wire [15:0] lane_6_write_word;
@@ -2563,6 +2621,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_7_control.write ;
   wire \lane_7_control.write.update ;
   wire [7:0] \lane_7_control.write.weight ;
+  wire [43:0] lane_7_held;
   wire lane_7_load;
   wire [15:0] lane_7_load_word;
   wire [43:0] lane_7_neighbour;
@@ -2570,7 +2629,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_7_own;
   wire lane_7_saturated;
   wire [43:0] lane_7_sum;
-  wire [43:0] lane_7_total;
   wire [15:0] lane_7_weight;
   wire lane_7_write;
   wire [15:0] lane_7_write_word;
@@ -2602,6 +2660,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_8_control.write ;
   wire \lane_8_control.write.update ;
   wire [7:0] \lane_8_control.write.weight ;
+  wire [43:0] lane_8_held;
   wire lane_8_load;
   wire [15:0] lane_8_load_word;
   wire [43:0] lane_8_neighbour;
@@ -2609,7 +2668,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_8_own;
   wire lane_8_saturated;
   wire [43:0] lane_8_sum;
-  wire [43:0] lane_8_total;
   wire [15:0] lane_8_weight;
   wire lane_8_write;
   wire [15:0] lane_8_write_word;
@@ -2641,6 +2699,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [8:0] \lane_9_control.write ;
   wire \lane_9_control.write.update ;
   wire [7:0] \lane_9_control.write.weight ;
+  wire [43:0] lane_9_held;
   wire lane_9_load;
   wire [15:0] lane_9_load_word;
   wire [43:0] lane_9_neighbour;
@@ -2648,7 +2707,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] lane_9_own;
   wire lane_9_saturated;
   wire [43:0] lane_9_sum;
-  wire [43:0] lane_9_total;
   wire [15:0] lane_9_weight;
   wire lane_9_write;
   wire [15:0] lane_9_write_word;
@@ -2689,7 +2747,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   output [6:0] o_target;
   reg [6:0] o_target = 7'h00;
   output [1:0] o_valid;
-  wire [1:0] o_valid;
+  reg [1:0] o_valid = 2'h0;
   output o_wants_error;
   reg o_wants_error = 1'h0;
   input [7:0] outside_address;
@@ -2723,6 +2781,8 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   reg part = 1'h0;
   input rst;
   wire rst;
+  wire [15:0] shared;
+  reg shifts = 1'h0;
   output [6:0] vectors_offset;
   wire [6:0] vectors_offset;
   input [255:0] vectors_offsets;
@@ -2763,6 +2823,12 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] \vectors_states[7] ;
   wire [15:0] \vectors_states[8] ;
   wire [15:0] \vectors_states[9] ;
+  wire [12:0] weight_address;
+  wire \weight_address.ring ;
+  wire [3:0] \weight_address.rotate ;
+  wire [7:0] \weight_address.weight ;
+  reg [7:0] weight_chosen;
+  reg weight_is_ring;
   output [7:0] write_address;
   wire [7:0] write_address;
   output write_is_update;
@@ -2789,162 +2855,216 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [15:0] \write_words[7] ;
   wire [15:0] \write_words[8] ;
   wire [15:0] \write_words[9] ;
-  assign \$7  = ~ \$6 ;
-  assign \$9  = \$7  | \$8 ;
-  assign \$10  = o_lane + 2'h2;
-  assign \$11  = o_drain == 2'h3;
-  assign \$13  = left - 1'h1;
-  assign \$14  = left < 2'h2;
-  assign \$15  = left - 2'h2;
-  assign \$16  = \$14  ? 6'h00 : \$15 ;
-  assign \$17  = \$12  ? \$13  : \$16 ;
-  assign \$18  = beat_7[0] & beat_7[1];
-  assign \$19  = \$18  & beat_7[82];
-  assign \$20  = beat_1[26] ? index : 6'h00;
-  assign \$21  = beat_1[11:4] + \$20 ;
-  assign \$116  = beat_2[55:52] * 5'h10;
-  assign \$22  = vectors_offsets >> \$116 ;
-  assign \$119  = beat_2[55:52] * 5'h10;
-  assign \$23  = vectors_states >> \$119 ;
-  assign \$24  = beat_2[56] ? \$22  : \$23 ;
-  assign \$25  = beat_2[57] ? input_word : \$24 ;
-  assign \$26  = beat_9[0] & beat_9[1];
-  assign \$27  = \$26  & beat_9[82];
-  assign \$28  = \$27  ? beat_9[11:4] : outside_address;
-  assign \$29  = beat_9[0] & beat_9[1];
-  assign \$30  = \$29  & beat_9[82];
-  assign lane_0_own = beat_2[58] ? vectors_offsets[15:0] : vectors_states[15:0];
-  assign \$31  = ! outside_lane;
-  assign lane_0_load = outside_load & \$31 ;
-  assign lane_1_own = beat_2[58] ? vectors_offsets[31:16] : vectors_states[31:16];
-  assign \$32  = outside_lane == 1'h1;
-  assign lane_1_load = outside_load & \$32 ;
-  assign lane_2_own = beat_2[58] ? vectors_offsets[47:32] : vectors_states[47:32];
-  assign \$33  = outside_lane == 2'h2;
-  assign lane_2_load = outside_load & \$33 ;
-  assign lane_3_own = beat_2[58] ? vectors_offsets[63:48] : vectors_states[63:48];
-  assign \$34  = outside_lane == 2'h3;
-  assign lane_3_load = outside_load & \$34 ;
-  assign lane_4_own = beat_2[58] ? vectors_offsets[79:64] : vectors_states[79:64];
-  assign \$35  = outside_lane == 3'h4;
-  assign lane_4_load = outside_load & \$35 ;
-  assign lane_5_own = beat_2[58] ? vectors_offsets[95:80] : vectors_states[95:80];
-  assign \$36  = outside_lane == 3'h5;
-  assign lane_5_load = outside_load & \$36 ;
-  assign lane_6_own = beat_2[58] ? vectors_offsets[111:96] : vectors_states[111:96];
-  assign \$37  = outside_lane == 3'h6;
-  assign lane_6_load = outside_load & \$37 ;
-  assign lane_7_own = beat_2[58] ? vectors_offsets[127:112] : vectors_states[127:112];
-  assign \$38  = outside_lane == 3'h7;
-  assign lane_7_load = outside_load & \$38 ;
-  assign lane_8_own = beat_2[58] ? vectors_offsets[143:128] : vectors_states[143:128];
-  assign \$39  = outside_lane == 4'h8;
-  assign lane_8_load = outside_load & \$39 ;
-  assign lane_9_own = beat_2[58] ? vectors_offsets[159:144] : vectors_states[159:144];
-  assign \$40  = outside_lane == 4'h9;
-  assign lane_9_load = outside_load & \$40 ;
-  assign lane_10_own = beat_2[58] ? vectors_offsets[175:160] : vectors_states[175:160];
-  assign \$41  = outside_lane == 4'ha;
-  assign lane_10_load = outside_load & \$41 ;
-  assign lane_11_own = beat_2[58] ? vectors_offsets[191:176] : vectors_states[191:176];
-  assign \$42  = outside_lane == 4'hb;
-  assign lane_11_load = outside_load & \$42 ;
-  assign lane_12_own = beat_2[58] ? vectors_offsets[207:192] : vectors_states[207:192];
-  assign \$43  = outside_lane == 4'hc;
-  assign lane_12_load = outside_load & \$43 ;
-  assign lane_13_own = beat_2[58] ? vectors_offsets[223:208] : vectors_states[223:208];
-  assign \$44  = outside_lane == 4'hd;
-  assign lane_13_load = outside_load & \$44 ;
-  assign lane_14_own = beat_2[58] ? vectors_offsets[239:224] : vectors_states[239:224];
-  assign \$45  = outside_lane == 4'he;
-  assign lane_14_load = outside_load & \$45 ;
-  assign lane_15_own = beat_2[58] ? vectors_offsets[255:240] : vectors_states[255:240];
-  assign \$46  = outside_lane == 4'hf;
-  assign lane_15_load = outside_load & \$46 ;
-  assign \$47  = o_drain == 2'h3;
-  assign \$49  = | left;
-  assign \$50  = ! part;
-  assign \$51  = \$49  & \$50 ;
-  assign \$52  = left > 1'h0;
-  assign \$53  = \$48  ? \$51  : \$52 ;
-  assign \$54  = o_drain == 2'h3;
-  assign \$56  = | left;
-  assign \$58  = \$56  & \$57 ;
-  assign \$59  = left > 1'h1;
-  assign \$60  = \$55  ? \$58  : \$59 ;
-  always @(posedge clk)
-    beat_1 <= \$61 ;
-  always @(posedge clk)
-    beat_2 <= \$62 ;
-  always @(posedge clk)
-    beat_3 <= \$63 ;
-  always @(posedge clk)
-    beat_4 <= \$64 ;
-  always @(posedge clk)
-    beat_5 <= \$65 ;
-  always @(posedge clk)
-    beat_6 <= \$66 ;
-  always @(posedge clk)
-    beat_7 <= \$67 ;
-  always @(posedge clk)
-    beat_8 <= \$68 ;
-  always @(posedge clk)
-    beat_9 <= \$69 ;
-  always @(posedge clk)
-    chain_0 <= \$70 ;
-  always @(posedge clk)
-    chain_1 <= \$71 ;
-  always @(posedge clk)
-    chain_2 <= \$72 ;
-  always @(posedge clk)
-    chain_3 <= \$73 ;
-  always @(posedge clk)
-    chain_4 <= \$74 ;
-  always @(posedge clk)
-    chain_5 <= \$75 ;
-  always @(posedge clk)
-    chain_6 <= \$76 ;
-  always @(posedge clk)
-    chain_7 <= \$77 ;
-  always @(posedge clk)
-    chain_8 <= \$78 ;
-  always @(posedge clk)
-    chain_9 <= \$79 ;
-  always @(posedge clk)
-    chain_10 <= \$80 ;
-  always @(posedge clk)
-    chain_11 <= \$81 ;
-  always @(posedge clk)
-    chain_12 <= \$82 ;
-  always @(posedge clk)
-    chain_13 <= \$83 ;
-  always @(posedge clk)
-    chain_14 <= \$84 ;
-  always @(posedge clk)
-    chain_15 <= \$85 ;
-  always @(posedge clk)
-    left <= \$86 ;
-  always @(posedge clk)
-    part <= \$87 ;
-  always @(posedge clk)
-    o_lane <= \$88 ;
-  always @(posedge clk)
-    o_drain <= \$89 ;
-  always @(posedge clk)
-    o_context <= \$90 ;
-  always @(posedge clk)
-    o_neuron <= \$91 ;
-  always @(posedge clk)
-    o_target <= \$92 ;
-  always @(posedge clk)
-    o_first <= \$93 ;
-  always @(posedge clk)
-    o_wants_error <= \$94 ;
   assign \$1  = | beat_6[84:83];
-  assign \$2  = | left;
-  assign \$3  = part + 1'h1;
-  assign \$4  = o_neuron + 1'h1;
-  assign \$5  = o_drain == 2'h3;
+  assign \$2  = | beat_6[89:85];
+  assign \$3  = beat_6[84:83] == 2'h3;
+  assign \$5  = beat_6[84:83] == 2'h3;
+  assign \$7  = ~ \$6 ;
+  assign \$9  = beat_6[84:83] == 2'h3;
+  assign \$11  = | beat_6[89:85];
+  assign \$13  = beat_6[89:85] > 1'h0;
+  assign \$14  = \$10  ? \$12  : \$13 ;
+  assign \$15  = beat_6[84:83] == 2'h3;
+  assign \$17  = | beat_6[89:85];
+  assign \$19  = beat_6[89:85] > 1'h1;
+  assign \$20  = \$16  ? 1'h0 : \$19 ;
+  assign \$21  = left - 1'h1;
+  assign \$22  = left < 2'h2;
+  assign \$23  = left - 2'h2;
+  assign \$24  = \$22  ? 6'h00 : \$23 ;
+  assign \$25  = is_logit ? \$21  : \$24 ;
+  assign \$26  = part + 1'h1;
+  assign \$27  = shifts ? 2'h0 : \$26 ;
+  assign \$28  = o_neuron + 1'h1;
+  assign \$29  = left - 1'h1;
+  assign \$30  = left < 2'h2;
+  assign \$31  = left - 2'h2;
+  assign \$32  = \$30  ? 6'h00 : \$31 ;
+  assign \$33  = is_logit ? \$29  : \$32 ;
+  assign \$34  = | \$33 ;
+  assign \$35  = o_drain == 2'h3;
+  assign \$37  = o_drain == 2'h3;
+  assign \$39  = ~ \$38 ;
+  assign \$40  = part + 1'h1;
+  assign \$41  = shifts ? 2'h0 : \$40 ;
+  assign \$42  = \$41  == 1'h1;
+  assign \$43  = \$39  | \$42 ;
+  assign \$44  = o_drain == 2'h3;
+  assign \$46  = left - 1'h1;
+  assign \$47  = left < 2'h2;
+  assign \$48  = left - 2'h2;
+  assign \$49  = \$47  ? 6'h00 : \$48 ;
+  assign \$50  = is_logit ? \$46  : \$49 ;
+  assign \$51  = | \$50 ;
+  assign \$52  = part + 1'h1;
+  assign \$53  = shifts ? 2'h0 : \$52 ;
+  assign \$54  = ! \$53 ;
+  assign \$55  = \$51  & \$54 ;
+  assign \$56  = left - 1'h1;
+  assign \$57  = left < 2'h2;
+  assign \$58  = left - 2'h2;
+  assign \$59  = \$57  ? 6'h00 : \$58 ;
+  assign \$60  = is_logit ? \$56  : \$59 ;
+  assign \$61  = $signed(\$60 ) > $signed(1'h0);
+  assign \$62  = \$45  ? \$55  : \$61 ;
+  assign \$63  = o_drain == 2'h3;
+  assign \$65  = left - 1'h1;
+  assign \$66  = left < 2'h2;
+  assign \$67  = left - 2'h2;
+  assign \$68  = \$66  ? 6'h00 : \$67 ;
+  assign \$69  = is_logit ? \$65  : \$68 ;
+  assign \$70  = | \$69 ;
+  assign \$71  = part + 1'h1;
+  assign \$72  = shifts ? 2'h0 : \$71 ;
+  assign \$73  = \$72  == 1'h1;
+  assign \$74  = \$70  & \$73 ;
+  assign \$75  = left - 1'h1;
+  assign \$76  = left < 2'h2;
+  assign \$77  = left - 2'h2;
+  assign \$78  = \$76  ? 6'h00 : \$77 ;
+  assign \$79  = is_logit ? \$75  : \$78 ;
+  assign \$80  = $signed(\$79 ) > $signed(2'h1);
+  assign \$81  = \$64  ? \$74  : \$80 ;
+  assign \$82  = o_lane + 2'h2;
+  assign \$83  = beat_7[0] & beat_7[1];
+  assign \$84  = \$83  & beat_7[82];
+  assign \$85  = beat_1[26] ? index : 6'h00;
+  assign \$86  = beat_1[11:4] + \$85 ;
+  assign \$235  = beat_2[55:52] * 5'h10;
+  assign \$87  = vectors_offsets >> \$235 ;
+  assign \$238  = beat_2[55:52] * 5'h10;
+  assign \$88  = vectors_states >> \$238 ;
+  assign \$89  = beat_2[56] ? \$87  : \$88 ;
+  assign shared = beat_2[57] ? input_word : \$89 ;
+  assign \$90  = beat_9[0] & beat_9[1];
+  assign \$91  = \$90  & beat_9[82];
+  assign \$92  = \$91  ? beat_9[11:4] : outside_address;
+  assign \$93  = beat_9[0] & beat_9[1];
+  assign \$94  = \$93  & beat_9[82];
+  assign lane_0_own = beat_2[58] ? vectors_offsets[15:0] : vectors_states[15:0];
+  assign \$95  = ! outside_lane;
+  assign lane_0_load = outside_load & \$95 ;
+  assign lane_1_own = beat_2[58] ? vectors_offsets[31:16] : vectors_states[31:16];
+  assign \$96  = outside_lane == 1'h1;
+  assign lane_1_load = outside_load & \$96 ;
+  assign lane_2_own = beat_2[58] ? vectors_offsets[47:32] : vectors_states[47:32];
+  assign \$97  = outside_lane == 2'h2;
+  assign lane_2_load = outside_load & \$97 ;
+  assign lane_3_own = beat_2[58] ? vectors_offsets[63:48] : vectors_states[63:48];
+  assign \$98  = outside_lane == 2'h3;
+  assign lane_3_load = outside_load & \$98 ;
+  assign lane_4_own = beat_2[58] ? vectors_offsets[79:64] : vectors_states[79:64];
+  assign \$99  = outside_lane == 3'h4;
+  assign lane_4_load = outside_load & \$99 ;
+  assign lane_5_own = beat_2[58] ? vectors_offsets[95:80] : vectors_states[95:80];
+  assign \$100  = outside_lane == 3'h5;
+  assign lane_5_load = outside_load & \$100 ;
+  assign lane_6_own = beat_2[58] ? vectors_offsets[111:96] : vectors_states[111:96];
+  assign \$101  = outside_lane == 3'h6;
+  assign lane_6_load = outside_load & \$101 ;
+  assign lane_7_own = beat_2[58] ? vectors_offsets[127:112] : vectors_states[127:112];
+  assign \$102  = outside_lane == 3'h7;
+  assign lane_7_load = outside_load & \$102 ;
+  assign lane_8_own = beat_2[58] ? vectors_offsets[143:128] : vectors_states[143:128];
+  assign \$103  = outside_lane == 4'h8;
+  assign lane_8_load = outside_load & \$103 ;
+  assign lane_9_own = beat_2[58] ? vectors_offsets[159:144] : vectors_states[159:144];
+  assign \$104  = outside_lane == 4'h9;
+  assign lane_9_load = outside_load & \$104 ;
+  assign lane_10_own = beat_2[58] ? vectors_offsets[175:160] : vectors_states[175:160];
+  assign \$105  = outside_lane == 4'ha;
+  assign lane_10_load = outside_load & \$105 ;
+  assign lane_11_own = beat_2[58] ? vectors_offsets[191:176] : vectors_states[191:176];
+  assign \$106  = outside_lane == 4'hb;
+  assign lane_11_load = outside_load & \$106 ;
+  assign lane_12_own = beat_2[58] ? vectors_offsets[207:192] : vectors_states[207:192];
+  assign \$107  = outside_lane == 4'hc;
+  assign lane_12_load = outside_load & \$107 ;
+  assign lane_13_own = beat_2[58] ? vectors_offsets[223:208] : vectors_states[223:208];
+  assign \$108  = outside_lane == 4'hd;
+  assign lane_13_load = outside_load & \$108 ;
+  assign lane_14_own = beat_2[58] ? vectors_offsets[239:224] : vectors_states[239:224];
+  assign \$109  = outside_lane == 4'he;
+  assign lane_14_load = outside_load & \$109 ;
+  assign lane_15_own = beat_2[58] ? vectors_offsets[255:240] : vectors_states[255:240];
+  assign \$110  = outside_lane == 4'hf;
+  assign lane_15_load = outside_load & \$110 ;
+  always @(posedge clk)
+    beat_1 <= \$111 ;
+  always @(posedge clk)
+    beat_2 <= \$112 ;
+  always @(posedge clk)
+    beat_3 <= \$113 ;
+  always @(posedge clk)
+    beat_4 <= \$114 ;
+  always @(posedge clk)
+    beat_5 <= \$115 ;
+  always @(posedge clk)
+    beat_6 <= \$116 ;
+  always @(posedge clk)
+    beat_7 <= \$117 ;
+  always @(posedge clk)
+    beat_8 <= \$118 ;
+  always @(posedge clk)
+    beat_9 <= \$119 ;
+  always @(posedge clk)
+    chain_0 <= \$120 ;
+  always @(posedge clk)
+    chain_1 <= \$121 ;
+  always @(posedge clk)
+    chain_2 <= \$122 ;
+  always @(posedge clk)
+    chain_3 <= \$123 ;
+  always @(posedge clk)
+    chain_4 <= \$124 ;
+  always @(posedge clk)
+    chain_5 <= \$125 ;
+  always @(posedge clk)
+    chain_6 <= \$126 ;
+  always @(posedge clk)
+    chain_7 <= \$127 ;
+  always @(posedge clk)
+    chain_8 <= \$128 ;
+  always @(posedge clk)
+    chain_9 <= \$129 ;
+  always @(posedge clk)
+    chain_10 <= \$130 ;
+  always @(posedge clk)
+    chain_11 <= \$131 ;
+  always @(posedge clk)
+    chain_12 <= \$132 ;
+  always @(posedge clk)
+    chain_13 <= \$133 ;
+  always @(posedge clk)
+    chain_14 <= \$134 ;
+  always @(posedge clk)
+    chain_15 <= \$135 ;
+  always @(posedge clk)
+    is_left <= \$136 ;
+  always @(posedge clk)
+    is_logit <= \$137 ;
+  always @(posedge clk)
+    shifts <= \$138 ;
+  always @(posedge clk)
+    o_valid <= \$139 ;
+  always @(posedge clk)
+    left <= \$140 ;
+  always @(posedge clk)
+    part <= \$141 ;
+  always @(posedge clk)
+    o_lane <= \$142 ;
+  always @(posedge clk)
+    o_drain <= \$143 ;
+  always @(posedge clk)
+    o_context <= \$144 ;
+  always @(posedge clk)
+    o_neuron <= \$145 ;
+  always @(posedge clk)
+    o_target <= \$146 ;
+  always @(posedge clk)
+    o_first <= \$147 ;
+  always @(posedge clk)
+    o_wants_error <= \$148 ;
   digits_dither dither (
     .clk(clk),
     .column(beat[80:74]),
@@ -2956,6 +3076,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_0 (
     .clk(clk),
     .control(control),
+    .held(lane_15_neighbour),
     .load(lane_0_load),
     .load_word(outside_word),
     .neighbour(lane_0_neighbour),
@@ -2964,7 +3085,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_0_saturated),
     .sum(lane_0_sum),
-    .total(lane_15_neighbour),
     .weight(lane_0_weight),
     .write(lane_0_write),
     .write_word(lane_0_write_word)
@@ -2972,6 +3092,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_1 (
     .clk(clk),
     .control(control),
+    .held(lane_0_neighbour),
     .load(lane_1_load),
     .load_word(outside_word),
     .neighbour(lane_1_neighbour),
@@ -2980,7 +3101,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_1_saturated),
     .sum(lane_1_sum),
-    .total(lane_0_neighbour),
     .weight(lane_1_weight),
     .write(lane_1_write),
     .write_word(lane_1_write_word)
@@ -2988,6 +3108,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_10 (
     .clk(clk),
     .control(control),
+    .held(lane_9_neighbour),
     .load(lane_10_load),
     .load_word(outside_word),
     .neighbour(lane_10_neighbour),
@@ -2996,7 +3117,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_10_saturated),
     .sum(lane_10_sum),
-    .total(lane_9_neighbour),
     .weight(lane_10_weight),
     .write(lane_10_write),
     .write_word(lane_10_write_word)
@@ -3004,6 +3124,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_11 (
     .clk(clk),
     .control(control),
+    .held(lane_10_neighbour),
     .load(lane_11_load),
     .load_word(outside_word),
     .neighbour(lane_11_neighbour),
@@ -3012,7 +3133,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_11_saturated),
     .sum(lane_11_sum),
-    .total(lane_10_neighbour),
     .weight(lane_11_weight),
     .write(lane_11_write),
     .write_word(lane_11_write_word)
@@ -3020,6 +3140,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_12 (
     .clk(clk),
     .control(control),
+    .held(lane_11_neighbour),
     .load(lane_12_load),
     .load_word(outside_word),
     .neighbour(lane_12_neighbour),
@@ -3028,7 +3149,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_12_saturated),
     .sum(lane_12_sum),
-    .total(lane_11_neighbour),
     .weight(lane_12_weight),
     .write(lane_12_write),
     .write_word(lane_12_write_word)
@@ -3036,6 +3156,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_13 (
     .clk(clk),
     .control(control),
+    .held(lane_12_neighbour),
     .load(lane_13_load),
     .load_word(outside_word),
     .neighbour(lane_13_neighbour),
@@ -3044,7 +3165,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_13_saturated),
     .sum(lane_13_sum),
-    .total(lane_12_neighbour),
     .weight(lane_13_weight),
     .write(lane_13_write),
     .write_word(lane_13_write_word)
@@ -3052,6 +3172,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_14 (
     .clk(clk),
     .control(control),
+    .held(lane_13_neighbour),
     .load(lane_14_load),
     .load_word(outside_word),
     .neighbour(lane_14_neighbour),
@@ -3060,7 +3181,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_14_saturated),
     .sum(lane_14_sum),
-    .total(lane_13_neighbour),
     .weight(lane_14_weight),
     .write(lane_14_write),
     .write_word(lane_14_write_word)
@@ -3068,6 +3188,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_15 (
     .clk(clk),
     .control(control),
+    .held(lane_14_neighbour),
     .load(lane_15_load),
     .load_word(outside_word),
     .neighbour(lane_15_neighbour),
@@ -3076,7 +3197,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_15_saturated),
     .sum(lane_15_sum),
-    .total(lane_14_neighbour),
     .weight(lane_15_weight),
     .write(lane_15_write),
     .write_word(lane_15_write_word)
@@ -3084,6 +3204,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_2 (
     .clk(clk),
     .control(control),
+    .held(lane_1_neighbour),
     .load(lane_2_load),
     .load_word(outside_word),
     .neighbour(lane_2_neighbour),
@@ -3092,7 +3213,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_2_saturated),
     .sum(lane_2_sum),
-    .total(lane_1_neighbour),
     .weight(lane_2_weight),
     .write(lane_2_write),
     .write_word(lane_2_write_word)
@@ -3100,6 +3220,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_3 (
     .clk(clk),
     .control(control),
+    .held(lane_2_neighbour),
     .load(lane_3_load),
     .load_word(outside_word),
     .neighbour(lane_3_neighbour),
@@ -3108,7 +3229,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_3_saturated),
     .sum(lane_3_sum),
-    .total(lane_2_neighbour),
     .weight(lane_3_weight),
     .write(lane_3_write),
     .write_word(lane_3_write_word)
@@ -3116,6 +3236,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_4 (
     .clk(clk),
     .control(control),
+    .held(lane_3_neighbour),
     .load(lane_4_load),
     .load_word(outside_word),
     .neighbour(lane_4_neighbour),
@@ -3124,7 +3245,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_4_saturated),
     .sum(lane_4_sum),
-    .total(lane_3_neighbour),
     .weight(lane_4_weight),
     .write(lane_4_write),
     .write_word(lane_4_write_word)
@@ -3132,6 +3252,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_5 (
     .clk(clk),
     .control(control),
+    .held(lane_4_neighbour),
     .load(lane_5_load),
     .load_word(outside_word),
     .neighbour(lane_5_neighbour),
@@ -3140,7 +3261,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_5_saturated),
     .sum(lane_5_sum),
-    .total(lane_4_neighbour),
     .weight(lane_5_weight),
     .write(lane_5_write),
     .write_word(lane_5_write_word)
@@ -3148,6 +3268,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_6 (
     .clk(clk),
     .control(control),
+    .held(lane_5_neighbour),
     .load(lane_6_load),
     .load_word(outside_word),
     .neighbour(lane_6_neighbour),
@@ -3156,7 +3277,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_6_saturated),
     .sum(lane_6_sum),
-    .total(lane_5_neighbour),
     .weight(lane_6_weight),
     .write(lane_6_write),
     .write_word(lane_6_write_word)
@@ -3164,6 +3284,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_7 (
     .clk(clk),
     .control(control),
+    .held(lane_6_neighbour),
     .load(lane_7_load),
     .load_word(outside_word),
     .neighbour(lane_7_neighbour),
@@ -3172,7 +3293,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_7_saturated),
     .sum(lane_7_sum),
-    .total(lane_6_neighbour),
     .weight(lane_7_weight),
     .write(lane_7_write),
     .write_word(lane_7_write_word)
@@ -3180,6 +3300,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_8 (
     .clk(clk),
     .control(control),
+    .held(lane_7_neighbour),
     .load(lane_8_load),
     .load_word(outside_word),
     .neighbour(lane_8_neighbour),
@@ -3188,7 +3309,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_8_saturated),
     .sum(lane_8_sum),
-    .total(lane_7_neighbour),
     .weight(lane_8_weight),
     .write(lane_8_write),
     .write_word(lane_8_write_word)
@@ -3196,6 +3316,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   digits_lane lane_9 (
     .clk(clk),
     .control(control),
+    .held(lane_8_neighbour),
     .load(lane_9_load),
     .load_word(outside_word),
     .neighbour(lane_9_neighbour),
@@ -3204,424 +3325,458 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     .rst(rst),
     .saturated(lane_9_saturated),
     .sum(lane_9_sum),
-    .total(lane_8_neighbour),
     .weight(lane_9_weight),
     .write(lane_9_write),
     .write_word(lane_9_write_word)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$61  = beat;
+    \$111  = beat;
     if (rst) begin
-      \$61  = 97'h0000000000000000000000000;
+      \$111  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = beat_1;
+    \$112  = beat_1;
     if (rst) begin
-      \$62  = 97'h0000000000000000000000000;
+      \$112  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$63  = beat_2;
+    \$113  = beat_2;
     if (rst) begin
-      \$63  = 97'h0000000000000000000000000;
+      \$113  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$64  = beat_3;
+    \$114  = beat_3;
     if (rst) begin
-      \$64  = 97'h0000000000000000000000000;
+      \$114  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$65  = beat_4;
+    \$115  = beat_4;
     if (rst) begin
-      \$65  = 97'h0000000000000000000000000;
+      \$115  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$66  = beat_5;
+    \$116  = beat_5;
     if (rst) begin
-      \$66  = 97'h0000000000000000000000000;
+      \$116  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$67  = beat_6;
+    \$117  = beat_6;
     if (rst) begin
-      \$67  = 97'h0000000000000000000000000;
+      \$117  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$68  = beat_7;
+    \$118  = beat_7;
     if (rst) begin
-      \$68  = 97'h0000000000000000000000000;
+      \$118  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$69  = beat_8;
+    \$119  = beat_8;
     if (rst) begin
-      \$69  = 97'h0000000000000000000000000;
+      \$119  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$70  = chain_0;
+    \$120  = chain_0;
     if (\$1 ) begin
-      \$70  = lane_0_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$70  = chain_2;
+      \$120  = lane_0_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$120  = chain_2;
       end
     end
     if (rst) begin
-      \$70  = 44'h00000000000;
+      \$120  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$71  = chain_1;
+    \$121  = chain_1;
     if (\$1 ) begin
-      \$71  = lane_1_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$71  = chain_3;
+      \$121  = lane_1_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$121  = chain_3;
       end
     end
     if (rst) begin
-      \$71  = 44'h00000000000;
+      \$121  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$72  = chain_2;
+    \$122  = chain_2;
     if (\$1 ) begin
-      \$72  = lane_2_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$72  = chain_4;
+      \$122  = lane_2_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$122  = chain_4;
       end
     end
     if (rst) begin
-      \$72  = 44'h00000000000;
+      \$122  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$73  = chain_3;
+    \$123  = chain_3;
     if (\$1 ) begin
-      \$73  = lane_3_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$73  = chain_5;
+      \$123  = lane_3_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$123  = chain_5;
       end
     end
     if (rst) begin
-      \$73  = 44'h00000000000;
+      \$123  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$74  = chain_4;
+    \$124  = chain_4;
     if (\$1 ) begin
-      \$74  = lane_4_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$74  = chain_6;
+      \$124  = lane_4_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$124  = chain_6;
       end
     end
     if (rst) begin
-      \$74  = 44'h00000000000;
+      \$124  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$75  = chain_5;
+    \$125  = chain_5;
     if (\$1 ) begin
-      \$75  = lane_5_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$75  = chain_7;
+      \$125  = lane_5_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$125  = chain_7;
       end
     end
     if (rst) begin
-      \$75  = 44'h00000000000;
+      \$125  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$76  = chain_6;
+    \$126  = chain_6;
     if (\$1 ) begin
-      \$76  = lane_6_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$76  = chain_8;
+      \$126  = lane_6_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$126  = chain_8;
       end
     end
     if (rst) begin
-      \$76  = 44'h00000000000;
+      \$126  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$77  = chain_7;
+    \$127  = chain_7;
     if (\$1 ) begin
-      \$77  = lane_7_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$77  = chain_9;
+      \$127  = lane_7_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$127  = chain_9;
       end
     end
     if (rst) begin
-      \$77  = 44'h00000000000;
+      \$127  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$78  = chain_8;
+    \$128  = chain_8;
     if (\$1 ) begin
-      \$78  = lane_8_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$78  = chain_10;
+      \$128  = lane_8_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$128  = chain_10;
       end
     end
     if (rst) begin
-      \$78  = 44'h00000000000;
+      \$128  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$79  = chain_9;
+    \$129  = chain_9;
     if (\$1 ) begin
-      \$79  = lane_9_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$79  = chain_11;
+      \$129  = lane_9_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$129  = chain_11;
       end
     end
     if (rst) begin
-      \$79  = 44'h00000000000;
+      \$129  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$80  = chain_10;
+    \$130  = chain_10;
     if (\$1 ) begin
-      \$80  = lane_10_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$80  = chain_12;
+      \$130  = lane_10_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$130  = chain_12;
       end
     end
     if (rst) begin
-      \$80  = 44'h00000000000;
+      \$130  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$81  = chain_11;
+    \$131  = chain_11;
     if (\$1 ) begin
-      \$81  = lane_11_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$81  = chain_13;
+      \$131  = lane_11_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$131  = chain_13;
       end
     end
     if (rst) begin
-      \$81  = 44'h00000000000;
+      \$131  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$82  = chain_12;
+    \$132  = chain_12;
     if (\$1 ) begin
-      \$82  = lane_12_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$82  = chain_14;
+      \$132  = lane_12_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$132  = chain_14;
       end
     end
     if (rst) begin
-      \$82  = 44'h00000000000;
+      \$132  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$83  = chain_13;
+    \$133  = chain_13;
     if (\$1 ) begin
-      \$83  = lane_13_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$83  = chain_15;
+      \$133  = lane_13_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$133  = chain_15;
       end
     end
     if (rst) begin
-      \$83  = 44'h00000000000;
+      \$133  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$84  = chain_14;
+    \$134  = chain_14;
     if (\$1 ) begin
-      \$84  = lane_14_sum;
+      \$134  = lane_14_sum;
     end
     if (rst) begin
-      \$84  = 44'h00000000000;
+      \$134  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$85  = chain_15;
+    \$135  = chain_15;
     if (\$1 ) begin
-      \$85  = lane_15_sum;
+      \$135  = lane_15_sum;
     end
     if (rst) begin
-      \$85  = 44'h00000000000;
+      \$135  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$86  = left;
+    \$136  = is_left;
     if (\$1 ) begin
-      \$86  = beat_6[89:85];
-    end else if (\$2 ) begin
-      \$86  = \$17 [4:0];
+      \$136  = \$2 ;
+    end else if (is_left) begin
+      \$136  = \$34 ;
     end
     if (rst) begin
-      \$86  = 5'h00;
+      \$136  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$87  = part;
+    \$137  = is_logit;
     if (\$1 ) begin
-      \$87  = 1'h0;
-    end else if (\$2 ) begin
-      \$87  = \$3 [0];
-      if (\$9 ) begin
-        \$87  = 1'h0;
+      \$137  = \$4 ;
+    end else if (is_left) begin
+      \$137  = \$36 ;
+    end
+    if (rst) begin
+      \$137  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$138  = shifts;
+    if (\$1 ) begin
+      \$138  = \$8 ;
+    end else if (is_left) begin
+      \$138  = \$43 ;
+    end
+    if (rst) begin
+      \$138  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$139  = o_valid;
+    if (\$1 ) begin
+      \$139 [0] = \$14 ;
+      \$139 [1] = \$20 ;
+    end else if (is_left) begin
+      \$139 [0] = \$62 ;
+      \$139 [1] = \$81 ;
+    end
+    if (rst) begin
+      \$139  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$140  = left;
+    if (\$1 ) begin
+      \$140  = beat_6[89:85];
+    end else if (is_left) begin
+      \$140  = \$25 [4:0];
+    end
+    if (rst) begin
+      \$140  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$141  = part;
+    if (\$1 ) begin
+      \$141  = 1'h0;
+    end else if (is_left) begin
+      \$141  = \$27 [0];
+    end
+    if (rst) begin
+      \$141  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$142  = o_lane;
+    if (\$1 ) begin
+      \$142  = 4'h0;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$142  = \$82 [3:0];
       end
     end
     if (rst) begin
-      \$87  = 1'h0;
+      \$142  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$88  = o_lane;
+    \$143  = o_drain;
     if (\$1 ) begin
-      \$88  = 4'h0;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$88  = \$10 [3:0];
-      end
+      \$143  = beat_6[84:83];
     end
     if (rst) begin
-      \$88  = 4'h0;
+      \$143  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$89  = o_drain;
+    \$144  = o_context;
     if (\$1 ) begin
-      \$89  = beat_6[84:83];
+      \$144  = beat_6[3];
     end
     if (rst) begin
-      \$89  = 2'h0;
+      \$144  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$90  = o_context;
+    \$145  = o_neuron;
     if (\$1 ) begin
-      \$90  = beat_6[3];
+      \$145  = beat_6[94:90];
+    end else if (is_left) begin
+      \$145  = \$28 [4:0];
     end
     if (rst) begin
-      \$90  = 1'h0;
+      \$145  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$91  = o_neuron;
+    \$146  = o_target;
     if (\$1 ) begin
-      \$91  = beat_6[94:90];
-    end else if (\$2 ) begin
-      \$91  = \$4 [4:0];
+      \$146  = beat_6[21:15];
     end
     if (rst) begin
-      \$91  = 5'h00;
+      \$146  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$92  = o_target;
+    \$147  = o_first;
     if (\$1 ) begin
-      \$92  = beat_6[21:15];
+      \$147  = beat_6[95];
     end
     if (rst) begin
-      \$92  = 7'h00;
+      \$147  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$93  = o_first;
+    \$148  = o_wants_error;
     if (\$1 ) begin
-      \$93  = beat_6[95];
+      \$148  = beat_6[96];
     end
     if (rst) begin
-      \$93  = 1'h0;
+      \$148  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$94  = o_wants_error;
-    if (\$1 ) begin
-      \$94  = beat_6[96];
-    end
-    if (rst) begin
-      \$94  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    control[8] = 1'h0;
     (* full_case = 32'd1 *)
     if (outside_read) begin
-      control[7:0] = outside_address;
-    end else if (\$19 ) begin
-      control[7:0] = beat_7[11:4];
+      weight_chosen = outside_address;
+    end else if (\$84 ) begin
+      weight_chosen = beat_7[11:4];
     end else begin
-      control[7:0] = \$21 [7:0];
-      control[8] = beat_1[2];
+      weight_chosen = \$86 [7:0];
     end
-    begin
-      begin
-        control[13] = beat_2[1];
-        control[14] = beat_2[2];
-        control[15] = beat_2[51];
-        control[31:16] = \$25 ;
-        control[34:32] = beat_4[65:63];
-        control[37:35] = beat_4[14:12];
-        control[38] = beat_5[0];
-        control[39] = beat_5[2];
-        control[40] = beat_5[66];
-        control[41] = beat_5[67];
-        control[42] = beat_6[68];
-        control[50:46] = beat_6[73:69];
-        control[45:43] = beat_6[14:12];
-        control[82:51] = dither_word;
-        control[90:83] = \$28 ;
-        control[91] = \$30 ;
-      end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    weight_is_ring = 1'h0;
+    (* full_case = 32'd1 *)
+    if (outside_read) begin
+    end else if (\$84 ) begin
+    end else begin
+      weight_is_ring = beat_1[2];
     end
   end
   assign dither_step = next_update;
@@ -3629,67 +3784,67 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   assign dither_group = beat[81];
   assign lane_0_number = 4'h0;
   assign lane_0_control = control;
-  assign lane_1_total = lane_0_neighbour;
+  assign lane_1_held = lane_0_neighbour;
   assign lane_0_load_word = outside_word;
   assign lane_1_number = 4'h1;
   assign lane_1_control = control;
-  assign lane_2_total = lane_1_neighbour;
+  assign lane_2_held = lane_1_neighbour;
   assign lane_1_load_word = outside_word;
   assign lane_2_number = 4'h2;
   assign lane_2_control = control;
-  assign lane_3_total = lane_2_neighbour;
+  assign lane_3_held = lane_2_neighbour;
   assign lane_2_load_word = outside_word;
   assign lane_3_number = 4'h3;
   assign lane_3_control = control;
-  assign lane_4_total = lane_3_neighbour;
+  assign lane_4_held = lane_3_neighbour;
   assign lane_3_load_word = outside_word;
   assign lane_4_number = 4'h4;
   assign lane_4_control = control;
-  assign lane_5_total = lane_4_neighbour;
+  assign lane_5_held = lane_4_neighbour;
   assign lane_4_load_word = outside_word;
   assign lane_5_number = 4'h5;
   assign lane_5_control = control;
-  assign lane_6_total = lane_5_neighbour;
+  assign lane_6_held = lane_5_neighbour;
   assign lane_5_load_word = outside_word;
   assign lane_6_number = 4'h6;
   assign lane_6_control = control;
-  assign lane_7_total = lane_6_neighbour;
+  assign lane_7_held = lane_6_neighbour;
   assign lane_6_load_word = outside_word;
   assign lane_7_number = 4'h7;
   assign lane_7_control = control;
-  assign lane_8_total = lane_7_neighbour;
+  assign lane_8_held = lane_7_neighbour;
   assign lane_7_load_word = outside_word;
   assign lane_8_number = 4'h8;
   assign lane_8_control = control;
-  assign lane_9_total = lane_8_neighbour;
+  assign lane_9_held = lane_8_neighbour;
   assign lane_8_load_word = outside_word;
   assign lane_9_number = 4'h9;
   assign lane_9_control = control;
-  assign lane_10_total = lane_9_neighbour;
+  assign lane_10_held = lane_9_neighbour;
   assign lane_9_load_word = outside_word;
   assign lane_10_number = 4'ha;
   assign lane_10_control = control;
-  assign lane_11_total = lane_10_neighbour;
+  assign lane_11_held = lane_10_neighbour;
   assign lane_10_load_word = outside_word;
   assign lane_11_number = 4'hb;
   assign lane_11_control = control;
-  assign lane_12_total = lane_11_neighbour;
+  assign lane_12_held = lane_11_neighbour;
   assign lane_11_load_word = outside_word;
   assign lane_12_number = 4'hc;
   assign lane_12_control = control;
-  assign lane_13_total = lane_12_neighbour;
+  assign lane_13_held = lane_12_neighbour;
   assign lane_12_load_word = outside_word;
   assign lane_13_number = 4'hd;
   assign lane_13_control = control;
-  assign lane_14_total = lane_13_neighbour;
+  assign lane_14_held = lane_13_neighbour;
   assign lane_13_load_word = outside_word;
   assign lane_14_number = 4'he;
   assign lane_14_control = control;
-  assign lane_15_total = lane_14_neighbour;
+  assign lane_15_held = lane_14_neighbour;
   assign lane_14_load_word = outside_word;
   assign lane_15_number = 4'hf;
   assign lane_15_control = control;
-  assign lane_0_total = lane_15_neighbour;
+  assign lane_0_held = lane_15_neighbour;
   assign lane_15_load_word = outside_word;
   assign inputs = beat_1[50:22];
   assign vectors_state = beat_1[33:27];
@@ -4214,6 +4369,9 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   assign \beat_9.tile.neuron  = beat_9[94:90];
   assign \beat_9.tile.first  = beat_9[95];
   assign \beat_9.tile.wants_error  = beat_9[96];
+  assign \weight_address.weight  = weight_address[7:0];
+  assign \weight_address.ring  = weight_address[8];
+  assign \weight_address.rotate  = weight_address[12:9];
   assign \control.address  = control[12:0];
   assign \control.address.weight  = control[7:0];
   assign \control.address.ring  = control[8];
@@ -4673,8 +4831,6 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   assign \lane_15_control.write  = control[91:83];
   assign \lane_15_control.write.weight  = control[90:83];
   assign \lane_15_control.write.update  = control[91];
-  assign o_valid[1] = \$60 ;
-  assign o_valid[0] = \$53 ;
   assign o_sums[87:44] = chain_1;
   assign o_sums[43:0] = chain_0;
   assign write_words[255:240] = lane_15_write_word;
@@ -4741,14 +4897,37 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   assign outside_weights[47:32] = lane_2_weight;
   assign outside_weights[31:16] = lane_1_weight;
   assign outside_weights[15:0] = lane_0_weight;
-  always @*
-    control[12:9] = beat_1[25:22];
+  assign control[91] = \$94 ;
+  assign control[90:83] = \$92 ;
+  assign control[82:51] = dither_word;
+  assign control[45:43] = beat_6[14:12];
+  assign control[50:46] = beat_6[73:69];
+  assign control[42] = beat_6[68];
+  assign control[41] = beat_5[67];
+  assign control[40] = beat_5[66];
+  assign control[39] = beat_5[2];
+  assign control[38] = beat_5[0];
+  assign control[37:35] = beat_4[14:12];
+  assign control[34:32] = beat_4[65:63];
+  assign control[31:16] = shared;
+  assign control[15] = beat_2[51];
+  assign control[14] = beat_2[2];
+  assign control[13] = beat_2[1];
+  assign control[12:0] = weight_address;
+  assign weight_address[8] = weight_is_ring;
+  assign weight_address[7:0] = weight_chosen;
+  assign weight_address[12:9] = beat_1[25:22];
+  assign \$4  = \$3 ;
   assign \$6  = \$5 ;
-  assign \$8  = part;
+  assign \$8  = \$7 ;
+  assign \$10  = \$9 ;
   assign \$12  = \$11 ;
-  assign \$48  = \$47 ;
-  assign \$55  = \$54 ;
-  assign \$57  = part;
+  assign \$16  = \$15 ;
+  assign \$18  = 1'h0;
+  assign \$36  = \$35 ;
+  assign \$38  = \$37 ;
+  assign \$45  = \$44 ;
+  assign \$64  = \$63 ;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -4813,11 +4992,21 @@ module digits_counter(events_busy, events_beat, events_sample, events_update, ev
   wire [1:0] \$6 ;
   reg [4:0] \$60 ;
   reg [8:0] \$61 ;
-  reg [4:0] \$62 ;
-  reg [719:0] \$63 ;
+  reg [15:0] \$62 ;
+  reg [4:0] \$63 ;
+  reg \$64 ;
+  reg [1:0] \$65 ;
+  reg [719:0] \$66 ;
+  reg \$67 ;
+  reg [1:0] \$68 ;
+  reg [1:0] \$69 ;
   wire [1:0] \$7 ;
+  reg \$70 ;
+  reg [4:0] \$71 ;
+  reg [1:0] \$72 ;
   wire [2:0] \$8 ;
   wire [1:0] \$9 ;
+  reg beat_1 = 1'h0;
   input clk;
   wire clk;
   reg [4:0] columns = 5'h00;
@@ -4835,6 +5024,8 @@ module digits_counter(events_busy, events_beat, events_sample, events_update, ev
   wire events_sample;
   input events_update;
   wire events_update;
+  reg [1:0] free_steps_event_1 = 2'h0;
+  reg [15:0] limited_1 = 16'h0000;
   input [1:0] limited_offsets;
   wire [1:0] limited_offsets;
   input [15:0] limited_weights;
@@ -4842,6 +5033,7 @@ module digits_counter(events_busy, events_beat, events_sample, events_update, ev
   reg [1:0] mac_phase_1 = 2'h0;
   reg [1:0] mac_phase_2 = 2'h0;
   reg [8:0] macs = 9'h000;
+  reg [1:0] nudged_steps_event_1 = 2'h0;
   output [719:0] o;
   reg [719:0] o = 720'h000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
   wire [47:0] \o.free_cycles ;
@@ -4859,10 +5051,15 @@ module digits_counter(events_busy, events_beat, events_sample, events_update, ev
   wire [47:0] \o.updates ;
   wire [47:0] \o.waiting_cycles ;
   wire [47:0] \o.weight_saturations ;
+  reg [1:0] offset_saturations_event_1 = 2'h0;
+  reg [1:0] phase_1 = 2'h0;
   reg [4:0] rows = 5'h00;
   input rst;
   wire rst;
   reg [4:0] saturations = 5'h00;
+  reg updates_event_1 = 1'h0;
+  reg waiting_cycles_event_1 = 1'h0;
+  reg [4:0] weight_saturations_event_1 = 5'h00;
   input [4:0] work_columns;
   wire [4:0] work_columns;
   input work_ring;
@@ -4873,26 +5070,35 @@ module digits_counter(events_busy, events_beat, events_sample, events_update, ev
   wire work_turned;
   input work_valid;
   wire work_valid;
+  assign \$28  = beat_1 & \$27 ;
+  assign \$29  = o[143:96] + 1'h1;
+  assign \$30  = mac_phase_2 == 1'h1;
+  assign \$31  = \$30  ? macs : 9'h000;
+  assign \$32  = o[191:144] + \$31 ;
+  assign \$33  = phase_1 == 2'h2;
+  assign \$34  = beat_1 & \$33 ;
+  assign \$35  = o[239:192] + 1'h1;
+  assign \$36  = mac_phase_2 == 2'h2;
   assign \$37  = \$36  ? macs : 9'h000;
   assign \$38  = o[287:240] + \$37 ;
-  assign \$39  = events_phase == 2'h3;
-  assign \$40  = events_beat & \$39 ;
+  assign \$39  = phase_1 == 2'h3;
+  assign \$40  = beat_1 & \$39 ;
   assign \$41  = o[335:288] + 1'h1;
   assign \$42  = mac_phase_2 == 2'h3;
   assign \$43  = \$42  ? macs : 9'h000;
   assign \$44  = o[383:336] + \$43 ;
   assign \$45  = ~ events_beat;
   assign \$46  = events_busy & \$45 ;
-  assign \$47  = o[431:384] + \$46 ;
+  assign \$47  = o[431:384] + waiting_cycles_event_1;
   assign \$48  = o[479:432] + events_sample;
   assign \$49  = events_free_steps[0] + events_free_steps[1];
-  assign \$50  = o[527:480] + \$49 ;
+  assign \$50  = o[527:480] + free_steps_event_1;
   assign \$51  = events_nudged_steps[0] + events_nudged_steps[1];
-  assign \$52  = o[575:528] + \$51 ;
-  assign \$53  = o[623:576] + events_update;
-  assign \$54  = o[671:624] + saturations;
+  assign \$52  = o[575:528] + nudged_steps_event_1;
+  assign \$53  = o[623:576] + updates_event_1;
+  assign \$54  = o[671:624] + weight_saturations_event_1;
   assign \$55  = limited_offsets[0] + limited_offsets[1];
-  assign \$56  = o[719:672] + \$55 ;
+  assign \$56  = o[719:672] + offset_saturations_event_1;
   always @(posedge clk)
     mac_phase_1 <= \$57 ;
   always @(posedge clk)
@@ -4904,45 +5110,54 @@ module digits_counter(events_busy, events_beat, events_sample, events_update, ev
   always @(posedge clk)
     macs <= \$61 ;
   always @(posedge clk)
-    saturations <= \$62 ;
+    limited_1 <= \$62 ;
   always @(posedge clk)
-    o <= \$63 ;
+    saturations <= \$63 ;
+  always @(posedge clk)
+    beat_1 <= \$64 ;
+  always @(posedge clk)
+    phase_1 <= \$65 ;
+  always @(posedge clk)
+    o <= \$66 ;
+  always @(posedge clk)
+    waiting_cycles_event_1 <= \$67 ;
+  always @(posedge clk)
+    free_steps_event_1 <= \$68 ;
+  always @(posedge clk)
+    nudged_steps_event_1 <= \$69 ;
+  always @(posedge clk)
+    updates_event_1 <= \$70 ;
+  always @(posedge clk)
+    weight_saturations_event_1 <= \$71 ;
+  always @(posedge clk)
+    offset_saturations_event_1 <= \$72 ;
   assign \$1  = ~ work_ring;
   assign \$2  = work_turned | \$1 ;
   assign \$3  = work_valid & \$2 ;
   assign \$4  = work_ring ? work_columns : 5'h01;
   assign \$5  = rows * columns;
-  assign \$6  = limited_weights[0] + limited_weights[1];
-  assign \$7  = limited_weights[2] + limited_weights[3];
+  assign \$6  = limited_1[0] + limited_1[1];
+  assign \$7  = limited_1[2] + limited_1[3];
   assign \$8  = \$6  + \$7 ;
-  assign \$9  = limited_weights[4] + limited_weights[5];
-  assign \$10  = limited_weights[6] + limited_weights[7];
+  assign \$9  = limited_1[4] + limited_1[5];
+  assign \$10  = limited_1[6] + limited_1[7];
   assign \$11  = \$9  + \$10 ;
   assign \$12  = \$8  + \$11 ;
-  assign \$13  = limited_weights[8] + limited_weights[9];
-  assign \$14  = limited_weights[10] + limited_weights[11];
+  assign \$13  = limited_1[8] + limited_1[9];
+  assign \$14  = limited_1[10] + limited_1[11];
   assign \$15  = \$13  + \$14 ;
-  assign \$16  = limited_weights[12] + limited_weights[13];
-  assign \$17  = limited_weights[14] + limited_weights[15];
+  assign \$16  = limited_1[12] + limited_1[13];
+  assign \$17  = limited_1[14] + limited_1[15];
   assign \$18  = \$16  + \$17 ;
   assign \$19  = \$15  + \$18 ;
   assign \$20  = \$12  + \$19 ;
-  assign \$21  = ! events_phase;
-  assign \$22  = events_beat & \$21 ;
+  assign \$21  = ! phase_1;
+  assign \$22  = beat_1 & \$21 ;
   assign \$23  = o[47:0] + 1'h1;
   assign \$24  = ! mac_phase_2;
   assign \$25  = \$24  ? macs : 9'h000;
   assign \$26  = o[95:48] + \$25 ;
-  assign \$27  = events_phase == 1'h1;
-  assign \$28  = events_beat & \$27 ;
-  assign \$29  = o[143:96] + 1'h1;
-  assign \$30  = mac_phase_2 == 1'h1;
-  assign \$31  = \$30  ? macs : 9'h000;
-  assign \$32  = o[191:144] + \$31 ;
-  assign \$33  = events_phase == 2'h2;
-  assign \$34  = events_beat & \$33 ;
-  assign \$35  = o[239:192] + 1'h1;
-  assign \$36  = mac_phase_2 == 2'h2;
+  assign \$27  = phase_1 == 1'h1;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$57  = events_phase;
@@ -4985,49 +5200,112 @@ module digits_counter(events_busy, events_beat, events_sample, events_update, ev
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = \$20 ;
+    \$62  = limited_weights;
     if (rst) begin
-      \$62  = 5'h00;
+      \$62  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    { \$63 [335:288], \$63 [239:192], \$63 [143:96], \$63 [47:0] } = { o[335:288], o[239:192], o[143:96], o[47:0] };
+    \$63  = \$20 ;
+    if (rst) begin
+      \$63  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$64  = events_beat;
+    if (rst) begin
+      \$64  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$65  = events_phase;
+    if (rst) begin
+      \$65  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    { \$66 [335:288], \$66 [239:192], \$66 [143:96], \$66 [47:0] } = { o[335:288], o[239:192], o[143:96], o[47:0] };
     if (\$22 ) begin
-      \$63 [47:0] = \$23 [47:0];
+      \$66 [47:0] = \$23 [47:0];
     end
     begin
-        \$63 [95:48] = \$26 [47:0];
+        \$66 [95:48] = \$26 [47:0];
     end
     if (\$28 ) begin
-      \$63 [143:96] = \$29 [47:0];
+      \$66 [143:96] = \$29 [47:0];
     end
     begin
-        \$63 [191:144] = \$32 [47:0];
+        \$66 [191:144] = \$32 [47:0];
     end
     if (\$34 ) begin
-      \$63 [239:192] = \$35 [47:0];
+      \$66 [239:192] = \$35 [47:0];
     end
     begin
-        \$63 [287:240] = \$38 [47:0];
+        \$66 [287:240] = \$38 [47:0];
     end
     if (\$40 ) begin
-      \$63 [335:288] = \$41 [47:0];
+      \$66 [335:288] = \$41 [47:0];
     end
     begin
       begin
-        \$63 [383:336] = \$44 [47:0];
-        \$63 [431:384] = \$47 [47:0];
-        \$63 [479:432] = \$48 [47:0];
-        \$63 [527:480] = \$50 [47:0];
-        \$63 [575:528] = \$52 [47:0];
-        \$63 [623:576] = \$53 [47:0];
-        \$63 [671:624] = \$54 [47:0];
-        \$63 [719:672] = \$56 [47:0];
+        \$66 [383:336] = \$44 [47:0];
+        \$66 [431:384] = \$47 [47:0];
+        \$66 [479:432] = \$48 [47:0];
+        \$66 [527:480] = \$50 [47:0];
+        \$66 [575:528] = \$52 [47:0];
+        \$66 [623:576] = \$53 [47:0];
+        \$66 [671:624] = \$54 [47:0];
+        \$66 [719:672] = \$56 [47:0];
       end
     end
     if (rst) begin
-      \$63  = 720'h000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+      \$66  = 720'h000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$67  = \$46 ;
+    if (rst) begin
+      \$67  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$68  = \$49 ;
+    if (rst) begin
+      \$68  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$69  = \$51 ;
+    if (rst) begin
+      \$69  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$70  = events_update;
+    if (rst) begin
+      \$70  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$71  = saturations;
+    if (rst) begin
+      \$71  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$72  = \$55 ;
+    if (rst) begin
+      \$72  = 2'h0;
     end
   end
   assign \o.free_cycles  = o[47:0];
@@ -5314,11 +5592,11 @@ module digits_dither(column, group, clk, rst, word, step);
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, sum, weight, saturated, write, write_word, number);
+module digits_lane(control, own, neighbour, load, load_word, clk, rst, held, sum, weight, saturated, write, write_word, number);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire [4:0] \$1 ;
-  wire [44:0] \$10 ;
+  wire [31:0] \$10 ;
   wire [31:0] \$11 ;
   wire [31:0] \$12 ;
   wire [31:0] \$13 ;
@@ -5337,16 +5615,16 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   wire [31:0] \$25 ;
   wire [31:0] \$26 ;
   wire [31:0] \$27 ;
-  wire [31:0] \$28 ;
-  wire [16:0] \$29 ;
+  wire [16:0] \$28 ;
+  wire [31:0] \$29 ;
   wire [32:0] \$3 ;
-  wire [31:0] \$30 ;
-  wire [43:0] \$31 ;
+  wire [44:0] \$30 ;
+  reg [15:0] \$31 ;
   reg [15:0] \$32 ;
-  reg [15:0] \$33 ;
-  reg [31:0] \$34 ;
+  reg [31:0] \$33 ;
+  reg [43:0] \$34 ;
   reg [43:0] \$35 ;
-  reg [43:0] \$36 ;
+  reg \$36 ;
   wire [34:0] \$4 ;
   wire [38:0] \$5 ;
   wire [38:0] \$6 ;
@@ -5395,8 +5673,9 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   wire [43:0] drives_read_word;
   wire drives_write;
   wire [2:0] drives_write_address;
-  (* init = 44'h00000000000 *)
   wire [43:0] drives_write_word;
+  output [43:0] held;
+  reg [43:0] held = 44'h00000000000;
   input load;
   wire load;
   input [15:0] load_word;
@@ -5407,21 +5686,48 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   wire [3:0] number;
   input [15:0] own;
   wire [15:0] own;
+  wire [91:0] own_control;
+  wire [3:0] \own_control.add ;
+  wire \own_control.add.clear ;
+  wire \own_control.add.load ;
+  wire \own_control.add.ring ;
+  wire \own_control.add.valid ;
+  wire [12:0] \own_control.address ;
+  wire \own_control.address.ring ;
+  wire [3:0] \own_control.address.rotate ;
+  wire [7:0] \own_control.address.weight ;
+  wire [2:0] \own_control.align ;
+  wire [2:0] \own_control.align.shift ;
+  wire [31:0] \own_control.dither ;
+  wire [31:0] \own_control.dither.word ;
+  wire [2:0] \own_control.drive_read ;
+  wire [2:0] \own_control.drive_read.drive ;
+  wire [18:0] \own_control.operands ;
+  wire \own_control.operands.null ;
+  wire \own_control.operands.ring ;
+  wire [15:0] \own_control.operands.shared ;
+  wire \own_control.operands.update ;
+  wire [8:0] \own_control.total ;
+  wire [2:0] \own_control.total.drive ;
+  wire \own_control.total.save ;
+  wire [4:0] \own_control.total.sigma ;
+  wire [8:0] \own_control.write ;
+  wire \own_control.write.update ;
+  wire [7:0] \own_control.write.weight ;
   reg [31:0] product_1 = 32'd0;
   input rst;
   wire rst;
   output saturated;
   wire saturated;
   output [43:0] sum;
-  reg [43:0] sum = 44'h00000000000;
-  output [43:0] total;
-  wire [43:0] total;
+  wire [43:0] sum;
   wire [15:0] updater_dither;
   wire [15:0] updater_new;
   wire [15:0] updater_old;
   wire updater_saturated;
   wire [4:0] updater_shift;
   wire [34:0] updater_sum;
+  reg wanders = 1'h0;
   output [15:0] weight;
   wire [15:0] weight;
   wire [7:0] weights_read_address;
@@ -5440,12 +5746,12 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
       drives[row] = 44'd0;
   end
   always @(posedge clk) begin
-    if (control[42])
-      drives[control[45:43]] <= sum;
+    if (own_control[42])
+      drives[own_control[45:43]] <= sum;
   end
   reg [43:0] _0_;
   always @(posedge clk) begin
-    _0_ <= drives[control[37:35]];
+    _0_ <= drives[own_control[37:35]];
   end
   assign drives_read_word = _0_;
   reg [15:0] weights [223:0];
@@ -5456,66 +5762,68 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   end
   always @(posedge clk) begin
     if (write)
-      weights[control[90:83]] <= write_word;
+      weights[own_control[90:83]] <= write_word;
   end
   reg [15:0] _1_;
   always @(posedge clk) begin
     _1_ <= weights[weights_read_address];
   end
   assign weight = _1_;
-  assign \$1  = control[12:9] + number;
-  assign weights_read_address = control[8] ? { control[7:4], \$1 [3:0] } : control[7:0];
-  assign a = control[13] ? own : weight;
-  assign \$2  = control[14] ? own : control[31:16];
-  assign b = control[15] ? 16'h0000 : \$2 ;
-  assign \$9  = ~ control[40];
-  assign \$10  = $signed(base) + $signed(aligned_1);
-  assign \$11  = number[0] ? 32'd2620541735 : 32'd0;
-  assign \$13  = number[1] ? 32'd1379846116 : 32'd0;
-  assign \$14  = \$12  ^ \$13 ;
-  assign \$15  = number[2] ? 32'd1120678653 : 32'd0;
-  assign \$16  = \$14  ^ \$15 ;
-  assign \$17  = number[3] ? 32'd187748471 : 32'd0;
-  assign \$18  = \$16  ^ \$17 ;
-  assign \$19  = control[82:51] ^ \$18 ;
-  assign \$20  = number[0] ? 32'd2620541735 : 32'd0;
-  assign \$22  = number[1] ? 32'd1379846116 : 32'd0;
-  assign \$23  = \$21  ^ \$22 ;
-  assign \$24  = number[2] ? 32'd1120678653 : 32'd0;
-  assign \$25  = \$23  ^ \$24 ;
-  assign \$26  = number[3] ? 32'd187748471 : 32'd0;
-  assign \$27  = \$25  ^ \$26 ;
-  assign \$28  = control[82:51] ^ \$27 ;
-  assign \$29  = \$19 [15:0] + \$28 [31:16];
-  assign saturated = updater_saturated & control[91];
-  assign write = control[91] | load;
-  assign write_word = control[91] ? updater_new : load_word;
-  assign \$30  = $signed(a_1) * $signed(b_1);
-  assign \$31  = control[39] ? neighbour : \$10 [43:0];
+  assign \$1  = own_control[12:9] + number;
+  assign weights_read_address = own_control[8] ? { own_control[7:4], \$1 [3:0] } : own_control[7:0];
+  assign a = own_control[13] ? own : weight;
+  assign \$2  = own_control[14] ? own : own_control[31:16];
+  assign b = own_control[15] ? 16'h0000 : \$2 ;
+  assign \$9  = ~ own_control[40];
+  assign sum = wanders ? neighbour : held;
+  assign \$10  = number[0] ? 32'd2620541735 : 32'd0;
+  assign \$12  = number[1] ? 32'd1379846116 : 32'd0;
+  assign \$13  = \$11  ^ \$12 ;
+  assign \$14  = number[2] ? 32'd1120678653 : 32'd0;
+  assign \$15  = \$13  ^ \$14 ;
+  assign \$16  = number[3] ? 32'd187748471 : 32'd0;
+  assign \$17  = \$15  ^ \$16 ;
+  assign \$18  = own_control[82:51] ^ \$17 ;
+  assign \$19  = number[0] ? 32'd2620541735 : 32'd0;
+  assign \$21  = number[1] ? 32'd1379846116 : 32'd0;
+  assign \$22  = \$20  ^ \$21 ;
+  assign \$23  = number[2] ? 32'd1120678653 : 32'd0;
+  assign \$24  = \$22  ^ \$23 ;
+  assign \$25  = number[3] ? 32'd187748471 : 32'd0;
+  assign \$26  = \$24  ^ \$25 ;
+  assign \$27  = own_control[82:51] ^ \$26 ;
+  assign \$28  = \$18 [15:0] + \$27 [31:16];
+  assign saturated = updater_saturated & own_control[91];
+  assign write = own_control[91] | load;
+  assign write_word = own_control[91] ? updater_new : load_word;
+  assign \$29  = $signed(a_1) * $signed(b_1);
+  assign \$30  = $signed(base) + $signed(aligned_1);
   always @(posedge clk)
-    a_1 <= \$32 ;
+    a_1 <= \$31 ;
   always @(posedge clk)
-    b_1 <= \$33 ;
+    b_1 <= \$32 ;
   always @(posedge clk)
-    product_1 <= \$34 ;
+    product_1 <= \$33 ;
   always @(posedge clk)
-    aligned_1 <= \$35 ;
+    aligned_1 <= \$34 ;
   always @(posedge clk)
-    sum <= \$36 ;
+    held <= \$35 ;
+  always @(posedge clk)
+    wanders <= \$36 ;
   digits_update updater (
     .clk(clk),
-    .dither(\$29 [15:0]),
+    .dither(\$28 [15:0]),
     .\new (updater_new),
     .old(weight),
     .rst(rst),
     .saturated(updater_saturated),
-    .shift(control[50:46]),
+    .shift(own_control[50:46]),
     .sum(sum[34:0])
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$8  = 47'h000000000000;
-    casez (control[34:32])
+    casez (own_control[34:32])
       3'h0:
           \$8  = { \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3  };
       3'h1:
@@ -5531,7 +5839,7 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     base = 44'h00000000000;
-    if (control[41]) begin
+    if (own_control[41]) begin
       base = drives_read_word;
     end else if (\$9 ) begin
       base = sum;
@@ -5539,56 +5847,65 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$32  = a;
+    \$31  = a;
+    if (rst) begin
+      \$31  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$32  = b;
     if (rst) begin
       \$32  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$33  = b;
+    \$33  = \$29 ;
     if (rst) begin
-      \$33  = 16'h0000;
+      \$33  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$34  = \$30 ;
+    \$34  = \$8 [43:0];
     if (rst) begin
-      \$34  = 32'd0;
+      \$34  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$35  = \$8 [43:0];
+    \$35  = held;
+    if (own_control[38]) begin
+      \$35  = \$30 [43:0];
+    end
     if (rst) begin
       \$35  = 44'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$36  = sum;
-    if (control[38]) begin
-      \$36  = \$31 ;
+    \$36  = wanders;
+    if (own_control[38]) begin
+      \$36  = own_control[39];
     end
     if (rst) begin
-      \$36  = 44'h00000000000;
+      \$36  = 1'h0;
     end
   end
   assign weights_read_word = weight;
-  assign weights_write_address = control[90:83];
+  assign weights_write_address = own_control[90:83];
   assign weights_write_word = write_word;
   assign weights_write = write;
   assign aligned = \$8 [43:0];
-  assign drives_read_address = control[37:35];
-  assign drives_write_address = control[45:43];
+  assign drives_read_address = own_control[37:35];
+  assign drives_write_address = own_control[45:43];
   assign drives_write_word = sum;
-  assign drives_write = control[42];
+  assign drives_write = own_control[42];
   assign updater_sum = sum[34:0];
-  assign updater_shift = control[50:46];
-  assign updater_dither = \$29 [15:0];
+  assign updater_shift = own_control[50:46];
+  assign updater_dither = \$28 [15:0];
   assign updater_old = weight;
-  assign total = \$10 [43:0];
   assign \control.address  = control[12:0];
   assign \control.address.weight  = control[7:0];
   assign \control.address.ring  = control[8];
@@ -5616,13 +5933,48 @@ module digits_lane(control, own, neighbour, load, load_word, clk, rst, total, su
   assign \control.write  = control[91:83];
   assign \control.write.weight  = control[90:83];
   assign \control.write.update  = control[91];
+  assign \own_control.address  = own_control[12:0];
+  assign \own_control.address.weight  = own_control[7:0];
+  assign \own_control.address.ring  = own_control[8];
+  assign \own_control.address.rotate  = own_control[12:9];
+  assign \own_control.operands  = own_control[31:13];
+  assign \own_control.operands.update  = own_control[13];
+  assign \own_control.operands.ring  = own_control[14];
+  assign \own_control.operands.null  = own_control[15];
+  assign \own_control.operands.shared  = own_control[31:16];
+  assign \own_control.align  = own_control[34:32];
+  assign \own_control.align.shift  = own_control[34:32];
+  assign \own_control.drive_read  = own_control[37:35];
+  assign \own_control.drive_read.drive  = own_control[37:35];
+  assign \own_control.add  = own_control[41:38];
+  assign \own_control.add.valid  = own_control[38];
+  assign \own_control.add.ring  = own_control[39];
+  assign \own_control.add.clear  = own_control[40];
+  assign \own_control.add.load  = own_control[41];
+  assign \own_control.total  = own_control[50:42];
+  assign \own_control.total.save  = own_control[42];
+  assign \own_control.total.drive  = own_control[45:43];
+  assign \own_control.total.sigma  = own_control[50:46];
+  assign \own_control.dither  = own_control[82:51];
+  assign \own_control.dither.word  = own_control[82:51];
+  assign \own_control.write  = own_control[91:83];
+  assign \own_control.write.weight  = own_control[90:83];
+  assign \own_control.write.update  = own_control[91];
+  assign own_control[91:83] = control[91:83];
+  assign own_control[82:51] = control[82:51];
+  assign own_control[50:42] = control[50:42];
+  assign own_control[41:38] = control[41:38];
+  assign own_control[37:35] = control[37:35];
+  assign own_control[34:32] = control[34:32];
+  assign own_control[31:13] = control[31:13];
+  assign own_control[12:0] = control[12:0];
   assign \$3  = { product_1[31], product_1 };
   assign \$4  = { product_1[31], product_1, 2'h0 };
   assign \$5  = { product_1[31], product_1[31], product_1, 5'h00 };
   assign \$6  = { product_1, 7'h00 };
   assign \$7  = { product_1[31], product_1[31], product_1, 13'h0000 };
-  assign \$12  = \$11 ;
-  assign \$21  = \$20 ;
+  assign \$11  = \$10 ;
+  assign \$20  = \$19 ;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -5632,14 +5984,14 @@ module digits_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, 
   wire [44:0] \$1 ;
   wire [81:0] \$10 ;
   reg [1:0] \$100 ;
-  wire \$11 ;
+  wire [27:0] \$11 ;
   wire \$12 ;
   wire \$13 ;
-  wire [26:0] \$14 ;
+  wire \$14 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire [28:0] \$18 ;
+  wire \$18 ;
   wire [28:0] \$19 ;
   wire [44:0] \$2 ;
   wire \$20 ;
@@ -5676,7 +6028,7 @@ module digits_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, 
   wire \$49 ;
   wire [43:0] \$5 ;
   wire \$50 ;
-  wire [29:0] \$51 ;
+  wire [62:0] \$51 ;
   reg \$52 ;
   reg \$53 ;
   reg \$54 ;
@@ -5719,7 +6071,7 @@ module digits_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, 
   reg [16:0] \$88 ;
   reg [61:0] \$89 ;
   wire [81:0] \$9 ;
-  reg [28:0] \$90 ;
+  reg [61:0] \$90 ;
   reg [15:0] \$91 ;
   reg \$92 ;
   reg \$93 ;
@@ -5799,12 +6151,12 @@ module digits_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, 
   reg [59:0] product_1 = 60'h000000000000000;
   reg [43:0] raw_1 = 44'h00000000000;
   reg [43:0] raw_2 = 44'h00000000000;
-  reg [28:0] rounded = 29'h00000000;
+  reg [61:0] rounded = 62'h0000000000000000;
   input rst;
   wire rst;
   output saturated;
   reg saturated = 1'h0;
-  wire [29:0] signed_state;
+  wire [62:0] signed_state;
   wire [2:0] slopes_of_segments_address;
   wire [15:0] slopes_of_segments_word;
   (* init = 6'h00 *)
@@ -5902,32 +6254,32 @@ module digits_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, 
   assign \$7  = $signed(x) * $signed({ 1'h0, y });
   assign \$9  = $signed({ 1'h0, \$8  }) + $signed(product_1);
   assign \$10  = is_offset_4 ? { product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1[59], product_1 } : \$9 ;
-  assign \$11  = | total[34:0];
-  assign \$12  = \$11  | total[36];
-  assign \$13  = total[35] & \$12 ;
-  assign \$14  = $signed(total[61:36]) + $signed({ 1'h0, \$13  });
+  assign \$11  = is_offset_5 ? { total[61], total[61], total[61:36] } : total[61:34];
+  assign \$12  = | total[34:0];
+  assign \$13  = \$12  | total[36];
+  assign \$14  = total[35] & \$13 ;
   assign \$15  = | total[32:0];
   assign \$16  = \$15  | total[34];
   assign \$17  = total[33] & \$16 ;
-  assign \$18  = $signed(total[61:34]) + $signed({ 1'h0, \$17  });
-  assign \$19  = is_offset_5 ? { \$14 [26], \$14 [26], \$14  } : \$18 ;
-  assign \$20  = | rounded[28:15];
+  assign \$18  = is_offset_5 ? \$14  : \$17 ;
+  assign \$19  = $signed(\$11 ) + $signed({ 1'h0, \$18  });
+  assign \$20  = | rounded[61:15];
   assign \$21  = ~ \$20 ;
-  assign \$22  = & rounded[28:15];
+  assign \$22  = & rounded[61:15];
   assign \$23  = \$21  | \$22 ;
-  assign \$24  = rounded[28] ? 16'h8000 : 16'h7fff;
+  assign \$24  = rounded[61] ? 16'h8000 : 16'h7fff;
   assign \$25  = \$23  ? rounded[15:0] : \$24 ;
-  assign \$26  = | signed_state[29:15];
+  assign \$26  = | signed_state[62:15];
   assign \$27  = ~ \$26 ;
-  assign \$28  = & signed_state[29:15];
+  assign \$28  = & signed_state[62:15];
   assign \$29  = \$27  | \$28 ;
-  assign \$30  = signed_state[29] ? 16'h8000 : 16'h7fff;
+  assign \$30  = signed_state[62] ? 16'h8000 : 16'h7fff;
   assign \$31  = \$29  ? signed_state[15:0] : \$30 ;
   assign \$32  = is_offset_6 ? \$25  : \$31 ;
   assign \$33  = valid_6 & is_offset_6;
-  assign \$34  = | rounded[28:15];
+  assign \$34  = | rounded[61:15];
   assign \$35  = ~ \$34 ;
-  assign \$36  = & rounded[28:15];
+  assign \$36  = & rounded[61:15];
   assign \$37  = \$35  | \$36 ;
   assign \$38  = ~ \$37 ;
   assign \$39  = \$33  & \$38 ;
@@ -5944,7 +6296,7 @@ module digits_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, 
   assign \$50  = ~ is_offset_2;
   assign slopes_write = valid_2 & \$50 ;
   assign \$51  = - $signed(rounded);
-  assign signed_state = negative_6 ? \$51  : { rounded[28], rounded };
+  assign signed_state = negative_6 ? \$51  : { rounded[61], rounded };
   always @(posedge clk)
     valid_1 <= \$52 ;
   always @(posedge clk)
@@ -6311,9 +6663,9 @@ module digits_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$90  = \$19 ;
+    \$90  = { \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19 [28], \$19  };
     if (rst) begin
-      \$90  = 29'h00000000;
+      \$90  = 62'h0000000000000000;
     end
   end
   always @* begin
@@ -6794,40 +7146,47 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
   wire \$10 ;
-  wire \$100 ;
-  wire \$101 ;
-  wire [1:0] \$102 ;
-  wire \$103 ;
-  wire \$104 ;
+  wire [1:0] \$100 ;
+  wire [2:0] \$101 ;
+  wire [3:0] \$102 ;
+  wire [1:0] \$103 ;
+  wire [4:0] \$104 ;
   wire \$105 ;
   wire \$106 ;
-  wire [94:0] \$107 ;
-  wire \$108 ;
+  wire \$107 ;
+  wire [1:0] \$108 ;
   wire \$109 ;
   wire [15:0] \$11 ;
-  wire \$110 ;
-  reg [3:0] \$111 ;
-  reg \$112 ;
-  reg [9:0] \$113 ;
+  wire [94:0] \$110 ;
+  wire \$111 ;
+  wire \$112 ;
+  wire \$113 ;
   reg [3:0] \$114 ;
   reg \$115 ;
-  reg \$116 ;
-  reg [94:0] \$117 ;
+  reg [9:0] \$116 ;
+  reg [3:0] \$117 ;
   reg \$118 ;
   reg \$119 ;
   wire [15:0] \$12 ;
-  reg \$120 ;
+  reg [94:0] \$120 ;
+  reg \$121 ;
+  reg \$122 ;
+  reg [94:0] \$123 ;
+  reg \$124 ;
+  reg \$125 ;
+  reg \$126 ;
+  reg \$127 ;
   wire [15:0] \$13 ;
   wire [15:0] \$14 ;
   wire [15:0] \$15 ;
   wire \$16 ;
-  wire [5:0] \$169 ;
   wire \$17 ;
   wire [5:0] \$172 ;
   wire [5:0] \$175 ;
-  wire [5:0] \$179 ;
+  wire [5:0] \$178 ;
   wire \$18 ;
-  wire [2:0] \$182 ;
+  wire [5:0] \$182 ;
+  wire [2:0] \$185 ;
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
@@ -6837,7 +7196,7 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
-  wire [7:0] \$260 ;
+  wire [7:0] \$269 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
@@ -6845,13 +7204,13 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire \$33 ;
-  wire \$34 ;
-  wire \$35 ;
+  wire [18:0] \$33 ;
+  wire [18:0] \$34 ;
+  wire [18:0] \$35 ;
   wire [18:0] \$36 ;
-  wire [18:0] \$37 ;
-  wire [18:0] \$38 ;
-  wire [18:0] \$39 ;
+  wire \$37 ;
+  wire \$38 ;
+  wire \$39 ;
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
@@ -6880,13 +7239,13 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire \$62 ;
   wire \$63 ;
   wire \$64 ;
-  wire [1:0] \$65 ;
+  wire \$65 ;
   wire \$66 ;
-  wire [1:0] \$67 ;
-  wire [1:0] \$68 ;
+  wire \$67 ;
+  wire \$68 ;
   wire \$69 ;
   wire \$7 ;
-  wire [1:0] \$70 ;
+  wire \$70 ;
   wire \$71 ;
   wire \$72 ;
   wire \$73 ;
@@ -6904,20 +7263,20 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
-  wire \$87 ;
+  wire [1:0] \$87 ;
   wire \$88 ;
   wire [1:0] \$89 ;
   wire \$9 ;
   wire [1:0] \$90 ;
-  wire [1:0] \$91 ;
-  wire [2:0] \$92 ;
-  wire [1:0] \$93 ;
-  wire [1:0] \$94 ;
-  wire [2:0] \$95 ;
-  wire [3:0] \$96 ;
+  wire \$91 ;
+  wire [1:0] \$92 ;
+  wire \$93 ;
+  wire \$94 ;
+  wire [1:0] \$95 ;
+  wire [1:0] \$96 ;
   wire [1:0] \$97 ;
-  wire [4:0] \$98 ;
-  wire \$99 ;
+  wire [2:0] \$98 ;
+  wire [1:0] \$99 ;
   reg [9:0] batch = 10'h000;
   output [96:0] beat;
   wire [96:0] beat;
@@ -6965,14 +7324,13 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire \beat.update ;
   wire \beat.valid ;
   wire [7:0] \beat.weight ;
-  (* init = 1'h0 *)
-  wire beats_context;
+  reg beats_context = 1'h0;
   wire [22:0] beats_element;
   wire [6:0] \beats_element.column ;
   wire \beats_element.group ;
   wire \beats_element.is_first ;
   wire \beats_element.is_last ;
-  wire [7:0] \beats_element.row_offset ;
+  wire [7:0] \beats_element.row_base ;
   wire [3:0] \beats_element.slot ;
   wire \beats_element.valid ;
   wire beats_has_input;
@@ -7060,7 +7418,7 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire \beats_position.is_first ;
   wire \beats_position.is_last ;
   wire [3:0] \beats_position.rotate ;
-  wire [7:0] \beats_position.row_offset ;
+  wire [7:0] \beats_position.row_base ;
   wire \beats_position.turned ;
   wire [3:0] beats_rate;
   wire [3:0] beats_slot;
@@ -7069,10 +7427,11 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire [4:0] beats_work_rows;
   wire beats_work_turned;
   wire beats_work_valid;
-  wire bound;
+  wire begins;
   reg [9:0] busy;
   input [1:0] changed;
   wire [1:0] changed;
+  reg chosen;
   output [1:0] clear;
   wire [1:0] clear;
   input clk;
@@ -7084,6 +7443,7 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire context_0_clear;
   wire context_0_emit;
   wire context_0_emitted;
+  wire context_0_ends;
   wire context_0_finish;
   wire context_0_free_step;
   wire context_0_idle;
@@ -7145,6 +7505,7 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire context_1_clear;
   wire context_1_emit;
   wire context_1_emitted;
+  wire context_1_ends;
   wire context_1_finish;
   wire context_1_free_step;
   wire context_1_idle;
@@ -7222,11 +7583,13 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire events_update;
   wire finish;
   reg [3:0] free;
+  reg has_taken = 1'h0;
   input hold;
   wire hold;
   output idle;
   wire idle;
-  reg [94:0] instruction = 95'h000000000000000000000000;
+  (* init = 95'h000000000000000000000000 *)
+  wire [94:0] instruction;
   wire [6:0] \instruction.column ;
   wire [6:0] \instruction.count ;
   wire [1:0] \instruction.drain ;
@@ -7256,6 +7619,7 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire [5:0] \instruction.wait ;
   wire \instruction.wants_error ;
   wire [7:0] \instruction.weight ;
+  wire issue_begins;
   wire issue_finish;
   (* init = 95'h000000000000000000000000 *)
   wire [94:0] issue_instruction;
@@ -7290,7 +7654,37 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire [7:0] \issue_instruction.weight ;
   wire issue_is_last;
   wire issue_may_issue;
-  reg kept = 1'h0;
+  (* init = 95'h000000000000000000000000 *)
+  wire [94:0] issue_next;
+  wire [6:0] \issue_next.column ;
+  wire [6:0] \issue_next.count ;
+  wire [1:0] \issue_next.drain ;
+  wire [4:0] \issue_next.drain_count ;
+  wire [3:0] \issue_next.drain_cycles ;
+  wire [1:0] \issue_next.drive ;
+  wire \issue_next.end ;
+  wire [1:0] \issue_next.feed ;
+  wire \issue_next.first ;
+  wire [1:0] \issue_next.groups ;
+  wire [4:0] \issue_next.last_columns ;
+  wire [4:0] \issue_next.last_rows ;
+  wire [4:0] \issue_next.neuron ;
+  wire [1:0] \issue_next.op ;
+  wire [1:0] \issue_next.plane ;
+  wire [1:0] \issue_next.rows ;
+  wire \issue_next.save ;
+  wire [2:0] \issue_next.shift ;
+  wire [2:0] \issue_next.sigma ;
+  wire [1:0] \issue_next.start ;
+  wire \issue_next.store ;
+  wire [6:0] \issue_next.stride ;
+  wire \issue_next.sync ;
+  wire [2:0] \issue_next.target ;
+  wire [1:0] \issue_next.target_plane ;
+  wire [2:0] \issue_next.vector ;
+  wire [5:0] \issue_next.wait ;
+  wire \issue_next.wants_error ;
+  wire [7:0] \issue_next.weight ;
   output [7:0] labels;
   wire [7:0] labels;
   wire [3:0] \labels[0] ;
@@ -7300,11 +7694,11 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire [1:0] list_bank;
   output [5:0] list_index;
   wire [5:0] list_index;
+  reg makes = 1'h0;
   output [5:0] mask_index;
   wire [5:0] mask_index;
   input [9:0] mask_slots;
   wire [9:0] mask_slots;
-  reg next_owner;
   (* init = 4'h0 *)
   wire [3:0] next_slot;
   wire [189:0] offers;
@@ -7368,7 +7762,8 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire [5:0] \offers[1].wait ;
   wire \offers[1].wants_error ;
   wire [7:0] \offers[1].weight ;
-  reg owner = 1'h0;
+  (* init = 1'h0 *)
+  wire owner;
   output [3:0] phases;
   wire [3:0] phases;
   wire [1:0] \phases[0] ;
@@ -7450,14 +7845,47 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire \scan_o.group ;
   wire \scan_o.is_first ;
   wire \scan_o.is_last ;
-  wire [7:0] \scan_o.row_offset ;
+  wire [7:0] \scan_o.row_base ;
   wire [3:0] \scan_o.slot ;
   wire \scan_o.valid ;
-  wire scan_run;
-  reg turn = 1'h0;
-  wire walk_clear;
+  reg scan_run = 1'h0;
   (* init = 95'h000000000000000000000000 *)
-  wire [94:0] walk_instruction;
+  wire [94:0] taken;
+  wire [6:0] \taken.column ;
+  wire [6:0] \taken.count ;
+  wire [1:0] \taken.drain ;
+  wire [4:0] \taken.drain_count ;
+  wire [3:0] \taken.drain_cycles ;
+  wire [1:0] \taken.drive ;
+  wire \taken.end ;
+  wire [1:0] \taken.feed ;
+  wire \taken.first ;
+  wire [1:0] \taken.groups ;
+  wire [4:0] \taken.last_columns ;
+  wire [4:0] \taken.last_rows ;
+  wire [4:0] \taken.neuron ;
+  wire [1:0] \taken.op ;
+  wire [1:0] \taken.plane ;
+  wire [1:0] \taken.rows ;
+  wire \taken.save ;
+  wire [2:0] \taken.shift ;
+  wire [2:0] \taken.sigma ;
+  wire [1:0] \taken.start ;
+  wire \taken.store ;
+  wire [6:0] \taken.stride ;
+  wire \taken.sync ;
+  wire [2:0] \taken.target ;
+  wire [1:0] \taken.target_plane ;
+  wire [2:0] \taken.vector ;
+  wire [5:0] \taken.wait ;
+  wire \taken.wants_error ;
+  wire [7:0] \taken.weight ;
+  reg taken_owner = 1'h0;
+  reg turn = 1'h0;
+  (* init = 1'h0 *)
+  wire updating;
+  wire walk_clear;
+  reg [94:0] walk_instruction = 95'h000000000000000000000000;
   wire [6:0] \walk_instruction.column ;
   wire [6:0] \walk_instruction.count ;
   wire [1:0] \walk_instruction.drain ;
@@ -7487,6 +7915,36 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire [5:0] \walk_instruction.wait ;
   wire \walk_instruction.wants_error ;
   wire [7:0] \walk_instruction.weight ;
+  reg [94:0] walk_next = 95'h000000000000000000000000;
+  wire [6:0] \walk_next.column ;
+  wire [6:0] \walk_next.count ;
+  wire [1:0] \walk_next.drain ;
+  wire [4:0] \walk_next.drain_count ;
+  wire [3:0] \walk_next.drain_cycles ;
+  wire [1:0] \walk_next.drive ;
+  wire \walk_next.end ;
+  wire [1:0] \walk_next.feed ;
+  wire \walk_next.first ;
+  wire [1:0] \walk_next.groups ;
+  wire [4:0] \walk_next.last_columns ;
+  wire [4:0] \walk_next.last_rows ;
+  wire [4:0] \walk_next.neuron ;
+  wire [1:0] \walk_next.op ;
+  wire [1:0] \walk_next.plane ;
+  wire [1:0] \walk_next.rows ;
+  wire \walk_next.save ;
+  wire [2:0] \walk_next.shift ;
+  wire [2:0] \walk_next.sigma ;
+  wire [1:0] \walk_next.start ;
+  wire \walk_next.store ;
+  wire [6:0] \walk_next.stride ;
+  wire \walk_next.sync ;
+  wire [2:0] \walk_next.target ;
+  wire [1:0] \walk_next.target_plane ;
+  wire [2:0] \walk_next.vector ;
+  wire [5:0] \walk_next.wait ;
+  wire \walk_next.wants_error ;
+  wire [7:0] \walk_next.weight ;
   wire [6:0] walk_nonzero;
   wire [23:0] walk_o;
   wire \walk_o.group ;
@@ -7495,7 +7953,7 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire \walk_o.is_first ;
   wire \walk_o.is_last ;
   wire [3:0] \walk_o.rotate ;
-  wire [7:0] \walk_o.row_offset ;
+  wire [7:0] \walk_o.row_base ;
   wire \walk_o.turned ;
   wire walk_step;
   output [4:0] work_columns;
@@ -7543,136 +8001,145 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   assign \$26  = ! emit_context;
   assign context_0_emitted = emit_ready & \$26 ;
   assign context_1_emitted = emit_ready & \$27 ;
-  assign \$28  = instruction[1:0] == 1'h1;
-  assign scan_run = working & \$28 ;
-  assign \$29  = instruction[1:0] == 1'h1;
-  assign \$30  = \$29  ? scan_o[0] : issue_may_issue;
-  assign events_beat = working & \$30 ;
-  assign \$31  = instruction[1:0] == 1'h1;
-  assign \$32  = ~ \$31 ;
-  assign walk_step = events_beat & \$32 ;
-  assign \$33  = instruction[1:0] == 1'h1;
-  assign \$34  = issue_may_issue & walk_o[22];
-  assign \$35  = \$33  ? scan_done : \$34 ;
-  assign finish = working & \$35 ;
-  assign \$169  = owner * 5'h13;
-  assign \$36  = samples >> \$169 ;
-  assign \$172  = owner * 5'h13;
-  assign \$37  = samples >> \$172 ;
-  assign \$175  = owner * 5'h13;
-  assign \$38  = samples >> \$175 ;
-  assign beats_has_input = | \$38 [18:12];
-  assign \$179  = owner * 5'h13;
-  assign \$39  = samples >> \$179 ;
-  assign \$182  = owner * 2'h2;
-  assign events_phase = phases >> \$182 ;
-  assign \$40  = ! instruction[1:0];
-  assign \$41  = ! instruction[65:64];
-  assign \$42  = \$40  & \$41 ;
-  assign bound = working ? \$42  : kept;
-  assign \$43  = ~ bound;
-  assign \$44  = ! owner;
-  assign \$45  = \$43  | \$44 ;
-  assign \$46  = context_0_ready & \$45 ;
-  assign \$47  = context_0_instruction[1:0] == 2'h2;
-  assign \$48  = context_0_instruction[1:0] == 2'h3;
-  assign \$49  = \$47  | \$48 ;
-  assign \$50  = ~ \$49 ;
-  assign \$51  = & { context_1_may_move, context_0_may_move };
-  assign \$52  = \$50  | \$51 ;
-  assign \$53  = \$46  & \$52 ;
-  assign \$54  = ~ bound;
-  assign \$56  = \$54  | \$55 ;
-  assign \$57  = context_1_ready & \$56 ;
-  assign \$58  = context_1_instruction[1:0] == 2'h2;
-  assign \$59  = context_1_instruction[1:0] == 2'h3;
-  assign \$60  = \$58  | \$59 ;
-  assign \$61  = ~ \$60 ;
-  assign \$62  = & { context_1_may_move, context_0_may_move };
-  assign \$63  = \$61  | \$62 ;
-  assign \$64  = \$57  & \$63 ;
-  assign \$65  = turn + 1'h1;
-  assign \$66  = ready >> \$65 [0];
-  assign \$67  = turn + 1'h1;
-  assign \$68  = turn + 1'h0;
-  assign \$69  = ready >> \$68 [0];
-  assign \$70  = turn + 1'h0;
-  assign \$71  = | ready;
-  assign \$72  = ~ working;
-  assign \$73  = \$72  | finish;
-  assign \$74  = \$71  & \$73 ;
-  assign \$75  = ! next_owner;
-  assign context_0_taken = \$74  & \$75 ;
-  assign \$76  = ! owner;
-  assign context_0_finish = finish & \$76 ;
-  assign \$77  = | ready;
-  assign \$78  = ~ working;
-  assign \$79  = \$78  | finish;
-  assign \$80  = \$77  & \$79 ;
-  assign context_1_taken = \$80  & \$81 ;
-  assign context_1_finish = finish & \$82 ;
-  assign \$83  = | ready;
-  assign \$84  = ~ working;
-  assign \$85  = \$84  | finish;
-  assign walk_clear = \$83  & \$85 ;
-  assign \$86  = | ready;
-  assign \$87  = ~ working;
-  assign \$88  = \$87  | finish;
-  assign scan_clear = \$86  & \$88 ;
-  assign events_busy = | { context_1_busy, context_0_busy };
+  assign \$28  = ~ scan_run;
+  assign \$29  = working & \$28 ;
+  assign walk_step = \$29  & issue_may_issue;
+  assign \$30  = scan_run & scan_o[0];
+  assign events_beat = walk_step | \$30 ;
+  assign \$31  = walk_step & walk_o[22];
+  assign \$32  = scan_run & scan_done;
+  assign finish = \$31  | \$32 ;
+  assign \$172  = taken_owner * 5'h13;
+  assign \$33  = samples >> \$172 ;
+  assign \$175  = beats_context * 5'h13;
+  assign \$34  = samples >> \$175 ;
+  assign \$178  = beats_context * 5'h13;
+  assign \$35  = samples >> \$178 ;
+  assign beats_has_input = | \$35 [18:12];
+  assign \$182  = beats_context * 5'h13;
+  assign \$36  = samples >> \$182 ;
+  assign \$185  = beats_context * 2'h2;
+  assign events_phase = phases >> \$185 ;
+  assign \$37  = ! beats_context;
+  assign context_0_finish = finish & \$37 ;
+  assign context_0_ends = context_0_finish & walk_instruction[94];
+  assign context_1_finish = finish & \$38 ;
+  assign context_1_ends = context_1_finish & walk_instruction[94];
+  assign \$39  = context_0_instruction[87] & makes;
+  assign \$40  = ! beats_context;
+  assign \$41  = \$39  & \$40 ;
+  assign \$42  = ~ \$41 ;
+  assign \$43  = ! walk_instruction[1:0];
+  assign \$44  = ! walk_instruction[65:64];
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = ~ \$45 ;
+  assign \$47  = ! beats_context;
+  assign \$48  = \$46  | \$47 ;
+  assign \$49  = context_0_instruction[1:0] == 2'h2;
+  assign \$50  = context_0_instruction[1:0] == 2'h3;
+  assign \$51  = \$49  | \$50 ;
+  assign \$52  = ~ \$51 ;
+  assign \$53  = & { context_1_may_move, context_0_may_move };
+  assign \$54  = ~ makes;
+  assign \$55  = \$53  & \$54 ;
+  assign \$56  = \$52  | \$55 ;
+  assign \$57  = \$48  & \$56 ;
+  assign \$58  = \$42  & \$57 ;
+  assign \$59  = context_0_ready & \$58 ;
+  assign \$60  = ~ has_taken;
+  assign \$61  = \$60  & ready[0];
+  assign \$62  = ! chosen;
+  assign context_0_taken = \$61  & \$62 ;
+  assign \$63  = context_1_instruction[87] & makes;
+  assign \$65  = \$63  & \$64 ;
+  assign \$66  = ~ \$65 ;
+  assign \$67  = ! walk_instruction[1:0];
+  assign \$68  = ! walk_instruction[65:64];
+  assign \$69  = \$67  & \$68 ;
+  assign \$70  = ~ \$69 ;
+  assign \$72  = \$70  | \$71 ;
+  assign \$73  = context_1_instruction[1:0] == 2'h2;
+  assign \$74  = context_1_instruction[1:0] == 2'h3;
+  assign \$75  = \$73  | \$74 ;
+  assign \$76  = ~ \$75 ;
+  assign \$77  = & { context_1_may_move, context_0_may_move };
+  assign \$78  = ~ makes;
+  assign \$79  = \$77  & \$78 ;
+  assign \$80  = \$76  | \$79 ;
+  assign \$81  = \$72  & \$80 ;
+  assign \$82  = \$66  & \$81 ;
+  assign \$83  = context_1_ready & \$82 ;
+  assign \$84  = ~ has_taken;
+  assign \$85  = \$84  & ready[1];
+  assign context_1_taken = \$85  & \$86 ;
+  assign \$87  = turn + 1'h1;
+  assign \$88  = ready >> \$87 [0];
   assign \$89  = turn + 1'h1;
-  assign \$90  = batch[0] + batch[1];
-  assign \$91  = batch[2] + batch[3];
-  assign \$92  = \$90  + \$91 ;
-  assign \$93  = batch[4] + batch[5];
-  assign \$94  = batch[6] + batch[7];
-  assign \$95  = \$93  + \$94 ;
-  assign \$96  = \$92  + \$95 ;
-  assign \$97  = batch[8] + batch[9];
+  assign \$90  = turn + 1'h0;
+  assign \$91  = ready >> \$90 [0];
+  assign \$92  = turn + 1'h0;
+  assign \$93  = ~ working;
+  assign \$94  = \$93  | finish;
+  assign walk_clear = has_taken & \$94 ;
+  assign events_busy = | { context_1_busy, context_0_busy };
+  assign \$95  = turn + 1'h1;
+  assign \$96  = batch[0] + batch[1];
+  assign \$97  = batch[2] + batch[3];
   assign \$98  = \$96  + \$97 ;
-  assign \$99  = \$98  == 3'h7;
-  assign \$100  = sample_sample[11] | \$99 ;
-  assign \$101  = sample_sample[10] & \$100 ;
-  assign \$102  = emit_context + 1'h1;
-  assign \$103  = | ready;
-  assign \$104  = ~ working;
-  assign \$105  = \$104  | finish;
-  assign \$106  = \$103  & \$105 ;
-  assign \$260  = next_owner * 7'h5f;
-  assign \$107  = offers >> \$260 ;
-  assign \$108  = ! instruction[1:0];
-  assign \$109  = ! instruction[65:64];
-  assign \$110  = \$108  & \$109 ;
+  assign \$99  = batch[4] + batch[5];
+  assign \$100  = batch[6] + batch[7];
+  assign \$101  = \$99  + \$100 ;
+  assign \$102  = \$98  + \$101 ;
+  assign \$103  = batch[8] + batch[9];
+  assign \$104  = \$102  + \$103 ;
+  assign \$105  = \$104  == 3'h7;
+  assign \$106  = sample_sample[11] | \$105 ;
+  assign \$107  = sample_sample[10] & \$106 ;
+  assign \$108  = emit_context + 1'h1;
+  assign \$109  = ~ has_taken;
+  assign \$269  = chosen * 7'h5f;
+  assign \$110  = offers >> \$269 ;
+  assign \$111  = | ready;
+  assign \$112  = walk_next[1:0] == 1'h1;
+  assign \$113  = | walk_next[93:88];
   always @(posedge clk)
-    recent_0 <= \$111 ;
+    recent_0 <= \$114 ;
   always @(posedge clk)
-    turn <= \$112 ;
+    turn <= \$115 ;
   always @(posedge clk)
-    batch <= \$113 ;
+    batch <= \$116 ;
   always @(posedge clk)
-    sample_slot <= \$114 ;
+    sample_slot <= \$117 ;
   always @(posedge clk)
-    closing <= \$115 ;
+    closing <= \$118 ;
   always @(posedge clk)
-    emit_context <= \$116 ;
+    emit_context <= \$119 ;
   always @(posedge clk)
-    instruction <= \$117 ;
+    walk_next <= \$120 ;
   always @(posedge clk)
-    owner <= \$118 ;
+    taken_owner <= \$121 ;
   always @(posedge clk)
-    working <= \$119 ;
+    has_taken <= \$122 ;
   always @(posedge clk)
-    kept <= \$120 ;
+    walk_instruction <= \$123 ;
+  always @(posedge clk)
+    beats_context <= \$124 ;
+  always @(posedge clk)
+    working <= \$125 ;
+  always @(posedge clk)
+    scan_run <= \$126 ;
+  always @(posedge clk)
+    makes <= \$127 ;
   \digits_sequencer.beats  beats (
-    .beats_context(owner),
+    .beats_context(beats_context),
     .beats_element(scan_o),
     .beats_has_input(beats_has_input),
-    .beats_instruction(instruction),
+    .beats_instruction(walk_instruction),
     .beats_issue(events_beat),
     .beats_o(beat),
     .beats_position(walk_o),
     .beats_rate(rate),
-    .beats_slot(\$37 [3:0]),
+    .beats_slot(\$34 [3:0]),
     .beats_work_columns(work_columns),
     .beats_work_ring(work_ring),
     .beats_work_rows(work_rows),
@@ -7686,10 +8153,10 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
     .context_0_clear(context_0_clear),
     .context_0_emit(context_0_emit),
     .context_0_emitted(context_0_emitted),
+    .context_0_ends(context_0_ends),
     .context_0_finish(context_0_finish),
     .context_0_free_step(context_0_free_step),
     .context_0_idle(context_0_idle),
-    .context_0_may_move(context_0_may_move),
     .context_0_nudged_step(context_0_nudged_step),
     .context_0_offered(sample_sample),
     .context_0_phase(context_0_phase),
@@ -7698,8 +8165,9 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
     .context_0_taken(context_0_taken),
     .context_0_update(context_0_update),
     .context_0_update_done(events_update),
-    .context_0_wait(instruction[93:88]),
+    .context_0_wait(walk_instruction[93:88]),
     .fetch_fetched(context_0_instruction),
+    .is_settling(context_0_may_move),
     .rst(rst)
   );
   \digits_sequencer.context_1  context_1 (
@@ -7710,46 +8178,50 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
     .context_1_clear(context_1_clear),
     .context_1_emit(context_1_emit),
     .context_1_emitted(context_1_emitted),
+    .context_1_ends(context_1_ends),
     .context_1_finish(context_1_finish),
     .context_1_free_step(context_1_free_step),
     .context_1_idle(context_1_idle),
-    .context_1_may_move(context_1_may_move),
     .context_1_nudged_step(context_1_nudged_step),
     .context_1_offered(sample_sample),
     .context_1_phase(context_1_phase),
     .context_1_ready(context_1_ready),
     .context_1_sample(context_1_sample),
     .context_1_taken(context_1_taken),
-    .context_1_wait(instruction[93:88]),
+    .context_1_wait(walk_instruction[93:88]),
     .fetch_fetched(context_1_instruction),
+    .is_settling(context_1_may_move),
     .rst(rst)
   );
   \digits_sequencer.issue  issue (
     .clk(clk),
+    .issue_begins(walk_clear),
     .issue_finish(finish),
-    .issue_instruction(instruction),
+    .issue_instruction(walk_instruction),
     .issue_is_last(walk_o[22]),
     .issue_may_issue(issue_may_issue),
+    .issue_next(walk_next),
     .rst(rst)
   );
   \digits_sequencer.scan  scan (
     .clk(clk),
+    .element(scan_o),
     .rst(rst),
     .scan_active(batch),
-    .scan_clear(scan_clear),
+    .scan_clear(walk_clear),
     .scan_done(scan_done),
-    .scan_instruction(instruction),
+    .scan_instruction(walk_instruction),
     .scan_mask_index(mask_index),
     .scan_mask_slots(mask_slots),
-    .scan_o(scan_o),
     .scan_run(scan_run)
   );
   \digits_sequencer.walk  walk (
     .clk(clk),
     .rst(rst),
     .walk_clear(walk_clear),
-    .walk_instruction(instruction),
-    .walk_nonzero(\$36 [18:12]),
+    .walk_instruction(walk_instruction),
+    .walk_next(walk_next),
+    .walk_nonzero(\$33 [18:12]),
     .walk_o(walk_o),
     .walk_step(walk_step)
   );
@@ -7815,51 +8287,19 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    next_owner = 1'h0;
-    if (\$66 ) begin
-      next_owner = \$67 [0];
+    chosen = 1'h0;
+    if (\$88 ) begin
+      chosen = \$89 [0];
     end
-    if (\$69 ) begin
-      next_owner = \$70 [0];
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$111  = recent_0;
-    if (sample_take) begin
-      \$111  = sample_slot;
-    end
-    if (rst) begin
-      \$111  = 4'h0;
+    if (\$91 ) begin
+      chosen = \$92 [0];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$112  = turn;
+    \$114  = recent_0;
     if (sample_take) begin
-      \$112  = \$89 [0];
-    end
-    if (rst) begin
-      \$112  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$113  = batch;
-    if (sample_take) begin
-      \$113  = \$13 [9:0];
-    end else if (events_update) begin
-      \$113  = 10'h000;
-    end
-    if (rst) begin
-      \$113  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$114  = sample_slot;
-    if (sample_take) begin
-      \$114  = free;
+      \$114  = sample_slot;
     end
     if (rst) begin
       \$114  = 4'h0;
@@ -7867,41 +8307,43 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$115  = closing;
+    \$115  = turn;
     if (sample_take) begin
-      \$115  = \$101 ;
+      \$115  = \$95 [0];
+    end
+    if (rst) begin
+      \$115  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$116  = batch;
+    if (sample_take) begin
+      \$116  = \$13 [9:0];
     end else if (events_update) begin
-      \$115  = 1'h0;
+      \$116  = 10'h000;
     end
     if (rst) begin
-      \$115  = 1'h0;
+      \$116  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$116  = emit_context;
-    if (events_sample) begin
-      \$116  = \$102 [0];
+    \$117  = sample_slot;
+    if (sample_take) begin
+      \$117  = free;
     end
     if (rst) begin
-      \$116  = 1'h0;
+      \$117  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$117  = instruction;
-    if (\$106 ) begin
-      \$117  = \$107 ;
-    end
-    if (rst) begin
-      \$117  = 95'h000000000000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$118  = owner;
-    if (\$106 ) begin
-      \$118  = next_owner;
+    \$118  = closing;
+    if (sample_take) begin
+      \$118  = \$107 ;
+    end else if (events_update) begin
+      \$118  = 1'h0;
     end
     if (rst) begin
       \$118  = 1'h0;
@@ -7909,11 +8351,9 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$119  = working;
-    if (\$106 ) begin
-      \$119  = 1'h1;
-    end else if (finish) begin
-      \$119  = 1'h0;
+    \$119  = emit_context;
+    if (events_sample) begin
+      \$119  = \$108 [0];
     end
     if (rst) begin
       \$119  = 1'h0;
@@ -7921,13 +8361,91 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$120  = kept;
-    if (\$106 ) begin
-    end else if (finish) begin
+    \$120  = walk_next;
+    if (\$109 ) begin
       \$120  = \$110 ;
     end
     if (rst) begin
-      \$120  = 1'h0;
+      \$120  = 95'h000000000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$121  = taken_owner;
+    if (\$109 ) begin
+      \$121  = chosen;
+    end
+    if (rst) begin
+      \$121  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$122  = has_taken;
+    if (\$109 ) begin
+      \$122  = \$111 ;
+    end
+    if (walk_clear) begin
+      \$122  = 1'h0;
+    end
+    if (rst) begin
+      \$122  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$123  = walk_instruction;
+    if (walk_clear) begin
+      \$123  = walk_next;
+    end
+    if (rst) begin
+      \$123  = 95'h000000000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$124  = beats_context;
+    if (walk_clear) begin
+      \$124  = taken_owner;
+    end
+    if (rst) begin
+      \$124  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$125  = working;
+    if (walk_clear) begin
+      \$125  = 1'h1;
+    end else if (finish) begin
+      \$125  = 1'h0;
+    end
+    if (rst) begin
+      \$125  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$126  = scan_run;
+    if (walk_clear) begin
+      \$126  = \$112 ;
+    end else if (finish) begin
+      \$126  = 1'h0;
+    end
+    if (rst) begin
+      \$126  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$127  = makes;
+    if (walk_clear) begin
+      \$127  = \$113 ;
+    end else if (finish) begin
+      \$127  = 1'h0;
+    end
+    if (rst) begin
+      \$127  = 1'h0;
     end
   end
   assign context_0_offered = sample_sample;
@@ -7944,26 +8462,32 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   assign beats_work_rows = work_rows;
   assign beats_work_turned = walk_o[23];
   assign beats_work_valid = work_valid;
+  assign updating = scan_run;
   assign beats_issue = events_beat;
-  assign walk_instruction = instruction;
-  assign scan_instruction = instruction;
-  assign issue_instruction = instruction;
-  assign beats_instruction = instruction;
-  assign walk_nonzero = \$36 [18:12];
+  assign instruction = walk_instruction;
+  assign scan_instruction = walk_instruction;
+  assign issue_instruction = walk_instruction;
+  assign beats_instruction = walk_instruction;
+  assign taken = walk_next;
+  assign issue_next = walk_next;
+  assign begins = walk_clear;
+  assign scan_clear = walk_clear;
+  assign issue_begins = walk_clear;
+  assign walk_nonzero = \$33 [18:12];
   assign scan_active = batch;
   assign issue_is_last = walk_o[22];
   assign issue_finish = finish;
   assign beats_position = walk_o;
   assign beats_element = scan_o;
-  assign beats_context = owner;
-  assign beats_slot = \$37 [3:0];
+  assign owner = beats_context;
+  assign beats_slot = \$34 [3:0];
   assign beats_rate = rate;
   assign beats_o = beat;
-  assign context_0_wait = instruction[93:88];
-  assign context_1_wait = instruction[93:88];
+  assign context_0_wait = walk_instruction[93:88];
+  assign context_1_wait = walk_instruction[93:88];
   assign context_0_update_done = events_update;
   assign list_index = walk_o[5:0];
-  assign list_bank = \$39 [5:4];
+  assign list_bank = \$36 [5:4];
   assign work_turned = walk_o[23];
   assign \sample_sample.slot  = sample_sample[3:0];
   assign \sample_sample.bank  = sample_sample[5:4];
@@ -8057,6 +8581,370 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   assign \samples[1].learn  = samples[29];
   assign \samples[1].close  = samples[30];
   assign \samples[1].nonzero  = samples[37:31];
+  assign \scan_o.valid  = scan_o[0];
+  assign \scan_o.column  = scan_o[7:1];
+  assign \scan_o.group  = scan_o[8];
+  assign \scan_o.row_base  = scan_o[16:9];
+  assign \scan_o.slot  = scan_o[20:17];
+  assign \scan_o.is_first  = scan_o[21];
+  assign \scan_o.is_last  = scan_o[22];
+  assign \walk_o.index  = walk_o[6:0];
+  assign \walk_o.rotate  = walk_o[10:7];
+  assign \walk_o.group  = walk_o[11];
+  assign \walk_o.row_base  = walk_o[19:12];
+  assign \walk_o.half  = walk_o[20];
+  assign \walk_o.is_first  = walk_o[21];
+  assign \walk_o.is_last  = walk_o[22];
+  assign \walk_o.turned  = walk_o[23];
+  assign \walk_instruction.op  = walk_instruction[1:0];
+  assign \walk_instruction.feed  = walk_instruction[3:2];
+  assign \walk_instruction.store  = walk_instruction[4];
+  assign \walk_instruction.plane  = walk_instruction[6:5];
+  assign \walk_instruction.vector  = walk_instruction[9:7];
+  assign \walk_instruction.rows  = walk_instruction[11:10];
+  assign \walk_instruction.weight  = walk_instruction[19:12];
+  assign \walk_instruction.stride  = walk_instruction[26:20];
+  assign \walk_instruction.count  = walk_instruction[33:27];
+  assign \walk_instruction.groups  = walk_instruction[35:34];
+  assign \walk_instruction.last_rows  = walk_instruction[40:36];
+  assign \walk_instruction.last_columns  = walk_instruction[45:41];
+  assign \walk_instruction.shift  = walk_instruction[48:46];
+  assign \walk_instruction.sigma  = walk_instruction[51:49];
+  assign \walk_instruction.column  = walk_instruction[58:52];
+  assign \walk_instruction.start  = walk_instruction[60:59];
+  assign \walk_instruction.save  = walk_instruction[61];
+  assign \walk_instruction.drive  = walk_instruction[63:62];
+  assign \walk_instruction.drain  = walk_instruction[65:64];
+  assign \walk_instruction.drain_count  = walk_instruction[70:66];
+  assign \walk_instruction.drain_cycles  = walk_instruction[74:71];
+  assign \walk_instruction.target_plane  = walk_instruction[76:75];
+  assign \walk_instruction.target  = walk_instruction[79:77];
+  assign \walk_instruction.neuron  = walk_instruction[84:80];
+  assign \walk_instruction.first  = walk_instruction[85];
+  assign \walk_instruction.wants_error  = walk_instruction[86];
+  assign \walk_instruction.sync  = walk_instruction[87];
+  assign \walk_instruction.wait  = walk_instruction[93:88];
+  assign \walk_instruction.end  = walk_instruction[94];
+  assign \instruction.op  = walk_instruction[1:0];
+  assign \instruction.feed  = walk_instruction[3:2];
+  assign \instruction.store  = walk_instruction[4];
+  assign \instruction.plane  = walk_instruction[6:5];
+  assign \instruction.vector  = walk_instruction[9:7];
+  assign \instruction.rows  = walk_instruction[11:10];
+  assign \instruction.weight  = walk_instruction[19:12];
+  assign \instruction.stride  = walk_instruction[26:20];
+  assign \instruction.count  = walk_instruction[33:27];
+  assign \instruction.groups  = walk_instruction[35:34];
+  assign \instruction.last_rows  = walk_instruction[40:36];
+  assign \instruction.last_columns  = walk_instruction[45:41];
+  assign \instruction.shift  = walk_instruction[48:46];
+  assign \instruction.sigma  = walk_instruction[51:49];
+  assign \instruction.column  = walk_instruction[58:52];
+  assign \instruction.start  = walk_instruction[60:59];
+  assign \instruction.save  = walk_instruction[61];
+  assign \instruction.drive  = walk_instruction[63:62];
+  assign \instruction.drain  = walk_instruction[65:64];
+  assign \instruction.drain_count  = walk_instruction[70:66];
+  assign \instruction.drain_cycles  = walk_instruction[74:71];
+  assign \instruction.target_plane  = walk_instruction[76:75];
+  assign \instruction.target  = walk_instruction[79:77];
+  assign \instruction.neuron  = walk_instruction[84:80];
+  assign \instruction.first  = walk_instruction[85];
+  assign \instruction.wants_error  = walk_instruction[86];
+  assign \instruction.sync  = walk_instruction[87];
+  assign \instruction.wait  = walk_instruction[93:88];
+  assign \instruction.end  = walk_instruction[94];
+  assign \scan_instruction.op  = walk_instruction[1:0];
+  assign \scan_instruction.feed  = walk_instruction[3:2];
+  assign \scan_instruction.store  = walk_instruction[4];
+  assign \scan_instruction.plane  = walk_instruction[6:5];
+  assign \scan_instruction.vector  = walk_instruction[9:7];
+  assign \scan_instruction.rows  = walk_instruction[11:10];
+  assign \scan_instruction.weight  = walk_instruction[19:12];
+  assign \scan_instruction.stride  = walk_instruction[26:20];
+  assign \scan_instruction.count  = walk_instruction[33:27];
+  assign \scan_instruction.groups  = walk_instruction[35:34];
+  assign \scan_instruction.last_rows  = walk_instruction[40:36];
+  assign \scan_instruction.last_columns  = walk_instruction[45:41];
+  assign \scan_instruction.shift  = walk_instruction[48:46];
+  assign \scan_instruction.sigma  = walk_instruction[51:49];
+  assign \scan_instruction.column  = walk_instruction[58:52];
+  assign \scan_instruction.start  = walk_instruction[60:59];
+  assign \scan_instruction.save  = walk_instruction[61];
+  assign \scan_instruction.drive  = walk_instruction[63:62];
+  assign \scan_instruction.drain  = walk_instruction[65:64];
+  assign \scan_instruction.drain_count  = walk_instruction[70:66];
+  assign \scan_instruction.drain_cycles  = walk_instruction[74:71];
+  assign \scan_instruction.target_plane  = walk_instruction[76:75];
+  assign \scan_instruction.target  = walk_instruction[79:77];
+  assign \scan_instruction.neuron  = walk_instruction[84:80];
+  assign \scan_instruction.first  = walk_instruction[85];
+  assign \scan_instruction.wants_error  = walk_instruction[86];
+  assign \scan_instruction.sync  = walk_instruction[87];
+  assign \scan_instruction.wait  = walk_instruction[93:88];
+  assign \scan_instruction.end  = walk_instruction[94];
+  assign \issue_instruction.op  = walk_instruction[1:0];
+  assign \issue_instruction.feed  = walk_instruction[3:2];
+  assign \issue_instruction.store  = walk_instruction[4];
+  assign \issue_instruction.plane  = walk_instruction[6:5];
+  assign \issue_instruction.vector  = walk_instruction[9:7];
+  assign \issue_instruction.rows  = walk_instruction[11:10];
+  assign \issue_instruction.weight  = walk_instruction[19:12];
+  assign \issue_instruction.stride  = walk_instruction[26:20];
+  assign \issue_instruction.count  = walk_instruction[33:27];
+  assign \issue_instruction.groups  = walk_instruction[35:34];
+  assign \issue_instruction.last_rows  = walk_instruction[40:36];
+  assign \issue_instruction.last_columns  = walk_instruction[45:41];
+  assign \issue_instruction.shift  = walk_instruction[48:46];
+  assign \issue_instruction.sigma  = walk_instruction[51:49];
+  assign \issue_instruction.column  = walk_instruction[58:52];
+  assign \issue_instruction.start  = walk_instruction[60:59];
+  assign \issue_instruction.save  = walk_instruction[61];
+  assign \issue_instruction.drive  = walk_instruction[63:62];
+  assign \issue_instruction.drain  = walk_instruction[65:64];
+  assign \issue_instruction.drain_count  = walk_instruction[70:66];
+  assign \issue_instruction.drain_cycles  = walk_instruction[74:71];
+  assign \issue_instruction.target_plane  = walk_instruction[76:75];
+  assign \issue_instruction.target  = walk_instruction[79:77];
+  assign \issue_instruction.neuron  = walk_instruction[84:80];
+  assign \issue_instruction.first  = walk_instruction[85];
+  assign \issue_instruction.wants_error  = walk_instruction[86];
+  assign \issue_instruction.sync  = walk_instruction[87];
+  assign \issue_instruction.wait  = walk_instruction[93:88];
+  assign \issue_instruction.end  = walk_instruction[94];
+  assign \beats_instruction.op  = walk_instruction[1:0];
+  assign \beats_instruction.feed  = walk_instruction[3:2];
+  assign \beats_instruction.store  = walk_instruction[4];
+  assign \beats_instruction.plane  = walk_instruction[6:5];
+  assign \beats_instruction.vector  = walk_instruction[9:7];
+  assign \beats_instruction.rows  = walk_instruction[11:10];
+  assign \beats_instruction.weight  = walk_instruction[19:12];
+  assign \beats_instruction.stride  = walk_instruction[26:20];
+  assign \beats_instruction.count  = walk_instruction[33:27];
+  assign \beats_instruction.groups  = walk_instruction[35:34];
+  assign \beats_instruction.last_rows  = walk_instruction[40:36];
+  assign \beats_instruction.last_columns  = walk_instruction[45:41];
+  assign \beats_instruction.shift  = walk_instruction[48:46];
+  assign \beats_instruction.sigma  = walk_instruction[51:49];
+  assign \beats_instruction.column  = walk_instruction[58:52];
+  assign \beats_instruction.start  = walk_instruction[60:59];
+  assign \beats_instruction.save  = walk_instruction[61];
+  assign \beats_instruction.drive  = walk_instruction[63:62];
+  assign \beats_instruction.drain  = walk_instruction[65:64];
+  assign \beats_instruction.drain_count  = walk_instruction[70:66];
+  assign \beats_instruction.drain_cycles  = walk_instruction[74:71];
+  assign \beats_instruction.target_plane  = walk_instruction[76:75];
+  assign \beats_instruction.target  = walk_instruction[79:77];
+  assign \beats_instruction.neuron  = walk_instruction[84:80];
+  assign \beats_instruction.first  = walk_instruction[85];
+  assign \beats_instruction.wants_error  = walk_instruction[86];
+  assign \beats_instruction.sync  = walk_instruction[87];
+  assign \beats_instruction.wait  = walk_instruction[93:88];
+  assign \beats_instruction.end  = walk_instruction[94];
+  assign \walk_next.op  = walk_next[1:0];
+  assign \walk_next.feed  = walk_next[3:2];
+  assign \walk_next.store  = walk_next[4];
+  assign \walk_next.plane  = walk_next[6:5];
+  assign \walk_next.vector  = walk_next[9:7];
+  assign \walk_next.rows  = walk_next[11:10];
+  assign \walk_next.weight  = walk_next[19:12];
+  assign \walk_next.stride  = walk_next[26:20];
+  assign \walk_next.count  = walk_next[33:27];
+  assign \walk_next.groups  = walk_next[35:34];
+  assign \walk_next.last_rows  = walk_next[40:36];
+  assign \walk_next.last_columns  = walk_next[45:41];
+  assign \walk_next.shift  = walk_next[48:46];
+  assign \walk_next.sigma  = walk_next[51:49];
+  assign \walk_next.column  = walk_next[58:52];
+  assign \walk_next.start  = walk_next[60:59];
+  assign \walk_next.save  = walk_next[61];
+  assign \walk_next.drive  = walk_next[63:62];
+  assign \walk_next.drain  = walk_next[65:64];
+  assign \walk_next.drain_count  = walk_next[70:66];
+  assign \walk_next.drain_cycles  = walk_next[74:71];
+  assign \walk_next.target_plane  = walk_next[76:75];
+  assign \walk_next.target  = walk_next[79:77];
+  assign \walk_next.neuron  = walk_next[84:80];
+  assign \walk_next.first  = walk_next[85];
+  assign \walk_next.wants_error  = walk_next[86];
+  assign \walk_next.sync  = walk_next[87];
+  assign \walk_next.wait  = walk_next[93:88];
+  assign \walk_next.end  = walk_next[94];
+  assign \taken.op  = walk_next[1:0];
+  assign \taken.feed  = walk_next[3:2];
+  assign \taken.store  = walk_next[4];
+  assign \taken.plane  = walk_next[6:5];
+  assign \taken.vector  = walk_next[9:7];
+  assign \taken.rows  = walk_next[11:10];
+  assign \taken.weight  = walk_next[19:12];
+  assign \taken.stride  = walk_next[26:20];
+  assign \taken.count  = walk_next[33:27];
+  assign \taken.groups  = walk_next[35:34];
+  assign \taken.last_rows  = walk_next[40:36];
+  assign \taken.last_columns  = walk_next[45:41];
+  assign \taken.shift  = walk_next[48:46];
+  assign \taken.sigma  = walk_next[51:49];
+  assign \taken.column  = walk_next[58:52];
+  assign \taken.start  = walk_next[60:59];
+  assign \taken.save  = walk_next[61];
+  assign \taken.drive  = walk_next[63:62];
+  assign \taken.drain  = walk_next[65:64];
+  assign \taken.drain_count  = walk_next[70:66];
+  assign \taken.drain_cycles  = walk_next[74:71];
+  assign \taken.target_plane  = walk_next[76:75];
+  assign \taken.target  = walk_next[79:77];
+  assign \taken.neuron  = walk_next[84:80];
+  assign \taken.first  = walk_next[85];
+  assign \taken.wants_error  = walk_next[86];
+  assign \taken.sync  = walk_next[87];
+  assign \taken.wait  = walk_next[93:88];
+  assign \taken.end  = walk_next[94];
+  assign \issue_next.op  = walk_next[1:0];
+  assign \issue_next.feed  = walk_next[3:2];
+  assign \issue_next.store  = walk_next[4];
+  assign \issue_next.plane  = walk_next[6:5];
+  assign \issue_next.vector  = walk_next[9:7];
+  assign \issue_next.rows  = walk_next[11:10];
+  assign \issue_next.weight  = walk_next[19:12];
+  assign \issue_next.stride  = walk_next[26:20];
+  assign \issue_next.count  = walk_next[33:27];
+  assign \issue_next.groups  = walk_next[35:34];
+  assign \issue_next.last_rows  = walk_next[40:36];
+  assign \issue_next.last_columns  = walk_next[45:41];
+  assign \issue_next.shift  = walk_next[48:46];
+  assign \issue_next.sigma  = walk_next[51:49];
+  assign \issue_next.column  = walk_next[58:52];
+  assign \issue_next.start  = walk_next[60:59];
+  assign \issue_next.save  = walk_next[61];
+  assign \issue_next.drive  = walk_next[63:62];
+  assign \issue_next.drain  = walk_next[65:64];
+  assign \issue_next.drain_count  = walk_next[70:66];
+  assign \issue_next.drain_cycles  = walk_next[74:71];
+  assign \issue_next.target_plane  = walk_next[76:75];
+  assign \issue_next.target  = walk_next[79:77];
+  assign \issue_next.neuron  = walk_next[84:80];
+  assign \issue_next.first  = walk_next[85];
+  assign \issue_next.wants_error  = walk_next[86];
+  assign \issue_next.sync  = walk_next[87];
+  assign \issue_next.wait  = walk_next[93:88];
+  assign \issue_next.end  = walk_next[94];
+  assign \beats_position.index  = walk_o[6:0];
+  assign \beats_position.rotate  = walk_o[10:7];
+  assign \beats_position.group  = walk_o[11];
+  assign \beats_position.row_base  = walk_o[19:12];
+  assign \beats_position.half  = walk_o[20];
+  assign \beats_position.is_first  = walk_o[21];
+  assign \beats_position.is_last  = walk_o[22];
+  assign \beats_position.turned  = walk_o[23];
+  assign \beats_element.valid  = scan_o[0];
+  assign \beats_element.column  = scan_o[7:1];
+  assign \beats_element.group  = scan_o[8];
+  assign \beats_element.row_base  = scan_o[16:9];
+  assign \beats_element.slot  = scan_o[20:17];
+  assign \beats_element.is_first  = scan_o[21];
+  assign \beats_element.is_last  = scan_o[22];
+  assign \beats_o.valid  = beat[0];
+  assign \beats_o.update  = beat[1];
+  assign \beats_o.ring  = beat[2];
+  assign \beats_o.context  = beat[3];
+  assign \beats_o.weight  = beat[11:4];
+  assign \beats_o.drive  = beat[14:12];
+  assign \beats_o.target  = beat[21:15];
+  assign \beats_o.memory  = beat[50:22];
+  assign \beats_o.memory.rotate  = beat[25:22];
+  assign \beats_o.memory.from_list  = beat[26];
+  assign \beats_o.memory.state  = beat[33:27];
+  assign \beats_o.memory.offset  = beat[40:34];
+  assign \beats_o.memory.slot  = beat[44:41];
+  assign \beats_o.memory.index  = beat[50:45];
+  assign \beats_o.operands  = beat[58:51];
+  assign \beats_o.operands.null  = beat[51];
+  assign \beats_o.operands.select  = beat[55:52];
+  assign \beats_o.operands.shared_is_offset  = beat[56];
+  assign \beats_o.operands.shared_is_input  = beat[57];
+  assign \beats_o.operands.own_is_offset  = beat[58];
+  assign \beats_o.move  = beat[62:59];
+  assign \beats_o.move.copy  = beat[59];
+  assign \beats_o.move.keep  = beat[60];
+  assign \beats_o.move.subtract  = beat[61];
+  assign \beats_o.move.to_offsets  = beat[62];
+  assign \beats_o.align  = beat[65:63];
+  assign \beats_o.align.shift  = beat[65:63];
+  assign \beats_o.add  = beat[67:66];
+  assign \beats_o.add.clear  = beat[66];
+  assign \beats_o.add.load  = beat[67];
+  assign \beats_o.total  = beat[73:68];
+  assign \beats_o.total.save  = beat[68];
+  assign \beats_o.total.sigma  = beat[73:69];
+  assign \beats_o.dither  = beat[81:74];
+  assign \beats_o.dither.column  = beat[80:74];
+  assign \beats_o.dither.group  = beat[81];
+  assign \beats_o.learn  = beat[82];
+  assign \beats_o.learn.last  = beat[82];
+  assign \beats_o.tile  = beat[96:83];
+  assign \beats_o.tile.drain  = beat[84:83];
+  assign \beats_o.tile.drain_count  = beat[89:85];
+  assign \beats_o.tile.neuron  = beat[94:90];
+  assign \beats_o.tile.first  = beat[95];
+  assign \beats_o.tile.wants_error  = beat[96];
+  assign \context_0_instruction.op  = context_0_instruction[1:0];
+  assign \context_0_instruction.feed  = context_0_instruction[3:2];
+  assign \context_0_instruction.store  = context_0_instruction[4];
+  assign \context_0_instruction.plane  = context_0_instruction[6:5];
+  assign \context_0_instruction.vector  = context_0_instruction[9:7];
+  assign \context_0_instruction.rows  = context_0_instruction[11:10];
+  assign \context_0_instruction.weight  = context_0_instruction[19:12];
+  assign \context_0_instruction.stride  = context_0_instruction[26:20];
+  assign \context_0_instruction.count  = context_0_instruction[33:27];
+  assign \context_0_instruction.groups  = context_0_instruction[35:34];
+  assign \context_0_instruction.last_rows  = context_0_instruction[40:36];
+  assign \context_0_instruction.last_columns  = context_0_instruction[45:41];
+  assign \context_0_instruction.shift  = context_0_instruction[48:46];
+  assign \context_0_instruction.sigma  = context_0_instruction[51:49];
+  assign \context_0_instruction.column  = context_0_instruction[58:52];
+  assign \context_0_instruction.start  = context_0_instruction[60:59];
+  assign \context_0_instruction.save  = context_0_instruction[61];
+  assign \context_0_instruction.drive  = context_0_instruction[63:62];
+  assign \context_0_instruction.drain  = context_0_instruction[65:64];
+  assign \context_0_instruction.drain_count  = context_0_instruction[70:66];
+  assign \context_0_instruction.drain_cycles  = context_0_instruction[74:71];
+  assign \context_0_instruction.target_plane  = context_0_instruction[76:75];
+  assign \context_0_instruction.target  = context_0_instruction[79:77];
+  assign \context_0_instruction.neuron  = context_0_instruction[84:80];
+  assign \context_0_instruction.first  = context_0_instruction[85];
+  assign \context_0_instruction.wants_error  = context_0_instruction[86];
+  assign \context_0_instruction.sync  = context_0_instruction[87];
+  assign \context_0_instruction.wait  = context_0_instruction[93:88];
+  assign \context_0_instruction.end  = context_0_instruction[94];
+  assign \context_1_instruction.op  = context_1_instruction[1:0];
+  assign \context_1_instruction.feed  = context_1_instruction[3:2];
+  assign \context_1_instruction.store  = context_1_instruction[4];
+  assign \context_1_instruction.plane  = context_1_instruction[6:5];
+  assign \context_1_instruction.vector  = context_1_instruction[9:7];
+  assign \context_1_instruction.rows  = context_1_instruction[11:10];
+  assign \context_1_instruction.weight  = context_1_instruction[19:12];
+  assign \context_1_instruction.stride  = context_1_instruction[26:20];
+  assign \context_1_instruction.count  = context_1_instruction[33:27];
+  assign \context_1_instruction.groups  = context_1_instruction[35:34];
+  assign \context_1_instruction.last_rows  = context_1_instruction[40:36];
+  assign \context_1_instruction.last_columns  = context_1_instruction[45:41];
+  assign \context_1_instruction.shift  = context_1_instruction[48:46];
+  assign \context_1_instruction.sigma  = context_1_instruction[51:49];
+  assign \context_1_instruction.column  = context_1_instruction[58:52];
+  assign \context_1_instruction.start  = context_1_instruction[60:59];
+  assign \context_1_instruction.save  = context_1_instruction[61];
+  assign \context_1_instruction.drive  = context_1_instruction[63:62];
+  assign \context_1_instruction.drain  = context_1_instruction[65:64];
+  assign \context_1_instruction.drain_count  = context_1_instruction[70:66];
+  assign \context_1_instruction.drain_cycles  = context_1_instruction[74:71];
+  assign \context_1_instruction.target_plane  = context_1_instruction[76:75];
+  assign \context_1_instruction.target  = context_1_instruction[79:77];
+  assign \context_1_instruction.neuron  = context_1_instruction[84:80];
+  assign \context_1_instruction.first  = context_1_instruction[85];
+  assign \context_1_instruction.wants_error  = context_1_instruction[86];
+  assign \context_1_instruction.sync  = context_1_instruction[87];
+  assign \context_1_instruction.wait  = context_1_instruction[93:88];
+  assign \context_1_instruction.end  = context_1_instruction[94];
   assign \offers[0]  = offers[94:0];
   assign \offers[0].op  = offers[1:0];
   assign \offers[0].feed  = offers[3:2];
@@ -8117,287 +9005,10 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   assign \offers[1].sync  = offers[182];
   assign \offers[1].wait  = offers[188:183];
   assign \offers[1].end  = offers[189];
-  assign \context_0_instruction.op  = context_0_instruction[1:0];
-  assign \context_0_instruction.feed  = context_0_instruction[3:2];
-  assign \context_0_instruction.store  = context_0_instruction[4];
-  assign \context_0_instruction.plane  = context_0_instruction[6:5];
-  assign \context_0_instruction.vector  = context_0_instruction[9:7];
-  assign \context_0_instruction.rows  = context_0_instruction[11:10];
-  assign \context_0_instruction.weight  = context_0_instruction[19:12];
-  assign \context_0_instruction.stride  = context_0_instruction[26:20];
-  assign \context_0_instruction.count  = context_0_instruction[33:27];
-  assign \context_0_instruction.groups  = context_0_instruction[35:34];
-  assign \context_0_instruction.last_rows  = context_0_instruction[40:36];
-  assign \context_0_instruction.last_columns  = context_0_instruction[45:41];
-  assign \context_0_instruction.shift  = context_0_instruction[48:46];
-  assign \context_0_instruction.sigma  = context_0_instruction[51:49];
-  assign \context_0_instruction.column  = context_0_instruction[58:52];
-  assign \context_0_instruction.start  = context_0_instruction[60:59];
-  assign \context_0_instruction.save  = context_0_instruction[61];
-  assign \context_0_instruction.drive  = context_0_instruction[63:62];
-  assign \context_0_instruction.drain  = context_0_instruction[65:64];
-  assign \context_0_instruction.drain_count  = context_0_instruction[70:66];
-  assign \context_0_instruction.drain_cycles  = context_0_instruction[74:71];
-  assign \context_0_instruction.target_plane  = context_0_instruction[76:75];
-  assign \context_0_instruction.target  = context_0_instruction[79:77];
-  assign \context_0_instruction.neuron  = context_0_instruction[84:80];
-  assign \context_0_instruction.first  = context_0_instruction[85];
-  assign \context_0_instruction.wants_error  = context_0_instruction[86];
-  assign \context_0_instruction.sync  = context_0_instruction[87];
-  assign \context_0_instruction.wait  = context_0_instruction[93:88];
-  assign \context_0_instruction.end  = context_0_instruction[94];
-  assign \context_1_instruction.op  = context_1_instruction[1:0];
-  assign \context_1_instruction.feed  = context_1_instruction[3:2];
-  assign \context_1_instruction.store  = context_1_instruction[4];
-  assign \context_1_instruction.plane  = context_1_instruction[6:5];
-  assign \context_1_instruction.vector  = context_1_instruction[9:7];
-  assign \context_1_instruction.rows  = context_1_instruction[11:10];
-  assign \context_1_instruction.weight  = context_1_instruction[19:12];
-  assign \context_1_instruction.stride  = context_1_instruction[26:20];
-  assign \context_1_instruction.count  = context_1_instruction[33:27];
-  assign \context_1_instruction.groups  = context_1_instruction[35:34];
-  assign \context_1_instruction.last_rows  = context_1_instruction[40:36];
-  assign \context_1_instruction.last_columns  = context_1_instruction[45:41];
-  assign \context_1_instruction.shift  = context_1_instruction[48:46];
-  assign \context_1_instruction.sigma  = context_1_instruction[51:49];
-  assign \context_1_instruction.column  = context_1_instruction[58:52];
-  assign \context_1_instruction.start  = context_1_instruction[60:59];
-  assign \context_1_instruction.save  = context_1_instruction[61];
-  assign \context_1_instruction.drive  = context_1_instruction[63:62];
-  assign \context_1_instruction.drain  = context_1_instruction[65:64];
-  assign \context_1_instruction.drain_count  = context_1_instruction[70:66];
-  assign \context_1_instruction.drain_cycles  = context_1_instruction[74:71];
-  assign \context_1_instruction.target_plane  = context_1_instruction[76:75];
-  assign \context_1_instruction.target  = context_1_instruction[79:77];
-  assign \context_1_instruction.neuron  = context_1_instruction[84:80];
-  assign \context_1_instruction.first  = context_1_instruction[85];
-  assign \context_1_instruction.wants_error  = context_1_instruction[86];
-  assign \context_1_instruction.sync  = context_1_instruction[87];
-  assign \context_1_instruction.wait  = context_1_instruction[93:88];
-  assign \context_1_instruction.end  = context_1_instruction[94];
-  assign \instruction.op  = instruction[1:0];
-  assign \instruction.feed  = instruction[3:2];
-  assign \instruction.store  = instruction[4];
-  assign \instruction.plane  = instruction[6:5];
-  assign \instruction.vector  = instruction[9:7];
-  assign \instruction.rows  = instruction[11:10];
-  assign \instruction.weight  = instruction[19:12];
-  assign \instruction.stride  = instruction[26:20];
-  assign \instruction.count  = instruction[33:27];
-  assign \instruction.groups  = instruction[35:34];
-  assign \instruction.last_rows  = instruction[40:36];
-  assign \instruction.last_columns  = instruction[45:41];
-  assign \instruction.shift  = instruction[48:46];
-  assign \instruction.sigma  = instruction[51:49];
-  assign \instruction.column  = instruction[58:52];
-  assign \instruction.start  = instruction[60:59];
-  assign \instruction.save  = instruction[61];
-  assign \instruction.drive  = instruction[63:62];
-  assign \instruction.drain  = instruction[65:64];
-  assign \instruction.drain_count  = instruction[70:66];
-  assign \instruction.drain_cycles  = instruction[74:71];
-  assign \instruction.target_plane  = instruction[76:75];
-  assign \instruction.target  = instruction[79:77];
-  assign \instruction.neuron  = instruction[84:80];
-  assign \instruction.first  = instruction[85];
-  assign \instruction.wants_error  = instruction[86];
-  assign \instruction.sync  = instruction[87];
-  assign \instruction.wait  = instruction[93:88];
-  assign \instruction.end  = instruction[94];
-  assign \scan_o.valid  = scan_o[0];
-  assign \scan_o.column  = scan_o[7:1];
-  assign \scan_o.group  = scan_o[8];
-  assign \scan_o.row_offset  = scan_o[16:9];
-  assign \scan_o.slot  = scan_o[20:17];
-  assign \scan_o.is_first  = scan_o[21];
-  assign \scan_o.is_last  = scan_o[22];
-  assign \walk_o.index  = walk_o[6:0];
-  assign \walk_o.rotate  = walk_o[10:7];
-  assign \walk_o.group  = walk_o[11];
-  assign \walk_o.row_offset  = walk_o[19:12];
-  assign \walk_o.half  = walk_o[20];
-  assign \walk_o.is_first  = walk_o[21];
-  assign \walk_o.is_last  = walk_o[22];
-  assign \walk_o.turned  = walk_o[23];
-  assign \walk_instruction.op  = instruction[1:0];
-  assign \walk_instruction.feed  = instruction[3:2];
-  assign \walk_instruction.store  = instruction[4];
-  assign \walk_instruction.plane  = instruction[6:5];
-  assign \walk_instruction.vector  = instruction[9:7];
-  assign \walk_instruction.rows  = instruction[11:10];
-  assign \walk_instruction.weight  = instruction[19:12];
-  assign \walk_instruction.stride  = instruction[26:20];
-  assign \walk_instruction.count  = instruction[33:27];
-  assign \walk_instruction.groups  = instruction[35:34];
-  assign \walk_instruction.last_rows  = instruction[40:36];
-  assign \walk_instruction.last_columns  = instruction[45:41];
-  assign \walk_instruction.shift  = instruction[48:46];
-  assign \walk_instruction.sigma  = instruction[51:49];
-  assign \walk_instruction.column  = instruction[58:52];
-  assign \walk_instruction.start  = instruction[60:59];
-  assign \walk_instruction.save  = instruction[61];
-  assign \walk_instruction.drive  = instruction[63:62];
-  assign \walk_instruction.drain  = instruction[65:64];
-  assign \walk_instruction.drain_count  = instruction[70:66];
-  assign \walk_instruction.drain_cycles  = instruction[74:71];
-  assign \walk_instruction.target_plane  = instruction[76:75];
-  assign \walk_instruction.target  = instruction[79:77];
-  assign \walk_instruction.neuron  = instruction[84:80];
-  assign \walk_instruction.first  = instruction[85];
-  assign \walk_instruction.wants_error  = instruction[86];
-  assign \walk_instruction.sync  = instruction[87];
-  assign \walk_instruction.wait  = instruction[93:88];
-  assign \walk_instruction.end  = instruction[94];
-  assign \scan_instruction.op  = instruction[1:0];
-  assign \scan_instruction.feed  = instruction[3:2];
-  assign \scan_instruction.store  = instruction[4];
-  assign \scan_instruction.plane  = instruction[6:5];
-  assign \scan_instruction.vector  = instruction[9:7];
-  assign \scan_instruction.rows  = instruction[11:10];
-  assign \scan_instruction.weight  = instruction[19:12];
-  assign \scan_instruction.stride  = instruction[26:20];
-  assign \scan_instruction.count  = instruction[33:27];
-  assign \scan_instruction.groups  = instruction[35:34];
-  assign \scan_instruction.last_rows  = instruction[40:36];
-  assign \scan_instruction.last_columns  = instruction[45:41];
-  assign \scan_instruction.shift  = instruction[48:46];
-  assign \scan_instruction.sigma  = instruction[51:49];
-  assign \scan_instruction.column  = instruction[58:52];
-  assign \scan_instruction.start  = instruction[60:59];
-  assign \scan_instruction.save  = instruction[61];
-  assign \scan_instruction.drive  = instruction[63:62];
-  assign \scan_instruction.drain  = instruction[65:64];
-  assign \scan_instruction.drain_count  = instruction[70:66];
-  assign \scan_instruction.drain_cycles  = instruction[74:71];
-  assign \scan_instruction.target_plane  = instruction[76:75];
-  assign \scan_instruction.target  = instruction[79:77];
-  assign \scan_instruction.neuron  = instruction[84:80];
-  assign \scan_instruction.first  = instruction[85];
-  assign \scan_instruction.wants_error  = instruction[86];
-  assign \scan_instruction.sync  = instruction[87];
-  assign \scan_instruction.wait  = instruction[93:88];
-  assign \scan_instruction.end  = instruction[94];
-  assign \issue_instruction.op  = instruction[1:0];
-  assign \issue_instruction.feed  = instruction[3:2];
-  assign \issue_instruction.store  = instruction[4];
-  assign \issue_instruction.plane  = instruction[6:5];
-  assign \issue_instruction.vector  = instruction[9:7];
-  assign \issue_instruction.rows  = instruction[11:10];
-  assign \issue_instruction.weight  = instruction[19:12];
-  assign \issue_instruction.stride  = instruction[26:20];
-  assign \issue_instruction.count  = instruction[33:27];
-  assign \issue_instruction.groups  = instruction[35:34];
-  assign \issue_instruction.last_rows  = instruction[40:36];
-  assign \issue_instruction.last_columns  = instruction[45:41];
-  assign \issue_instruction.shift  = instruction[48:46];
-  assign \issue_instruction.sigma  = instruction[51:49];
-  assign \issue_instruction.column  = instruction[58:52];
-  assign \issue_instruction.start  = instruction[60:59];
-  assign \issue_instruction.save  = instruction[61];
-  assign \issue_instruction.drive  = instruction[63:62];
-  assign \issue_instruction.drain  = instruction[65:64];
-  assign \issue_instruction.drain_count  = instruction[70:66];
-  assign \issue_instruction.drain_cycles  = instruction[74:71];
-  assign \issue_instruction.target_plane  = instruction[76:75];
-  assign \issue_instruction.target  = instruction[79:77];
-  assign \issue_instruction.neuron  = instruction[84:80];
-  assign \issue_instruction.first  = instruction[85];
-  assign \issue_instruction.wants_error  = instruction[86];
-  assign \issue_instruction.sync  = instruction[87];
-  assign \issue_instruction.wait  = instruction[93:88];
-  assign \issue_instruction.end  = instruction[94];
-  assign \beats_instruction.op  = instruction[1:0];
-  assign \beats_instruction.feed  = instruction[3:2];
-  assign \beats_instruction.store  = instruction[4];
-  assign \beats_instruction.plane  = instruction[6:5];
-  assign \beats_instruction.vector  = instruction[9:7];
-  assign \beats_instruction.rows  = instruction[11:10];
-  assign \beats_instruction.weight  = instruction[19:12];
-  assign \beats_instruction.stride  = instruction[26:20];
-  assign \beats_instruction.count  = instruction[33:27];
-  assign \beats_instruction.groups  = instruction[35:34];
-  assign \beats_instruction.last_rows  = instruction[40:36];
-  assign \beats_instruction.last_columns  = instruction[45:41];
-  assign \beats_instruction.shift  = instruction[48:46];
-  assign \beats_instruction.sigma  = instruction[51:49];
-  assign \beats_instruction.column  = instruction[58:52];
-  assign \beats_instruction.start  = instruction[60:59];
-  assign \beats_instruction.save  = instruction[61];
-  assign \beats_instruction.drive  = instruction[63:62];
-  assign \beats_instruction.drain  = instruction[65:64];
-  assign \beats_instruction.drain_count  = instruction[70:66];
-  assign \beats_instruction.drain_cycles  = instruction[74:71];
-  assign \beats_instruction.target_plane  = instruction[76:75];
-  assign \beats_instruction.target  = instruction[79:77];
-  assign \beats_instruction.neuron  = instruction[84:80];
-  assign \beats_instruction.first  = instruction[85];
-  assign \beats_instruction.wants_error  = instruction[86];
-  assign \beats_instruction.sync  = instruction[87];
-  assign \beats_instruction.wait  = instruction[93:88];
-  assign \beats_instruction.end  = instruction[94];
-  assign \beats_position.index  = walk_o[6:0];
-  assign \beats_position.rotate  = walk_o[10:7];
-  assign \beats_position.group  = walk_o[11];
-  assign \beats_position.row_offset  = walk_o[19:12];
-  assign \beats_position.half  = walk_o[20];
-  assign \beats_position.is_first  = walk_o[21];
-  assign \beats_position.is_last  = walk_o[22];
-  assign \beats_position.turned  = walk_o[23];
-  assign \beats_element.valid  = scan_o[0];
-  assign \beats_element.column  = scan_o[7:1];
-  assign \beats_element.group  = scan_o[8];
-  assign \beats_element.row_offset  = scan_o[16:9];
-  assign \beats_element.slot  = scan_o[20:17];
-  assign \beats_element.is_first  = scan_o[21];
-  assign \beats_element.is_last  = scan_o[22];
-  assign \beats_o.valid  = beat[0];
-  assign \beats_o.update  = beat[1];
-  assign \beats_o.ring  = beat[2];
-  assign \beats_o.context  = beat[3];
-  assign \beats_o.weight  = beat[11:4];
-  assign \beats_o.drive  = beat[14:12];
-  assign \beats_o.target  = beat[21:15];
-  assign \beats_o.memory  = beat[50:22];
-  assign \beats_o.memory.rotate  = beat[25:22];
-  assign \beats_o.memory.from_list  = beat[26];
-  assign \beats_o.memory.state  = beat[33:27];
-  assign \beats_o.memory.offset  = beat[40:34];
-  assign \beats_o.memory.slot  = beat[44:41];
-  assign \beats_o.memory.index  = beat[50:45];
-  assign \beats_o.operands  = beat[58:51];
-  assign \beats_o.operands.null  = beat[51];
-  assign \beats_o.operands.select  = beat[55:52];
-  assign \beats_o.operands.shared_is_offset  = beat[56];
-  assign \beats_o.operands.shared_is_input  = beat[57];
-  assign \beats_o.operands.own_is_offset  = beat[58];
-  assign \beats_o.move  = beat[62:59];
-  assign \beats_o.move.copy  = beat[59];
-  assign \beats_o.move.keep  = beat[60];
-  assign \beats_o.move.subtract  = beat[61];
-  assign \beats_o.move.to_offsets  = beat[62];
-  assign \beats_o.align  = beat[65:63];
-  assign \beats_o.align.shift  = beat[65:63];
-  assign \beats_o.add  = beat[67:66];
-  assign \beats_o.add.clear  = beat[66];
-  assign \beats_o.add.load  = beat[67];
-  assign \beats_o.total  = beat[73:68];
-  assign \beats_o.total.save  = beat[68];
-  assign \beats_o.total.sigma  = beat[73:69];
-  assign \beats_o.dither  = beat[81:74];
-  assign \beats_o.dither.column  = beat[80:74];
-  assign \beats_o.dither.group  = beat[81];
-  assign \beats_o.learn  = beat[82];
-  assign \beats_o.learn.last  = beat[82];
-  assign \beats_o.tile  = beat[96:83];
-  assign \beats_o.tile.drain  = beat[84:83];
-  assign \beats_o.tile.drain_count  = beat[89:85];
-  assign \beats_o.tile.neuron  = beat[94:90];
-  assign \beats_o.tile.first  = beat[95];
-  assign \beats_o.tile.wants_error  = beat[96];
-  assign ready[1] = \$64 ;
-  assign ready[0] = \$53 ;
   assign offers[189:95] = context_1_instruction;
   assign offers[94:0] = context_0_instruction;
+  assign ready[1] = \$83 ;
+  assign ready[0] = \$59 ;
   assign samples[37:19] = context_1_sample;
   assign samples[18:0] = context_0_sample;
   assign events_nudged_steps[1] = context_1_nudged_step;
@@ -8412,9 +9023,10 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   assign clear[0] = context_0_clear;
   assign \$10  = turn;
   assign \$27  = emit_context;
-  assign \$55  = owner;
-  assign \$81  = next_owner;
-  assign \$82  = owner;
+  assign \$38  = beats_context;
+  assign \$64  = beats_context;
+  assign \$71  = beats_context;
+  assign \$86  = chosen;
 endmodule
 
 module \digits_sequencer.beats (beats_issue, beats_slot, beats_has_input, beats_work_valid, beats_work_ring, beats_work_columns, beats_work_rows, beats_instruction, beats_context, beats_position, beats_element, beats_o, beats_rate);
@@ -8424,8 +9036,8 @@ module \digits_sequencer.beats (beats_issue, beats_slot, beats_has_input, beats_
   wire \$101 ;
   wire \$102 ;
   wire \$103 ;
-  wire \$104 ;
-  wire [1:0] \$105 ;
+  wire [1:0] \$104 ;
+  wire \$105 ;
   wire \$106 ;
   wire \$107 ;
   wire \$108 ;
@@ -8439,11 +9051,10 @@ module \digits_sequencer.beats (beats_issue, beats_slot, beats_has_input, beats_
   wire \$115 ;
   wire \$116 ;
   wire \$117 ;
-  wire \$118 ;
-  wire [2:0] \$119 ;
+  wire [2:0] \$118 ;
+  wire \$119 ;
   wire \$12 ;
   wire \$120 ;
-  wire \$121 ;
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
@@ -8478,22 +9089,22 @@ module \digits_sequencer.beats (beats_issue, beats_slot, beats_has_input, beats_
   wire [3:0] \$41 ;
   wire \$42 ;
   wire [7:0] \$43 ;
-  wire [8:0] \$44 ;
+  wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire \$47 ;
-  wire [6:0] \$48 ;
-  wire [9:0] \$49 ;
+  wire [6:0] \$47 ;
+  wire [8:0] \$48 ;
+  wire [8:0] \$49 ;
   wire \$5 ;
-  wire [9:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
-  wire \$55 ;
-  wire [6:0] \$56 ;
-  wire \$57 ;
-  wire [6:0] \$58 ;
+  wire [6:0] \$55 ;
+  wire \$56 ;
+  wire [6:0] \$57 ;
+  wire \$58 ;
   wire \$59 ;
   wire \$6 ;
   wire \$60 ;
@@ -8534,9 +9145,9 @@ module \digits_sequencer.beats (beats_issue, beats_slot, beats_has_input, beats_
   wire \$92 ;
   wire \$93 ;
   wire \$94 ;
-  wire \$95 ;
-  wire [4:0] \$96 ;
-  wire [7:0] \$97 ;
+  wire [4:0] \$95 ;
+  wire [7:0] \$96 ;
+  wire \$97 ;
   wire \$98 ;
   wire \$99 ;
   input beats_context;
@@ -8547,7 +9158,7 @@ module \digits_sequencer.beats (beats_issue, beats_slot, beats_has_input, beats_
   wire \beats_element.group ;
   wire \beats_element.is_first ;
   wire \beats_element.is_last ;
-  wire [7:0] \beats_element.row_offset ;
+  wire [7:0] \beats_element.row_base ;
   wire [3:0] \beats_element.slot ;
   wire \beats_element.valid ;
   input beats_has_input;
@@ -8639,7 +9250,7 @@ module \digits_sequencer.beats (beats_issue, beats_slot, beats_has_input, beats_
   wire \beats_position.is_first ;
   wire \beats_position.is_last ;
   wire [3:0] \beats_position.rotate ;
-  wire [7:0] \beats_position.row_offset ;
+  wire [7:0] \beats_position.row_base ;
   wire \beats_position.turned ;
   input [3:0] beats_rate;
   wire [3:0] beats_rate;
@@ -8713,85 +9324,84 @@ module \digits_sequencer.beats (beats_issue, beats_slot, beats_has_input, beats_
   assign target_plane = \$37  ? beats_slot : \$41 ;
   assign \$42  = beats_instruction[1:0] == 1'h1;
   assign \$43  = \$42  ? beats_element[16:9] : beats_position[19:12];
-  assign \$44  = beats_instruction[19:12] + \$43 ;
-  assign \$45  = beats_instruction[1:0] == 1'h1;
-  assign \$46  = ! beats_instruction[3:2];
-  assign \$47  = \$45  | \$46 ;
-  assign \$48  = \$47  ? word : 7'h00;
-  assign \$49  = \$44  + \$48 ;
-  assign \$50  = valid ? \$49  : 10'h000;
-  assign \$51  = ! beats_instruction[1:0];
-  assign \$52  = valid & \$51 ;
-  assign \$53  = beats_instruction[3:2] == 2'h2;
-  assign \$54  = \$52  & \$53 ;
-  assign \$55  = ! beats_instruction[4];
-  assign \$56  = beats_instruction[4] ? { slot, rows_local } : { vector_plane, \$22 [2:0] };
-  assign \$57  = ! beats_instruction[4];
-  assign \$58  = beats_instruction[4] ? { vector_plane, \$22 [2:0] } : { slot, rows_local };
-  assign \$59  = ! beats_instruction[4];
-  assign \$61  = beats_instruction[3:2] == 2'h2;
-  assign \$62  = beats_instruction[1:0] == 1'h1;
+  assign \$44  = beats_instruction[1:0] == 1'h1;
+  assign \$45  = ! beats_instruction[3:2];
+  assign \$46  = \$44  | \$45 ;
+  assign \$47  = \$46  ? word : 7'h00;
+  assign \$48  = \$43  + \$47 ;
+  assign \$49  = valid ? \$48  : 9'h000;
+  assign \$50  = ! beats_instruction[1:0];
+  assign \$51  = valid & \$50 ;
+  assign \$52  = beats_instruction[3:2] == 2'h2;
+  assign \$53  = \$51  & \$52 ;
+  assign \$54  = ! beats_instruction[4];
+  assign \$55  = beats_instruction[4] ? { slot, rows_local } : { vector_plane, \$22 [2:0] };
+  assign \$56  = ! beats_instruction[4];
+  assign \$57  = beats_instruction[4] ? { vector_plane, \$22 [2:0] } : { slot, rows_local };
+  assign \$58  = ! beats_instruction[4];
+  assign \$60  = beats_instruction[3:2] == 2'h2;
+  assign \$61  = beats_instruction[1:0] == 1'h1;
+  assign \$62  = ! beats_instruction[4];
   assign \$63  = ! beats_instruction[4];
-  assign \$64  = ! beats_instruction[4];
-  assign \$66  = \$62  ? \$63  : \$65 ;
-  assign \$67  = beats_instruction[1:0] == 1'h1;
-  assign \$68  = ! beats_instruction[1:0];
-  assign \$69  = beats_instruction[3:2] == 1'h1;
-  assign \$70  = \$68  & \$69 ;
-  assign \$71  = beats_instruction[1:0] == 2'h2;
-  assign \$72  = beats_issue & \$71 ;
-  assign \$73  = beats_instruction[1:0] == 2'h3;
-  assign \$74  = beats_issue & \$73 ;
-  assign \$75  = ~ beats_position[20];
-  assign \$76  = \$74  & \$75 ;
-  assign \$77  = beats_instruction[1:0] == 2'h3;
-  assign \$78  = beats_issue & \$77 ;
-  assign \$79  = \$78  & beats_position[20];
-  assign \$81  = beats_instruction[1:0] == 1'h1;
-  assign \$82  = \$81  & beats_element[21];
-  assign \$83  = ! beats_instruction[1:0];
-  assign \$84  = \$83  & beats_position[21];
-  assign \$85  = beats_instruction[60:59] == 1'h1;
-  assign \$86  = \$84  & \$85 ;
-  assign \$87  = \$82  | \$86 ;
-  assign \$88  = ! beats_instruction[1:0];
-  assign \$89  = \$88  & beats_position[21];
-  assign \$90  = beats_instruction[60:59] == 2'h2;
-  assign \$91  = \$89  & \$90 ;
-  assign \$92  = ! beats_instruction[1:0];
-  assign \$93  = beats_issue & \$92 ;
-  assign \$94  = \$93  & beats_position[22];
-  assign \$95  = \$94  & beats_instruction[61];
-  assign \$96  = beats_instruction[51:49] + beats_rate;
-  assign \$97  = beats_instruction[58:52] + beats_element[7:1];
-  assign \$98  = beats_instruction[1:0] == 1'h1;
-  assign \$99  = \$98  ? beats_element[8] : beats_position[11];
-  assign \$100  = beats_instruction[1:0] == 1'h1;
-  assign \$101  = \$100  & beats_element[22];
-  assign \$102  = ! beats_instruction[1:0];
-  assign \$103  = beats_issue & \$102 ;
-  assign \$104  = \$103  & beats_position[22];
-  assign \$105  = \$104  ? beats_instruction[65:64] : 2'h0;
-  assign \$106  = ~ is_null;
-  assign beats_work_valid = valid & \$106 ;
-  assign \$107  = ! beats_instruction[1:0];
-  assign \$108  = beats_instruction[3:2] == 1'h1;
-  assign beats_work_ring = \$107  & \$108 ;
-  assign \$109  = ! beats_instruction[1:0];
-  assign \$110  = beats_instruction[3:2] == 1'h1;
-  assign \$111  = \$109  & \$110 ;
-  assign beats_work_columns = \$111  ? beats_instruction[45:41] : 5'h10;
-  assign \$112  = ! beats_instruction[1:0];
-  assign \$113  = beats_instruction[3:2] == 1'h1;
-  assign \$114  = \$112  & \$113 ;
-  assign \$115  = beats_instruction[1:0] == 1'h1;
-  assign \$116  = \$114  | \$115 ;
-  assign \$117  = beats_instruction[1:0] == 1'h1;
-  assign \$118  = \$117  ? beats_element[8] : beats_position[11];
-  assign \$119  = beats_instruction[35:34] - 1'h1;
-  assign \$120  = \$118  != \$119 ;
-  assign \$121  = \$116  & \$120 ;
-  assign beats_work_rows = \$121  ? 5'h10 : beats_instruction[40:36];
+  assign \$65  = \$61  ? \$62  : \$64 ;
+  assign \$66  = beats_instruction[1:0] == 1'h1;
+  assign \$67  = ! beats_instruction[1:0];
+  assign \$68  = beats_instruction[3:2] == 1'h1;
+  assign \$69  = \$67  & \$68 ;
+  assign \$70  = beats_instruction[1:0] == 2'h2;
+  assign \$71  = beats_issue & \$70 ;
+  assign \$72  = beats_instruction[1:0] == 2'h3;
+  assign \$73  = beats_issue & \$72 ;
+  assign \$74  = ~ beats_position[20];
+  assign \$75  = \$73  & \$74 ;
+  assign \$76  = beats_instruction[1:0] == 2'h3;
+  assign \$77  = beats_issue & \$76 ;
+  assign \$78  = \$77  & beats_position[20];
+  assign \$80  = beats_instruction[1:0] == 1'h1;
+  assign \$81  = \$80  & beats_element[21];
+  assign \$82  = ! beats_instruction[1:0];
+  assign \$83  = \$82  & beats_position[21];
+  assign \$84  = beats_instruction[60:59] == 1'h1;
+  assign \$85  = \$83  & \$84 ;
+  assign \$86  = \$81  | \$85 ;
+  assign \$87  = ! beats_instruction[1:0];
+  assign \$88  = \$87  & beats_position[21];
+  assign \$89  = beats_instruction[60:59] == 2'h2;
+  assign \$90  = \$88  & \$89 ;
+  assign \$91  = ! beats_instruction[1:0];
+  assign \$92  = beats_issue & \$91 ;
+  assign \$93  = \$92  & beats_position[22];
+  assign \$94  = \$93  & beats_instruction[61];
+  assign \$95  = beats_instruction[51:49] + beats_rate;
+  assign \$96  = beats_instruction[58:52] + beats_element[7:1];
+  assign \$97  = beats_instruction[1:0] == 1'h1;
+  assign \$98  = \$97  ? beats_element[8] : beats_position[11];
+  assign \$99  = beats_instruction[1:0] == 1'h1;
+  assign \$100  = \$99  & beats_element[22];
+  assign \$101  = ! beats_instruction[1:0];
+  assign \$102  = beats_issue & \$101 ;
+  assign \$103  = \$102  & beats_position[22];
+  assign \$104  = \$103  ? beats_instruction[65:64] : 2'h0;
+  assign \$105  = ~ is_null;
+  assign beats_work_valid = valid & \$105 ;
+  assign \$106  = ! beats_instruction[1:0];
+  assign \$107  = beats_instruction[3:2] == 1'h1;
+  assign beats_work_ring = \$106  & \$107 ;
+  assign \$108  = ! beats_instruction[1:0];
+  assign \$109  = beats_instruction[3:2] == 1'h1;
+  assign \$110  = \$108  & \$109 ;
+  assign beats_work_columns = \$110  ? beats_instruction[45:41] : 5'h10;
+  assign \$111  = ! beats_instruction[1:0];
+  assign \$112  = beats_instruction[3:2] == 1'h1;
+  assign \$113  = \$111  & \$112 ;
+  assign \$114  = beats_instruction[1:0] == 1'h1;
+  assign \$115  = \$113  | \$114 ;
+  assign \$116  = beats_instruction[1:0] == 1'h1;
+  assign \$117  = \$116  ? beats_element[8] : beats_position[11];
+  assign \$118  = beats_instruction[35:34] - 1'h1;
+  assign \$119  = \$117  != \$118 ;
+  assign \$120  = \$115  & \$119 ;
+  assign beats_work_rows = \$120  ? 5'h10 : beats_instruction[40:36];
   assign vector_local = \$22 [2:0];
   assign rows_plane = slot;
   assign target_local = \$36 [2:0];
@@ -8828,14 +9438,14 @@ module \digits_sequencer.beats (beats_issue, beats_slot, beats_has_input, beats_
   assign \beats_element.valid  = beats_element[0];
   assign \beats_element.column  = beats_element[7:1];
   assign \beats_element.group  = beats_element[8];
-  assign \beats_element.row_offset  = beats_element[16:9];
+  assign \beats_element.row_base  = beats_element[16:9];
   assign \beats_element.slot  = beats_element[20:17];
   assign \beats_element.is_first  = beats_element[21];
   assign \beats_element.is_last  = beats_element[22];
   assign \beats_position.index  = beats_position[6:0];
   assign \beats_position.rotate  = beats_position[10:7];
   assign \beats_position.group  = beats_position[11];
-  assign \beats_position.row_offset  = beats_position[19:12];
+  assign \beats_position.row_base  = beats_position[19:12];
   assign \beats_position.half  = beats_position[20];
   assign \beats_position.is_first  = beats_position[21];
   assign \beats_position.is_last  = beats_position[22];
@@ -8889,44 +9499,44 @@ module \digits_sequencer.beats (beats_issue, beats_slot, beats_has_input, beats_
   assign beats_o[95] = beats_instruction[85];
   assign beats_o[94:90] = beats_instruction[84:80];
   assign beats_o[89:85] = beats_instruction[70:66];
-  assign beats_o[84:83] = \$105 ;
-  assign beats_o[82] = \$101 ;
-  assign beats_o[81] = \$99 ;
-  assign beats_o[80:74] = \$97 [6:0];
-  assign beats_o[73:69] = \$96 ;
-  assign beats_o[68] = \$95 ;
-  assign beats_o[67] = \$91 ;
-  assign beats_o[66] = \$87 ;
+  assign beats_o[84:83] = \$104 ;
+  assign beats_o[82] = \$100 ;
+  assign beats_o[81] = \$98 ;
+  assign beats_o[80:74] = \$96 [6:0];
+  assign beats_o[73:69] = \$95 ;
+  assign beats_o[68] = \$94 ;
+  assign beats_o[67] = \$90 ;
+  assign beats_o[66] = \$86 ;
   assign beats_o[65:63] = beats_instruction[48:46];
-  assign beats_o[62] = \$80 ;
-  assign beats_o[61] = \$79 ;
-  assign beats_o[60] = \$76 ;
-  assign beats_o[59] = \$72 ;
+  assign beats_o[62] = \$79 ;
+  assign beats_o[61] = \$78 ;
+  assign beats_o[60] = \$75 ;
+  assign beats_o[59] = \$71 ;
   assign beats_o[14:12] = { beats_context, beats_instruction[63:62] };
   assign beats_o[3] = beats_context;
-  assign beats_o[2] = \$70 ;
-  assign beats_o[1] = \$67 ;
+  assign beats_o[2] = \$69 ;
+  assign beats_o[1] = \$66 ;
   assign beats_o[0] = valid;
-  assign beats_o[58] = \$66 ;
-  assign beats_o[57] = \$61 ;
-  assign beats_o[56] = \$60 ;
+  assign beats_o[58] = \$65 ;
+  assign beats_o[57] = \$60 ;
+  assign beats_o[56] = \$59 ;
   assign beats_o[55:52] = word[3:0];
   assign beats_o[50:45] = beats_element[6:1];
   assign beats_o[44:41] = slot;
-  assign beats_o[40:34] = \$58 ;
-  assign beats_o[33:27] = \$56 ;
-  assign beats_o[26] = \$54 ;
+  assign beats_o[40:34] = \$57 ;
+  assign beats_o[33:27] = \$55 ;
+  assign beats_o[26] = \$53 ;
   assign beats_o[25:22] = beats_position[10:7];
   assign beats_o[21:15] = { target_plane, \$36 [2:0] };
-  assign beats_o[11:4] = \$50 [7:0];
+  assign beats_o[11:4] = \$49 [7:0];
   assign \$19  = { 4'h0, word[6:4] };
-  assign \$80  = beats_instruction[4];
-  assign \$60  = beats_instruction[4];
-  assign \$65  = beats_instruction[4];
+  assign \$79  = beats_instruction[4];
+  assign \$59  = beats_instruction[4];
+  assign \$64  = beats_instruction[4];
 endmodule
 
-module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, context_0_begin, context_0_emitted, context_0_taken, context_0_finish, context_0_may_move, fetch_fetched, context_0_phase, context_0_wait, context_0_sample, context_0_idle, context_0_busy, context_0_clear, context_0_ready, context_0_free_step, context_0_nudged_step, context_0_update_done, context_0_emit
-, context_0_offered);
+module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, context_0_begin, context_0_emitted, context_0_finish, context_0_ends, context_0_taken, fetch_fetched, context_0_phase, context_0_wait, context_0_sample, is_settling, context_0_idle, context_0_busy, context_0_clear, context_0_ready, context_0_free_step, context_0_nudged_step, context_0_update_done
+, context_0_emit, context_0_offered);
   reg \$auto$verilog_backend.cc:2355:dump_module$2 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$2 <= 0;
   wire \$1 ;
@@ -8943,15 +9553,15 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire \$22 ;
-  wire \$23 ;
-  reg [18:0] \$24 ;
-  reg [5:0] \$25 ;
+  reg [18:0] \$22 ;
+  reg [5:0] \$23 ;
+  reg \$24 ;
+  reg \$25 ;
   reg [2:0] \$26 ;
   wire \$3 ;
-  wire [6:0] \$4 ;
+  wire \$4 ;
   wire \$5 ;
-  wire \$6 ;
+  wire [6:0] \$6 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
@@ -9000,6 +9610,8 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   reg context_0_emit;
   input context_0_emitted;
   wire context_0_emitted;
+  input context_0_ends;
+  wire context_0_ends;
   input context_0_finish;
   wire context_0_finish;
   output context_0_free_step;
@@ -9037,7 +9649,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   wire \context_0_instruction.wants_error ;
   wire [7:0] \context_0_instruction.weight ;
   reg context_0_is_predicted;
-  output context_0_may_move;
+  (* init = 1'h1 *)
   wire context_0_may_move;
   output context_0_nudged_step;
   reg context_0_nudged_step;
@@ -9114,38 +9726,42 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   (* enum_value_111 = "UPDATE" *)
   wire [2:0] fetch_program;
   wire fetch_valid;
+  reg is_settled = 1'h1;
+  output is_settling;
+  reg is_settling = 1'h1;
   reg [5:0] pending = 6'h00;
   input rst;
   wire rst;
   assign \$1  = context_0_wait >= pending;
   assign \$2  = context_0_finish & \$1 ;
-  assign \$3  = | pending;
-  assign \$4  = pending - 1'h1;
-  assign \$5  = context_0_begin | context_0_update;
-  assign \$6  = context_0_taken & fetch_fetched[94];
-  assign \$7  = ! pending;
-  assign \$8  = choice_begin | choice_learn_batch;
-  assign fetch_jump = \$8  | choice_advance;
-  assign \$9  = pending <= 1'h1;
-  assign \$10  = | context_0_wait;
-  assign \$11  = context_0_finish & \$10 ;
-  assign \$12  = ~ \$11 ;
-  assign context_0_may_move = \$9  & \$12 ;
-  assign \$13  = ~ fetch_fetched[87];
-  assign \$14  = \$13  | context_0_may_move;
-  assign \$15  = fetch_valid & \$14 ;
-  assign \$16  = ! pending;
-  assign \$17  = choice_running == 2'h2;
-  assign \$18  = ! control_state;
-  assign \$19  = control_state == 1'h1;
-  assign \$20  = control_state == 2'h2;
-  assign \$21  = control_state == 2'h3;
-  assign \$22  = control_state == 3'h4;
-  assign \$23  = control_state == 3'h5;
+  assign \$3  = ~ is_settled;
+  assign \$4  = ! context_0_wait;
+  assign \$5  = context_0_wait <= 1'h1;
+  assign \$6  = pending - 1'h1;
+  assign \$7  = pending == 1'h1;
+  assign \$8  = pending <= 2'h2;
+  assign \$9  = context_0_begin | context_0_update;
+  assign \$10  = context_0_taken & fetch_fetched[94];
+  assign \$11  = choice_begin | choice_learn_batch;
+  assign fetch_jump = \$11  | choice_advance;
+  assign \$12  = ~ fetch_fetched[87];
+  assign \$13  = \$12  | is_settling;
+  assign \$14  = fetch_valid & \$13 ;
+  assign \$15  = choice_running == 2'h2;
+  assign \$16  = ! control_state;
+  assign \$17  = control_state == 1'h1;
+  assign \$18  = control_state == 2'h2;
+  assign \$19  = control_state == 2'h3;
+  assign \$20  = control_state == 3'h4;
+  assign \$21  = control_state == 3'h5;
   always @(posedge clk)
-    context_0_sample <= \$24 ;
+    context_0_sample <= \$22 ;
   always @(posedge clk)
-    pending <= \$25 ;
+    pending <= \$23 ;
+  always @(posedge clk)
+    is_settled <= \$24 ;
+  always @(posedge clk)
+    is_settling <= \$25 ;
   always @(posedge clk)
     control_state <= \$26 ;
   \digits_sequencer.context_0.choice  choice (
@@ -9176,24 +9792,48 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$24  = context_0_sample;
+    \$22  = context_0_sample;
     if (context_0_begin) begin
-      \$24  = context_0_offered;
+      \$22  = context_0_offered;
     end
     if (rst) begin
-      \$24  = 19'h00000;
+      \$22  = 19'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$25  = pending;
+    \$23  = pending;
     if (\$2 ) begin
-      \$25  = context_0_wait;
+      \$23  = context_0_wait;
     end else if (\$3 ) begin
-      \$25  = \$4 [5:0];
+      \$23  = \$6 [5:0];
     end
     if (rst) begin
-      \$25  = 6'h00;
+      \$23  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$24  = is_settled;
+    if (\$2 ) begin
+      \$24  = \$4 ;
+    end else if (\$3 ) begin
+      \$24  = \$7 ;
+    end
+    if (rst) begin
+      \$24  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$25  = is_settling;
+    if (\$2 ) begin
+      \$25  = \$5 ;
+    end else if (\$3 ) begin
+      \$25  = \$8 ;
+    end
+    if (rst) begin
+      \$25  = 1'h1;
     end
   end
   always @* begin
@@ -9201,21 +9841,21 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
     \$26  = control_state;
     casez (control_state)
       3'h0:
-          if (\$5 ) begin
+          if (\$9 ) begin
             \$26  = 3'h1;
           end
       3'h1:
           \$26  = 3'h2;
       3'h2:
-          if (\$6 ) begin
+          if (\$10 ) begin
             \$26  = 3'h3;
           end
       3'h3:
-          if (context_0_finish) begin
+          if (context_0_ends) begin
             \$26  = 3'h4;
           end
       3'h4:
-          if (\$7 ) begin
+          if (is_settled) begin
             (* full_case = 32'd1 *)
             if (choice_goes_on) begin
               \$26  = 3'h1;
@@ -9298,7 +9938,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
       3'h1:
           /* empty */;
       3'h2:
-          context_0_ready = \$15 ;
+          context_0_ready = \$14 ;
     endcase
   end
   always @* begin
@@ -9314,7 +9954,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
       3'h3:
           /* empty */;
       3'h4:
-          if (\$16 ) begin
+          if (is_settled) begin
             context_0_free_step = choice_is_free;
           end
     endcase
@@ -9332,7 +9972,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
       3'h3:
           /* empty */;
       3'h4:
-          if (\$16 ) begin
+          if (is_settled) begin
             context_0_nudged_step = choice_is_nudged;
           end
     endcase
@@ -9350,7 +9990,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
       3'h3:
           /* empty */;
       3'h4:
-          if (\$16 ) begin
+          if (is_settled) begin
             context_0_update_done = choice_is_update;
           end
     endcase
@@ -9368,7 +10008,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
       3'h3:
           /* empty */;
       3'h4:
-          if (\$16 ) begin
+          if (is_settled) begin
             if (choice_goes_on) begin
               choice_advance = 1'h1;
             end
@@ -9416,7 +10056,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
       3'h4:
           /* empty */;
       3'h5:
-          context_0_is_predicted = \$17 ;
+          context_0_is_predicted = \$15 ;
     endcase
   end
   assign choice_program = fetch_program;
@@ -9424,6 +10064,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   assign context_0_changed = choice_changed;
   assign choice_learns = context_0_sample[10];
   assign context_0_instruction = fetch_fetched;
+  assign context_0_may_move = is_settling;
   assign choice_phase = context_0_phase;
   assign \context_0_sample.slot  = context_0_sample[3:0];
   assign \context_0_sample.bank  = context_0_sample[5:4];
@@ -9825,23 +10466,23 @@ module \digits_sequencer.context_0.fetch (rst, fetch_load, fetch_jump, fetch_val
   wire [7:0] \schedule_word.weight ;
   reg [94:0] schedule [31:0];
   initial begin
-    schedule[0] = 95'h142004412800830604000008;
-    schedule[1] = 95'h142824416800830604040008;
-    schedule[2] = 95'h14b044418800830502080000;
+    schedule[0] = 95'h132004412800830604000008;
+    schedule[1] = 95'h132824416800830604040008;
+    schedule[2] = 95'h13b044418800830502080000;
     schedule[3] = 95'h55386441c8008305020a0000;
-    schedule[4] = 95'h14000441100021080a080104;
-    schedule[5] = 95'h14082441500021080a090104;
-    schedule[6] = 95'h149044418800830502080000;
+    schedule[4] = 95'h13000441100021080a080104;
+    schedule[5] = 95'h13082441500021080a090104;
+    schedule[6] = 95'h139044418800830502080000;
     schedule[7] = 95'h55186441c8008305020a0000;
     schedule[8] = 95'h4f00852b08009508090c0104;
     schedule[9] = 95'h6a40852b08009508090c0104;
-    schedule[10] = 95'h14304442a8010304510c0210;
-    schedule[11] = 95'h14386442e8010304510d0210;
-    schedule[12] = 95'h14a004420800e1080a080114;
+    schedule[10] = 95'h13304442a8010304510c0210;
+    schedule[11] = 95'h13386442e8010304510d0210;
+    schedule[12] = 95'h13a004420800e1080a080114;
     schedule[13] = 95'h552824424800e1080a090114;
-    schedule[14] = 95'h141044429000430502080010;
-    schedule[15] = 95'h14186442d0004305020a0010;
-    schedule[16] = 95'h148004420800e1080a080114;
+    schedule[14] = 95'h131044429000430502080010;
+    schedule[15] = 95'h13186442d0004305020a0010;
+    schedule[16] = 95'h138004420800e1080a080114;
     schedule[17] = 95'h550824424800e1080a090114;
     schedule[18] = 95'h08000084000c030a04000009;
     schedule[19] = 95'h08000084040c030902080801;
@@ -9970,7 +10611,8 @@ module \digits_sequencer.context_0.fetch (rst, fetch_load, fetch_jump, fetch_val
   assign \schedule_word.end  = fetch_fetched[94];
 endmodule
 
-module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, context_1_emitted, context_1_taken, context_1_finish, context_1_may_move, fetch_fetched, context_1_phase, context_1_wait, context_1_sample, context_1_idle, context_1_busy, context_1_clear, context_1_ready, context_1_free_step, context_1_nudged_step, context_1_emit, context_1_offered);
+module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, context_1_emitted, context_1_finish, context_1_ends, context_1_taken, fetch_fetched, context_1_phase, context_1_wait, context_1_sample, is_settling, context_1_idle, context_1_busy, context_1_clear, context_1_ready, context_1_free_step, context_1_nudged_step, context_1_emit, context_1_offered
+);
   reg \$auto$verilog_backend.cc:2355:dump_module$5 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$5 <= 0;
   wire \$1 ;
@@ -9987,15 +10629,15 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire \$22 ;
-  wire \$23 ;
-  reg [18:0] \$24 ;
-  reg [5:0] \$25 ;
+  reg [18:0] \$22 ;
+  reg [5:0] \$23 ;
+  reg \$24 ;
+  reg \$25 ;
   reg [2:0] \$26 ;
   wire \$3 ;
-  wire [6:0] \$4 ;
+  wire \$4 ;
   wire \$5 ;
-  wire \$6 ;
+  wire [6:0] \$6 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
@@ -10044,6 +10686,8 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   reg context_1_emit;
   input context_1_emitted;
   wire context_1_emitted;
+  input context_1_ends;
+  wire context_1_ends;
   input context_1_finish;
   wire context_1_finish;
   output context_1_free_step;
@@ -10081,7 +10725,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   wire \context_1_instruction.wants_error ;
   wire [7:0] \context_1_instruction.weight ;
   reg context_1_is_predicted;
-  output context_1_may_move;
+  (* init = 1'h1 *)
   wire context_1_may_move;
   output context_1_nudged_step;
   reg context_1_nudged_step;
@@ -10156,37 +10800,41 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   (* enum_value_111 = "UPDATE" *)
   wire [2:0] fetch_program;
   wire fetch_valid;
+  reg is_settled = 1'h1;
+  output is_settling;
+  reg is_settling = 1'h1;
   reg [5:0] pending = 6'h00;
   input rst;
   wire rst;
   assign \$1  = context_1_wait >= pending;
   assign \$2  = context_1_finish & \$1 ;
-  assign \$3  = | pending;
-  assign \$4  = pending - 1'h1;
-  assign \$6  = context_1_taken & fetch_fetched[94];
-  assign \$7  = ! pending;
-  assign \$8  = choice_begin | choice_learn_batch;
-  assign fetch_jump = \$8  | choice_advance;
-  assign \$9  = pending <= 1'h1;
-  assign \$10  = | context_1_wait;
-  assign \$11  = context_1_finish & \$10 ;
-  assign \$12  = ~ \$11 ;
-  assign context_1_may_move = \$9  & \$12 ;
-  assign \$13  = ~ fetch_fetched[87];
-  assign \$14  = \$13  | context_1_may_move;
-  assign \$15  = fetch_valid & \$14 ;
-  assign \$16  = ! pending;
-  assign \$17  = choice_running == 2'h2;
-  assign \$18  = ! control_state;
-  assign \$19  = control_state == 1'h1;
-  assign \$20  = control_state == 2'h2;
-  assign \$21  = control_state == 2'h3;
-  assign \$22  = control_state == 3'h4;
-  assign \$23  = control_state == 3'h5;
+  assign \$3  = ~ is_settled;
+  assign \$4  = ! context_1_wait;
+  assign \$5  = context_1_wait <= 1'h1;
+  assign \$6  = pending - 1'h1;
+  assign \$7  = pending == 1'h1;
+  assign \$8  = pending <= 2'h2;
+  assign \$10  = context_1_taken & fetch_fetched[94];
+  assign \$11  = choice_begin | choice_learn_batch;
+  assign fetch_jump = \$11  | choice_advance;
+  assign \$12  = ~ fetch_fetched[87];
+  assign \$13  = \$12  | is_settling;
+  assign \$14  = fetch_valid & \$13 ;
+  assign \$15  = choice_running == 2'h2;
+  assign \$16  = ! control_state;
+  assign \$17  = control_state == 1'h1;
+  assign \$18  = control_state == 2'h2;
+  assign \$19  = control_state == 2'h3;
+  assign \$20  = control_state == 3'h4;
+  assign \$21  = control_state == 3'h5;
   always @(posedge clk)
-    context_1_sample <= \$24 ;
+    context_1_sample <= \$22 ;
   always @(posedge clk)
-    pending <= \$25 ;
+    pending <= \$23 ;
+  always @(posedge clk)
+    is_settled <= \$24 ;
+  always @(posedge clk)
+    is_settling <= \$25 ;
   always @(posedge clk)
     control_state <= \$26 ;
   \digits_sequencer.context_1.choice  choice (
@@ -10217,24 +10865,48 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$24  = context_1_sample;
+    \$22  = context_1_sample;
     if (context_1_begin) begin
-      \$24  = context_1_offered;
+      \$22  = context_1_offered;
     end
     if (rst) begin
-      \$24  = 19'h00000;
+      \$22  = 19'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$25  = pending;
+    \$23  = pending;
     if (\$2 ) begin
-      \$25  = context_1_wait;
+      \$23  = context_1_wait;
     end else if (\$3 ) begin
-      \$25  = \$4 [5:0];
+      \$23  = \$6 [5:0];
     end
     if (rst) begin
-      \$25  = 6'h00;
+      \$23  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$24  = is_settled;
+    if (\$2 ) begin
+      \$24  = \$4 ;
+    end else if (\$3 ) begin
+      \$24  = \$7 ;
+    end
+    if (rst) begin
+      \$24  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$25  = is_settling;
+    if (\$2 ) begin
+      \$25  = \$5 ;
+    end else if (\$3 ) begin
+      \$25  = \$8 ;
+    end
+    if (rst) begin
+      \$25  = 1'h1;
     end
   end
   always @* begin
@@ -10242,21 +10914,21 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
     \$26  = control_state;
     casez (control_state)
       3'h0:
-          if (\$5 ) begin
+          if (\$9 ) begin
             \$26  = 3'h1;
           end
       3'h1:
           \$26  = 3'h2;
       3'h2:
-          if (\$6 ) begin
+          if (\$10 ) begin
             \$26  = 3'h3;
           end
       3'h3:
-          if (context_1_finish) begin
+          if (context_1_ends) begin
             \$26  = 3'h4;
           end
       3'h4:
-          if (\$7 ) begin
+          if (is_settled) begin
             (* full_case = 32'd1 *)
             if (choice_goes_on) begin
               \$26  = 3'h1;
@@ -10339,7 +11011,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
       3'h1:
           /* empty */;
       3'h2:
-          context_1_ready = \$15 ;
+          context_1_ready = \$14 ;
     endcase
   end
   always @* begin
@@ -10355,7 +11027,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
       3'h3:
           /* empty */;
       3'h4:
-          if (\$16 ) begin
+          if (is_settled) begin
             context_1_free_step = choice_is_free;
           end
     endcase
@@ -10373,7 +11045,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
       3'h3:
           /* empty */;
       3'h4:
-          if (\$16 ) begin
+          if (is_settled) begin
             context_1_nudged_step = choice_is_nudged;
           end
     endcase
@@ -10391,7 +11063,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
       3'h3:
           /* empty */;
       3'h4:
-          if (\$16 ) begin
+          if (is_settled) begin
             context_1_update_done = choice_is_update;
           end
     endcase
@@ -10409,7 +11081,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
       3'h3:
           /* empty */;
       3'h4:
-          if (\$16 ) begin
+          if (is_settled) begin
             if (choice_goes_on) begin
               choice_advance = 1'h1;
             end
@@ -10457,7 +11129,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
       3'h4:
           /* empty */;
       3'h5:
-          context_1_is_predicted = \$17 ;
+          context_1_is_predicted = \$15 ;
     endcase
   end
   assign context_1_update = 1'h0;
@@ -10466,6 +11138,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   assign context_1_changed = choice_changed;
   assign choice_learns = context_1_sample[10];
   assign context_1_instruction = fetch_fetched;
+  assign context_1_may_move = is_settling;
   assign choice_phase = context_1_phase;
   assign \context_1_sample.slot  = context_1_sample[3:0];
   assign \context_1_sample.bank  = context_1_sample[5:4];
@@ -10537,7 +11210,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   assign \context_1_instruction.sync  = fetch_fetched[87];
   assign \context_1_instruction.wait  = fetch_fetched[93:88];
   assign \context_1_instruction.end  = fetch_fetched[94];
-  assign \$5  = context_1_begin;
+  assign \$9  = context_1_begin;
 endmodule
 
 module \digits_sequencer.context_1.choice (clk, rst, choice_program, choice_phase, choice_learns, choice_begin, choice_learn_batch, choice_advance, choice_is_free, choice_goes_on, choice_is_readout, choice_is_nudged, choice_is_update, choice_running, choice_changed);
@@ -10868,23 +11541,23 @@ module \digits_sequencer.context_1.fetch (rst, fetch_load, fetch_jump, fetch_val
   wire [7:0] \schedule_word.weight ;
   reg [94:0] schedule [31:0];
   initial begin
-    schedule[0] = 95'h142004412800830604000008;
-    schedule[1] = 95'h142824416800830604040008;
-    schedule[2] = 95'h14b044418800830502080000;
+    schedule[0] = 95'h132004412800830604000008;
+    schedule[1] = 95'h132824416800830604040008;
+    schedule[2] = 95'h13b044418800830502080000;
     schedule[3] = 95'h55386441c8008305020a0000;
-    schedule[4] = 95'h14000441100021080a080104;
-    schedule[5] = 95'h14082441500021080a090104;
-    schedule[6] = 95'h149044418800830502080000;
+    schedule[4] = 95'h13000441100021080a080104;
+    schedule[5] = 95'h13082441500021080a090104;
+    schedule[6] = 95'h139044418800830502080000;
     schedule[7] = 95'h55186441c8008305020a0000;
     schedule[8] = 95'h4f00852b08009508090c0104;
     schedule[9] = 95'h6a40852b08009508090c0104;
-    schedule[10] = 95'h14304442a8010304510c0210;
-    schedule[11] = 95'h14386442e8010304510d0210;
-    schedule[12] = 95'h14a004420800e1080a080114;
+    schedule[10] = 95'h13304442a8010304510c0210;
+    schedule[11] = 95'h13386442e8010304510d0210;
+    schedule[12] = 95'h13a004420800e1080a080114;
     schedule[13] = 95'h552824424800e1080a090114;
-    schedule[14] = 95'h141044429000430502080010;
-    schedule[15] = 95'h14186442d0004305020a0010;
-    schedule[16] = 95'h148004420800e1080a080114;
+    schedule[14] = 95'h131044429000430502080010;
+    schedule[15] = 95'h13186442d0004305020a0010;
+    schedule[16] = 95'h138004420800e1080a080114;
     schedule[17] = 95'h550824424800e1080a090114;
     schedule[18] = 95'h08000084000c030a04000009;
     schedule[19] = 95'h08000084040c030902080801;
@@ -11013,28 +11686,42 @@ module \digits_sequencer.context_1.fetch (rst, fetch_load, fetch_jump, fetch_val
   assign \schedule_word.end  = fetch_fetched[94];
 endmodule
 
-module \digits_sequencer.issue (rst, issue_finish, issue_may_issue, issue_instruction, issue_is_last, clk);
+module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, issue_next, issue_instruction, issue_is_last, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$8 <= 0;
   wire \$1 ;
-  wire [6:0] \$10 ;
-  wire \$11 ;
+  wire \$10 ;
+  wire [5:0] \$11 ;
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [5:0] \$15 ;
+  wire \$15 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire \$19 ;
+  wire [5:0] \$19 ;
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
-  reg [4:0] \$23 ;
-  reg [5:0] \$24 ;
-  wire \$3 ;
-  wire [4:0] \$4 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [4:0] \$3 ;
+  wire [6:0] \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  reg [4:0] \$35 ;
+  reg \$36 ;
+  reg \$37 ;
+  reg [5:0] \$38 ;
+  wire \$4 ;
   wire [5:0] \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -11044,6 +11731,9 @@ module \digits_sequencer.issue (rst, issue_finish, issue_may_issue, issue_instru
   wire clk;
   reg [4:0] draining = 5'h00;
   reg [5:0] errors_left = 6'h00;
+  reg is_draining = 1'h0;
+  input issue_begins;
+  wire issue_begins;
   input issue_finish;
   wire issue_finish;
   input [94:0] issue_instruction;
@@ -11081,67 +11771,127 @@ module \digits_sequencer.issue (rst, issue_finish, issue_may_issue, issue_instru
   wire issue_is_last;
   output issue_may_issue;
   wire issue_may_issue;
-  reg meets_errors;
+  input [94:0] issue_next;
+  wire [94:0] issue_next;
+  wire [6:0] \issue_next.column ;
+  wire [6:0] \issue_next.count ;
+  wire [1:0] \issue_next.drain ;
+  wire [4:0] \issue_next.drain_count ;
+  wire [3:0] \issue_next.drain_cycles ;
+  wire [1:0] \issue_next.drive ;
+  wire \issue_next.end ;
+  wire [1:0] \issue_next.feed ;
+  wire \issue_next.first ;
+  wire [1:0] \issue_next.groups ;
+  wire [4:0] \issue_next.last_columns ;
+  wire [4:0] \issue_next.last_rows ;
+  wire [4:0] \issue_next.neuron ;
+  wire [1:0] \issue_next.op ;
+  wire [1:0] \issue_next.plane ;
+  wire [1:0] \issue_next.rows ;
+  wire \issue_next.save ;
+  wire [2:0] \issue_next.shift ;
+  wire [2:0] \issue_next.sigma ;
+  wire [1:0] \issue_next.start ;
+  wire \issue_next.store ;
+  wire [6:0] \issue_next.stride ;
+  wire \issue_next.sync ;
+  wire [2:0] \issue_next.target ;
+  wire [1:0] \issue_next.target_plane ;
+  wire [2:0] \issue_next.vector ;
+  wire [5:0] \issue_next.wait ;
+  wire \issue_next.wants_error ;
+  wire [7:0] \issue_next.weight ;
+  reg meets_errors = 1'h0;
   input rst;
   wire rst;
   assign \$1  = | issue_instruction[65:64];
   assign \$2  = issue_finish & \$1 ;
-  assign \$3  = | draining;
-  assign \$4  = issue_instruction[74:71] - 1'h1;
+  assign \$3  = issue_instruction[74:71] - 1'h1;
+  assign \$4  = issue_instruction[74:71] != 1'h1;
   assign \$5  = draining - 1'h1;
-  assign \$6  = issue_instruction[65:64] == 2'h3;
-  assign \$7  = issue_finish & \$6 ;
-  assign \$8  = \$7  & issue_instruction[86];
-  assign \$9  = | errors_left;
-  assign \$10  = errors_left - 1'h1;
-  assign \$11  = issue_instruction[65:64] == 2'h3;
-  assign \$12  = errors_left > 4'h8;
-  assign \$13  = issue_instruction[86] & \$12 ;
-  assign \$14  = errors_left > 3'h7;
-  assign \$15  = 5'h11 + issue_instruction[74:71];
-  assign \$16  = errors_left < \$15 ;
-  assign \$17  = \$14  & \$16 ;
-  assign \$18  = | issue_instruction[65:64];
-  assign \$19  = issue_is_last & \$18 ;
-  assign \$20  = | draining;
-  assign \$21  = \$20  | meets_errors;
-  assign \$22  = \$19  & \$21 ;
-  assign issue_may_issue = ~ \$22 ;
+  assign \$6  = draining != 1'h1;
+  assign \$7  = issue_next[65:64] == 2'h3;
+  assign \$8  = errors_left > 4'h9;
+  assign \$9  = issue_next[86] & \$8 ;
+  assign \$10  = errors_left > 4'h8;
+  assign \$11  = 5'h12 + issue_next[74:71];
+  assign \$12  = errors_left < \$11 ;
+  assign \$13  = \$10  & \$12 ;
+  assign \$14  = \$7  ? \$9  : \$13 ;
+  assign \$15  = issue_instruction[65:64] == 2'h3;
+  assign \$16  = errors_left > 4'h9;
+  assign \$17  = issue_instruction[86] & \$16 ;
+  assign \$18  = errors_left > 4'h8;
+  assign \$19  = 5'h12 + issue_instruction[74:71];
+  assign \$20  = errors_left < \$19 ;
+  assign \$21  = \$18  & \$20 ;
+  assign \$22  = \$15  ? \$17  : \$21 ;
+  assign \$23  = issue_begins ? \$14  : \$22 ;
+  assign \$24  = issue_instruction[65:64] == 2'h3;
+  assign \$25  = issue_finish & \$24 ;
+  assign \$26  = \$25  & issue_instruction[86];
+  assign \$27  = | errors_left;
+  assign \$28  = issue_next[65:64] == 2'h3;
+  assign \$29  = \$28  ? issue_next[86] : 1'h0;
+  assign \$30  = errors_left - 1'h1;
+  assign \$31  = | issue_instruction[65:64];
+  assign \$32  = issue_is_last & \$31 ;
+  assign \$33  = is_draining | meets_errors;
+  assign \$34  = \$32  & \$33 ;
+  assign issue_may_issue = ~ \$34 ;
   always @(posedge clk)
-    draining <= \$23 ;
+    draining <= \$35 ;
   always @(posedge clk)
-    errors_left <= \$24 ;
+    is_draining <= \$36 ;
+  always @(posedge clk)
+    meets_errors <= \$37 ;
+  always @(posedge clk)
+    errors_left <= \$38 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$23  = draining;
+    \$35  = draining;
     if (\$2 ) begin
-      \$23  = \$4 ;
-    end else if (\$3 ) begin
-      \$23  = \$5 [4:0];
+      \$35  = \$3 ;
+    end else if (is_draining) begin
+      \$35  = \$5 [4:0];
     end
     if (rst) begin
-      \$23  = 5'h00;
+      \$35  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$24  = errors_left;
-    if (\$8 ) begin
-      \$24  = 6'h25;
-    end else if (\$9 ) begin
-      \$24  = \$10 [5:0];
+    \$36  = is_draining;
+    if (\$2 ) begin
+      \$36  = \$4 ;
+    end else if (is_draining) begin
+      \$36  = \$6 ;
     end
     if (rst) begin
-      \$24  = 6'h00;
+      \$36  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    (* full_case = 32'd1 *)
-    if (\$11 ) begin
-      meets_errors = \$13 ;
-    end else begin
-      meets_errors = \$17 ;
+    \$37  = \$23 ;
+    if (\$26 ) begin
+      \$37  = \$29 ;
+    end
+    if (rst) begin
+      \$37  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$38  = errors_left;
+    if (\$26 ) begin
+      \$38  = 6'h25;
+    end else if (\$27 ) begin
+      \$38  = \$30 [5:0];
+    end
+    if (rst) begin
+      \$38  = 6'h00;
     end
   end
   assign \issue_instruction.op  = issue_instruction[1:0];
@@ -11173,63 +11923,291 @@ module \digits_sequencer.issue (rst, issue_finish, issue_may_issue, issue_instru
   assign \issue_instruction.sync  = issue_instruction[87];
   assign \issue_instruction.wait  = issue_instruction[93:88];
   assign \issue_instruction.end  = issue_instruction[94];
+  assign \issue_next.op  = issue_next[1:0];
+  assign \issue_next.feed  = issue_next[3:2];
+  assign \issue_next.store  = issue_next[4];
+  assign \issue_next.plane  = issue_next[6:5];
+  assign \issue_next.vector  = issue_next[9:7];
+  assign \issue_next.rows  = issue_next[11:10];
+  assign \issue_next.weight  = issue_next[19:12];
+  assign \issue_next.stride  = issue_next[26:20];
+  assign \issue_next.count  = issue_next[33:27];
+  assign \issue_next.groups  = issue_next[35:34];
+  assign \issue_next.last_rows  = issue_next[40:36];
+  assign \issue_next.last_columns  = issue_next[45:41];
+  assign \issue_next.shift  = issue_next[48:46];
+  assign \issue_next.sigma  = issue_next[51:49];
+  assign \issue_next.column  = issue_next[58:52];
+  assign \issue_next.start  = issue_next[60:59];
+  assign \issue_next.save  = issue_next[61];
+  assign \issue_next.drive  = issue_next[63:62];
+  assign \issue_next.drain  = issue_next[65:64];
+  assign \issue_next.drain_count  = issue_next[70:66];
+  assign \issue_next.drain_cycles  = issue_next[74:71];
+  assign \issue_next.target_plane  = issue_next[76:75];
+  assign \issue_next.target  = issue_next[79:77];
+  assign \issue_next.neuron  = issue_next[84:80];
+  assign \issue_next.first  = issue_next[85];
+  assign \issue_next.wants_error  = issue_next[86];
+  assign \issue_next.sync  = issue_next[87];
+  assign \issue_next.wait  = issue_next[93:88];
+  assign \issue_next.end  = issue_next[94];
 endmodule
 
-module \digits_sequencer.scan (clk, rst, scan_run, scan_clear, scan_done, scan_mask_index, scan_active, scan_instruction, scan_o, scan_mask_slots);
+module \digits_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_instruction, scan_run, element, scan_mask_index, scan_mask_slots);
   reg \$auto$verilog_backend.cc:2355:dump_module$9 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$9 <= 0;
-  wire [10:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
+  wire [9:0] \$100 ;
+  wire [9:0] \$101 ;
+  wire \$102 ;
+  wire \$103 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire \$106 ;
+  wire [9:0] \$107 ;
+  wire [9:0] \$108 ;
+  wire \$109 ;
+  wire [9:0] \$11 ;
+  wire \$110 ;
+  wire \$111 ;
+  wire \$112 ;
+  wire \$113 ;
+  wire [9:0] \$114 ;
+  wire [9:0] \$115 ;
+  wire \$116 ;
+  wire \$117 ;
+  wire \$118 ;
+  wire \$119 ;
+  wire [9:0] \$12 ;
+  wire \$120 ;
+  wire [9:0] \$121 ;
+  wire [9:0] \$122 ;
+  wire \$123 ;
+  wire \$124 ;
+  wire \$125 ;
+  wire \$126 ;
+  wire \$127 ;
+  wire \$128 ;
+  wire [4:0] \$129 ;
   wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
+  wire \$130 ;
+  wire [9:0] \$131 ;
+  wire [9:0] \$132 ;
+  wire \$133 ;
+  wire \$134 ;
+  wire \$135 ;
+  wire [5:0] \$136 ;
+  wire [6:0] \$137 ;
+  wire \$138 ;
+  wire \$139 ;
+  wire [9:0] \$14 ;
+  wire \$140 ;
+  wire [20:0] \$141 ;
+  wire [20:0] \$142 ;
+  wire [20:0] \$143 ;
+  wire [20:0] \$144 ;
+  wire \$145 ;
+  wire [20:0] \$146 ;
+  wire \$147 ;
+  wire \$148 ;
+  wire [10:0] \$149 ;
+  wire [9:0] \$15 ;
+  wire [9:0] \$150 ;
+  wire [4:0] \$151 ;
+  wire \$152 ;
+  wire [2:0] \$153 ;
+  wire \$154 ;
+  wire [1:0] \$155 ;
+  wire [8:0] \$156 ;
+  reg [6:0] \$157 ;
+  reg \$158 ;
+  reg [2:0] \$159 ;
+  wire [1:0] \$16 ;
+  reg [2:0] \$160 ;
+  reg [3:0] \$161 ;
+  reg [167:0] \$162 ;
+  reg [6:0] \$163 ;
+  reg \$164 ;
+  reg [3:0] \$165 ;
+  reg \$166 ;
+  reg [20:0] \$167 ;
+  reg [9:0] \$168 ;
+  reg [3:0] \$169 ;
   wire \$17 ;
-  wire [7:0] \$18 ;
-  wire [7:0] \$19 ;
+  reg \$170 ;
+  reg \$171 ;
+  reg \$172 ;
+  reg \$173 ;
+  reg [7:0] \$174 ;
+  reg \$175 ;
+  wire [9:0] \$18 ;
+  wire [9:0] \$19 ;
   wire \$2 ;
   wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
-  wire [2:0] \$23 ;
-  wire \$24 ;
+  wire [9:0] \$21 ;
+  wire [9:0] \$22 ;
+  wire [1:0] \$23 ;
+  wire [2:0] \$24 ;
   wire \$25 ;
-  wire [1:0] \$26 ;
-  wire [8:0] \$27 ;
+  wire [9:0] \$26 ;
+  wire [9:0] \$27 ;
   wire \$28 ;
-  wire \$29 ;
-  wire [9:0] \$3 ;
-  wire \$30 ;
-  wire \$31 ;
-  wire [7:0] \$32 ;
-  reg [9:0] \$33 ;
-  reg \$34 ;
-  reg [7:0] \$35 ;
-  reg \$36 ;
-  reg [6:0] \$37 ;
-  reg [9:0] \$38 ;
-  reg [6:0] \$39 ;
+  wire [9:0] \$29 ;
+  wire \$3 ;
+  wire [9:0] \$30 ;
+  wire [1:0] \$31 ;
+  wire \$32 ;
+  wire [7:0] \$320 ;
+  wire [7:0] \$323 ;
+  wire [7:0] \$326 ;
+  wire [7:0] \$329 ;
+  wire [9:0] \$33 ;
+  wire [7:0] \$333 ;
+  wire [9:0] \$34 ;
+  wire \$35 ;
+  wire [9:0] \$36 ;
+  wire [9:0] \$37 ;
+  wire [1:0] \$38 ;
+  wire [2:0] \$39 ;
   wire \$4 ;
+  wire [3:0] \$40 ;
+  wire \$41 ;
+  wire [9:0] \$42 ;
+  wire [9:0] \$43 ;
+  wire \$44 ;
+  wire [9:0] \$45 ;
+  wire [9:0] \$46 ;
+  wire [1:0] \$47 ;
+  wire [4:0] \$48 ;
+  wire \$49 ;
   wire \$5 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire [7:0] \$52 ;
+  wire \$53 ;
+  wire [9:0] \$54 ;
+  wire [9:0] \$55 ;
+  wire \$56 ;
+  wire \$57 ;
+  wire [3:0] \$58 ;
+  wire \$59 ;
   wire \$6 ;
+  wire \$60 ;
+  wire [3:0] \$61 ;
+  wire \$62 ;
+  wire [9:0] \$63 ;
+  wire [9:0] \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire [4:0] \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
-  wire [2:0] \$8 ;
-  wire \$9 ;
-  wire advance;
-  wire [9:0] after_slots;
-  reg [6:0] ahead = 7'h00;
+  wire [5:0] \$70 ;
+  wire \$71 ;
+  wire [9:0] \$72 ;
+  wire [9:0] \$73 ;
+  wire \$74 ;
+  wire \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire \$78 ;
+  wire [9:0] \$79 ;
+  wire [9:0] \$8 ;
+  wire [9:0] \$80 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire \$83 ;
+  wire \$84 ;
+  wire \$85 ;
+  wire [9:0] \$86 ;
+  wire [9:0] \$87 ;
+  wire \$88 ;
+  wire \$89 ;
+  wire [9:0] \$9 ;
+  wire \$90 ;
+  wire \$91 ;
+  wire \$92 ;
+  wire [9:0] \$93 ;
+  wire [9:0] \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
+  wire [20:0] answer;
+  wire [3:0] \answer.left ;
+  wire [6:0] \answer.number ;
+  wire [9:0] \answer.slots ;
+  reg [3:0] asked = 4'h0;
+  reg [6:0] asked_number_1 = 7'h00;
+  wire asks;
   input clk;
   wire clk;
-  reg [6:0] column = 7'h00;
-  wire [9:0] found_slots;
+  reg [20:0] column = 21'h000000;
+  wire [3:0] \column.left ;
+  wire [6:0] \column.number ;
+  wire [9:0] \column.slots ;
+  output [22:0] element;
+  wire [22:0] element;
+  wire [6:0] \element.column ;
+  wire \element.group ;
+  wire \element.is_first ;
+  wire \element.is_last ;
+  wire [7:0] \element.row_base ;
+  wire [3:0] \element.slot ;
+  wire \element.valid ;
   reg group = 1'h0;
-  reg [9:0] remaining_slots = 10'h000;
-  reg [7:0] row_offset = 8'h00;
+  reg is_first = 1'h0;
+  reg is_known_1 = 1'h0;
+  reg is_last = 1'h0;
+  reg is_last_group = 1'h0;
+  reg is_single = 1'h0;
+  reg [3:0] left = 4'h0;
+  reg [6:0] number = 7'h00;
+  wire over;
+  reg [2:0] queue_first = 3'h0;
+  reg [2:0] queue_last = 3'h0;
+  reg [3:0] queue_level = 4'h0;
+  reg [167:0] queue_words = 168'h000000000000000000000000000000000000000000;
+  wire [20:0] \queue_words[0] ;
+  wire [3:0] \queue_words[0].left ;
+  wire [6:0] \queue_words[0].number ;
+  wire [9:0] \queue_words[0].slots ;
+  wire [20:0] \queue_words[1] ;
+  wire [3:0] \queue_words[1].left ;
+  wire [6:0] \queue_words[1].number ;
+  wire [9:0] \queue_words[1].slots ;
+  wire [20:0] \queue_words[2] ;
+  wire [3:0] \queue_words[2].left ;
+  wire [6:0] \queue_words[2].number ;
+  wire [9:0] \queue_words[2].slots ;
+  wire [20:0] \queue_words[3] ;
+  wire [3:0] \queue_words[3].left ;
+  wire [6:0] \queue_words[3].number ;
+  wire [9:0] \queue_words[3].slots ;
+  wire [20:0] \queue_words[4] ;
+  wire [3:0] \queue_words[4].left ;
+  wire [6:0] \queue_words[4].number ;
+  wire [9:0] \queue_words[4].slots ;
+  wire [20:0] \queue_words[5] ;
+  wire [3:0] \queue_words[5].left ;
+  wire [6:0] \queue_words[5].number ;
+  wire [9:0] \queue_words[5].slots ;
+  wire [20:0] \queue_words[6] ;
+  wire [3:0] \queue_words[6].left ;
+  wire [6:0] \queue_words[6].number ;
+  wire [9:0] \queue_words[6].slots ;
+  wire [20:0] \queue_words[7] ;
+  wire [3:0] \queue_words[7].left ;
+  wire [6:0] \queue_words[7].number ;
+  wire [9:0] \queue_words[7].slots ;
+  reg [9:0] remaining = 10'h000;
+  reg [7:0] row_base = 8'h00;
   input rst;
   wire rst;
-  reg [9:0] samples_slots = 10'h000;
   input [9:0] scan_active;
   wire [9:0] scan_active;
   input scan_clear;
@@ -11271,207 +12249,480 @@ module \digits_sequencer.scan (clk, rst, scan_run, scan_clear, scan_done, scan_m
   wire [5:0] scan_mask_index;
   input [9:0] scan_mask_slots;
   wire [9:0] scan_mask_slots;
-  output [22:0] scan_o;
-  reg [22:0] scan_o;
+  wire [22:0] scan_o;
   wire [6:0] \scan_o.column ;
   wire \scan_o.group ;
   wire \scan_o.is_first ;
   wire \scan_o.is_last ;
-  wire [7:0] \scan_o.row_offset ;
+  wire [7:0] \scan_o.row_base ;
   wire [3:0] \scan_o.slot ;
   wire \scan_o.valid ;
   input scan_run;
   wire scan_run;
+  reg [3:0] slot;
+  reg taken_1 = 1'h0;
   wire takes;
   reg valid = 1'h0;
-  assign \$1  = remaining_slots - 1'h1;
-  assign after_slots = remaining_slots & \$1 [9:0];
-  assign \$2  = scan_instruction[3:2] == 2'h2;
-  assign \$3  = \$2  ? scan_mask_slots : 10'h3ff;
-  assign found_slots = scan_active & \$3 ;
-  assign \$4  = remaining_slots == samples_slots;
-  assign \$5  = ! after_slots;
-  assign \$6  = ~ valid;
-  assign \$7  = ! after_slots;
-  assign \$8  = scan_instruction[35:34] - 1'h1;
-  assign \$9  = group == \$8 ;
-  assign \$10  = \$7  & \$9 ;
-  assign \$11  = \$6  | \$10 ;
-  assign takes = scan_run & \$11 ;
-  assign \$12  = ahead == scan_instruction[33:27];
-  assign scan_done = takes & \$12 ;
-  assign \$13  = ahead == scan_instruction[33:27];
-  assign \$14  = ~ \$13 ;
-  assign \$15  = scan_run & \$14 ;
-  assign \$16  = ! found_slots;
-  assign \$17  = takes | \$16 ;
-  assign advance = \$15  & \$17 ;
-  assign \$18  = ahead + advance;
-  assign \$19  = scan_clear ? 8'h00 : \$18 ;
-  assign \$20  = scan_run & valid;
-  assign \$21  = ! after_slots;
-  assign \$22  = ~ \$21 ;
-  assign \$23  = scan_instruction[35:34] - 1'h1;
-  assign \$24  = group == \$23 ;
-  assign \$25  = ~ \$24 ;
-  assign \$26  = group + 1'h1;
-  assign \$27  = row_offset + scan_instruction[26:20];
-  assign \$28  = | found_slots;
-  assign \$29  = ahead == scan_instruction[33:27];
-  assign \$30  = ~ \$29 ;
-  assign \$31  = \$28  & \$30 ;
-  assign \$32  = ahead + advance;
+  assign \$1  = number == scan_instruction[33:27];
+  assign \$2  = ~ \$1 ;
+  assign \$3  = scan_run & \$2 ;
+  assign \$4  = asked != 4'h8;
+  assign asks = \$3  & \$4 ;
+  assign \$5  = number == scan_instruction[33:27];
+  assign \$6  = ! asked;
+  assign over = \$5  & \$6 ;
+  assign \$7  = scan_instruction[3:2] == 2'h2;
+  assign \$8  = \$7  ? scan_mask_slots : 10'h3ff;
+  assign \$9  = scan_active & \$8 ;
+  assign \$10  = scan_instruction[3:2] == 2'h2;
+  assign \$11  = \$10  ? scan_mask_slots : 10'h3ff;
+  assign \$12  = scan_active & \$11 ;
+  assign \$13  = scan_instruction[3:2] == 2'h2;
+  assign \$14  = \$13  ? scan_mask_slots : 10'h3ff;
+  assign \$15  = scan_active & \$14 ;
+  assign \$16  = \$12 [0] + \$15 [1];
+  assign \$17  = scan_instruction[3:2] == 2'h2;
+  assign \$18  = \$17  ? scan_mask_slots : 10'h3ff;
+  assign \$19  = scan_active & \$18 ;
+  assign \$20  = scan_instruction[3:2] == 2'h2;
+  assign \$21  = \$20  ? scan_mask_slots : 10'h3ff;
+  assign \$22  = scan_active & \$21 ;
+  assign \$23  = \$19 [2] + \$22 [3];
+  assign \$24  = \$16  + \$23 ;
+  assign \$25  = scan_instruction[3:2] == 2'h2;
+  assign \$26  = \$25  ? scan_mask_slots : 10'h3ff;
+  assign \$27  = scan_active & \$26 ;
+  assign \$28  = scan_instruction[3:2] == 2'h2;
+  assign \$29  = \$28  ? scan_mask_slots : 10'h3ff;
+  assign \$30  = scan_active & \$29 ;
+  assign \$31  = \$27 [4] + \$30 [5];
+  assign \$32  = scan_instruction[3:2] == 2'h2;
+  assign \$33  = \$32  ? scan_mask_slots : 10'h3ff;
+  assign \$34  = scan_active & \$33 ;
+  assign \$35  = scan_instruction[3:2] == 2'h2;
+  assign \$36  = \$35  ? scan_mask_slots : 10'h3ff;
+  assign \$37  = scan_active & \$36 ;
+  assign \$38  = \$34 [6] + \$37 [7];
+  assign \$39  = \$31  + \$38 ;
+  assign \$40  = \$24  + \$39 ;
+  assign \$41  = scan_instruction[3:2] == 2'h2;
+  assign \$42  = \$41  ? scan_mask_slots : 10'h3ff;
+  assign \$43  = scan_active & \$42 ;
+  assign \$44  = scan_instruction[3:2] == 2'h2;
+  assign \$45  = \$44  ? scan_mask_slots : 10'h3ff;
+  assign \$46  = scan_active & \$45 ;
+  assign \$47  = \$43 [8] + \$46 [9];
+  assign \$48  = \$40  + \$47 ;
+  assign \$49  = ~ valid;
+  assign \$50  = is_last & is_last_group;
+  assign \$51  = \$49  | \$50 ;
+  assign takes = scan_run & \$51 ;
+  assign scan_done = takes & over;
+  assign \$52  = number + 1'h1;
+  assign \$53  = scan_instruction[3:2] == 2'h2;
+  assign \$54  = \$53  ? scan_mask_slots : 10'h3ff;
+  assign \$55  = scan_active & \$54 ;
+  assign \$56  = | \$55 ;
+  assign \$57  = is_known_1 & \$56 ;
+  assign \$58  = queue_last + \$57 ;
+  assign \$59  = | queue_level;
+  assign \$60  = takes & \$59 ;
+  assign \$61  = queue_first + \$60 ;
+  assign \$62  = scan_instruction[3:2] == 2'h2;
+  assign \$63  = \$62  ? scan_mask_slots : 10'h3ff;
+  assign \$64  = scan_active & \$63 ;
+  assign \$65  = | \$64 ;
+  assign \$66  = is_known_1 & \$65 ;
+  assign \$67  = queue_level + \$66 ;
+  assign \$68  = | queue_level;
+  assign \$69  = takes & \$68 ;
+  assign \$70  = \$67  - \$69 ;
+  assign \$71  = scan_instruction[3:2] == 2'h2;
+  assign \$72  = \$71  ? scan_mask_slots : 10'h3ff;
+  assign \$73  = scan_active & \$72 ;
+  assign \$74  = | \$73 ;
+  assign \$75  = is_known_1 & \$74 ;
+  assign \$76  = ! queue_last;
+  assign \$77  = \$75  & \$76 ;
+  assign \$78  = scan_instruction[3:2] == 2'h2;
+  assign \$79  = \$78  ? scan_mask_slots : 10'h3ff;
+  assign \$80  = scan_active & \$79 ;
+  assign \$81  = | \$80 ;
+  assign \$82  = is_known_1 & \$81 ;
+  assign \$83  = queue_last == 1'h1;
+  assign \$84  = \$82  & \$83 ;
+  assign \$85  = scan_instruction[3:2] == 2'h2;
+  assign \$86  = \$85  ? scan_mask_slots : 10'h3ff;
+  assign \$87  = scan_active & \$86 ;
+  assign \$88  = | \$87 ;
+  assign \$89  = is_known_1 & \$88 ;
+  assign \$90  = queue_last == 2'h2;
+  assign \$91  = \$89  & \$90 ;
+  assign \$92  = scan_instruction[3:2] == 2'h2;
+  assign \$93  = \$92  ? scan_mask_slots : 10'h3ff;
+  assign \$94  = scan_active & \$93 ;
+  assign \$95  = | \$94 ;
+  assign \$96  = is_known_1 & \$95 ;
+  assign \$97  = queue_last == 2'h3;
+  assign \$98  = \$96  & \$97 ;
+  assign \$99  = scan_instruction[3:2] == 2'h2;
+  assign \$100  = \$99  ? scan_mask_slots : 10'h3ff;
+  assign \$101  = scan_active & \$100 ;
+  assign \$102  = | \$101 ;
+  assign \$103  = is_known_1 & \$102 ;
+  assign \$104  = queue_last == 3'h4;
+  assign \$105  = \$103  & \$104 ;
+  assign \$106  = scan_instruction[3:2] == 2'h2;
+  assign \$107  = \$106  ? scan_mask_slots : 10'h3ff;
+  assign \$108  = scan_active & \$107 ;
+  assign \$109  = | \$108 ;
+  assign \$110  = is_known_1 & \$109 ;
+  assign \$111  = queue_last == 3'h5;
+  assign \$112  = \$110  & \$111 ;
+  assign \$113  = scan_instruction[3:2] == 2'h2;
+  assign \$114  = \$113  ? scan_mask_slots : 10'h3ff;
+  assign \$115  = scan_active & \$114 ;
+  assign \$116  = | \$115 ;
+  assign \$117  = is_known_1 & \$116 ;
+  assign \$118  = queue_last == 3'h6;
+  assign \$119  = \$117  & \$118 ;
+  assign \$120  = scan_instruction[3:2] == 2'h2;
+  assign \$121  = \$120  ? scan_mask_slots : 10'h3ff;
+  assign \$122  = scan_active & \$121 ;
+  assign \$123  = | \$122 ;
+  assign \$124  = is_known_1 & \$123 ;
+  assign \$125  = queue_last == 3'h7;
+  assign \$126  = \$124  & \$125 ;
+  assign \$127  = | queue_level;
+  assign \$128  = takes & \$127 ;
+  assign \$129  = asked + asks;
+  assign \$130  = scan_instruction[3:2] == 2'h2;
+  assign \$131  = \$130  ? scan_mask_slots : 10'h3ff;
+  assign \$132  = scan_active & \$131 ;
+  assign \$133  = | \$132 ;
+  assign \$134  = ~ \$133 ;
+  assign \$135  = is_known_1 & \$134 ;
+  assign \$136  = \$129  - \$135 ;
+  assign \$137  = $signed(\$136 ) - $signed({ 1'h0, taken_1 });
+  assign \$138  = ~ is_last;
+  assign \$139  = scan_run & \$138 ;
+  assign \$140  = | queue_level;
+  assign \$320  = queue_first * 5'h15;
+  assign \$141  = queue_words >> \$320 ;
+  assign \$323  = queue_first * 5'h15;
+  assign \$142  = queue_words >> \$323 ;
+  assign \$326  = queue_first * 5'h15;
+  assign \$143  = queue_words >> \$326 ;
+  assign \$329  = queue_first * 5'h15;
+  assign \$144  = queue_words >> \$329 ;
+  assign \$145  = \$144 [20:17] == 1'h1;
+  assign \$333  = queue_first * 5'h15;
+  assign \$146  = queue_words >> \$333 ;
+  assign \$147  = \$146 [20:17] == 1'h1;
+  assign \$148  = scan_instruction[35:34] == 1'h1;
+  assign \$149  = remaining - 1'h1;
+  assign \$150  = remaining & \$149 [9:0];
+  assign \$151  = left - 1'h1;
+  assign \$152  = left == 2'h2;
+  assign \$153  = scan_instruction[35:34] - 2'h2;
+  assign \$154  = group == \$153 ;
+  assign \$155  = group + 1'h1;
+  assign \$156  = row_base + scan_instruction[26:20];
   always @(posedge clk)
-    remaining_slots <= \$33 ;
+    number <= \$157 ;
   always @(posedge clk)
-    group <= \$34 ;
+    is_known_1 <= \$158 ;
   always @(posedge clk)
-    row_offset <= \$35 ;
+    queue_last <= \$159 ;
   always @(posedge clk)
-    valid <= \$36 ;
+    queue_first <= \$160 ;
   always @(posedge clk)
-    column <= \$37 ;
+    queue_level <= \$161 ;
   always @(posedge clk)
-    samples_slots <= \$38 ;
+    queue_words <= \$162 ;
   always @(posedge clk)
-    ahead <= \$39 ;
+    asked_number_1 <= \$163 ;
+  always @(posedge clk)
+    taken_1 <= \$164 ;
+  always @(posedge clk)
+    asked <= \$165 ;
+  always @(posedge clk)
+    valid <= \$166 ;
+  always @(posedge clk)
+    column <= \$167 ;
+  always @(posedge clk)
+    remaining <= \$168 ;
+  always @(posedge clk)
+    left <= \$169 ;
+  always @(posedge clk)
+    is_single <= \$170 ;
+  always @(posedge clk)
+    is_last <= \$171 ;
+  always @(posedge clk)
+    is_first <= \$172 ;
+  always @(posedge clk)
+    group <= \$173 ;
+  always @(posedge clk)
+    row_base <= \$174 ;
+  always @(posedge clk)
+    is_last_group <= \$175 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    scan_o[20:17] = 4'h0;
-    if (remaining_slots[9]) begin
-      scan_o[20:17] = 4'h9;
+    slot = 4'h0;
+    if (remaining[9]) begin
+      slot = 4'h9;
     end
-    if (remaining_slots[8]) begin
-      scan_o[20:17] = 4'h8;
+    if (remaining[8]) begin
+      slot = 4'h8;
     end
-    if (remaining_slots[7]) begin
-      scan_o[20:17] = 4'h7;
+    if (remaining[7]) begin
+      slot = 4'h7;
     end
-    if (remaining_slots[6]) begin
-      scan_o[20:17] = 4'h6;
+    if (remaining[6]) begin
+      slot = 4'h6;
     end
-    if (remaining_slots[5]) begin
-      scan_o[20:17] = 4'h5;
+    if (remaining[5]) begin
+      slot = 4'h5;
     end
-    if (remaining_slots[4]) begin
-      scan_o[20:17] = 4'h4;
+    if (remaining[4]) begin
+      slot = 4'h4;
     end
-    if (remaining_slots[3]) begin
-      scan_o[20:17] = 4'h3;
+    if (remaining[3]) begin
+      slot = 4'h3;
     end
-    if (remaining_slots[2]) begin
-      scan_o[20:17] = 4'h2;
+    if (remaining[2]) begin
+      slot = 4'h2;
     end
-    if (remaining_slots[1]) begin
-      scan_o[20:17] = 4'h1;
+    if (remaining[1]) begin
+      slot = 4'h1;
     end
-    if (remaining_slots[0]) begin
-      scan_o[20:17] = 4'h0;
-    end
-    begin
-      begin
-        scan_o[0] = valid;
-        scan_o[7:1] = column;
-        scan_o[8] = group;
-        scan_o[16:9] = row_offset;
-        scan_o[21] = \$4 ;
-        scan_o[22] = \$5 ;
-      end
+    if (remaining[0]) begin
+      slot = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$33  = remaining_slots;
-    if (\$20 ) begin
-      if (\$22 ) begin
-        \$33  = after_slots;
-      end else if (\$25 ) begin
-        \$33  = samples_slots;
-      end
-    end
-    if (takes) begin
-      \$33  = found_slots;
-    end
-    if (rst) begin
-      \$33  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$34  = group;
-    if (\$20 ) begin
-      if (\$22 ) begin
-      end else if (\$25 ) begin
-        \$34  = \$26 [0];
-      end
-    end
-    if (takes) begin
-      \$34  = 1'h0;
-    end
-    if (rst) begin
-      \$34  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$35  = row_offset;
-    if (\$20 ) begin
-      if (\$22 ) begin
-      end else if (\$25 ) begin
-        \$35  = \$27 [7:0];
-      end
-    end
-    if (takes) begin
-      \$35  = 8'h00;
-    end
-    if (rst) begin
-      \$35  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$36  = valid;
-    if (takes) begin
-      \$36  = \$31 ;
+    \$157  = number;
+    if (asks) begin
+      \$157  = \$52 [6:0];
     end
     if (scan_clear) begin
-      \$36  = 1'h0;
+      \$157  = 7'h00;
     end
     if (rst) begin
-      \$36  = 1'h0;
+      \$157  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$37  = column;
+    \$158  = asks;
+    if (rst) begin
+      \$158  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$159  = \$58 [2:0];
+    if (rst) begin
+      \$159  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$160  = \$61 [2:0];
+    if (rst) begin
+      \$160  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$161  = \$70 [3:0];
+    if (rst) begin
+      \$161  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$162  = queue_words;
+    if (\$77 ) begin
+      \$162 [20:0] = answer;
+    end
+    if (\$84 ) begin
+      \$162 [41:21] = answer;
+    end
+    if (\$91 ) begin
+      \$162 [62:42] = answer;
+    end
+    if (\$98 ) begin
+      \$162 [83:63] = answer;
+    end
+    if (\$105 ) begin
+      \$162 [104:84] = answer;
+    end
+    if (\$112 ) begin
+      \$162 [125:105] = answer;
+    end
+    if (\$119 ) begin
+      \$162 [146:126] = answer;
+    end
+    if (\$126 ) begin
+      \$162 [167:147] = answer;
+    end
+    if (rst) begin
+      \$162  = 168'h000000000000000000000000000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$163  = number;
+    if (rst) begin
+      \$163  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$164  = \$128 ;
+    if (rst) begin
+      \$164  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$165  = \$137 [3:0];
+    if (rst) begin
+      \$165  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$166  = valid;
     if (takes) begin
-      \$37  = ahead;
+      \$166  = \$140 ;
     end
-    if (rst) begin
-      \$37  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$38  = samples_slots;
-    if (takes) begin
-      \$38  = found_slots;
-    end
-    if (rst) begin
-      \$38  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$39  = \$32 [6:0];
     if (scan_clear) begin
-      \$39  = 7'h00;
+      \$166  = 1'h0;
     end
     if (rst) begin
-      \$39  = 7'h00;
+      \$166  = 1'h0;
     end
   end
-  assign scan_mask_index = \$19 [5:0];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$167  = column;
+    if (takes) begin
+      \$167  = \$141 ;
+    end
+    if (rst) begin
+      \$167  = 21'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$168  = remaining;
+    if (takes) begin
+      \$168  = \$142 [16:7];
+    end else if (\$139 ) begin
+      \$168  = \$150 ;
+    end else if (scan_run) begin
+      \$168  = column[16:7];
+    end
+    if (rst) begin
+      \$168  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$169  = left;
+    if (takes) begin
+      \$169  = \$143 [20:17];
+    end else if (\$139 ) begin
+      \$169  = \$151 [3:0];
+    end else if (scan_run) begin
+      \$169  = column[20:17];
+    end
+    if (rst) begin
+      \$169  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$170  = is_single;
+    if (takes) begin
+      \$170  = \$145 ;
+    end
+    if (rst) begin
+      \$170  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$171  = is_last;
+    if (takes) begin
+      \$171  = \$147 ;
+    end else if (\$139 ) begin
+      \$171  = \$152 ;
+    end else if (scan_run) begin
+      \$171  = is_single;
+    end
+    if (rst) begin
+      \$171  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$172  = is_first;
+    if (takes) begin
+      \$172  = 1'h1;
+    end else if (\$139 ) begin
+      \$172  = 1'h0;
+    end else if (scan_run) begin
+      \$172  = 1'h1;
+    end
+    if (rst) begin
+      \$172  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$173  = group;
+    if (takes) begin
+      \$173  = 1'h0;
+    end else if (\$139 ) begin
+    end else if (scan_run) begin
+      \$173  = \$155 [0];
+    end
+    if (rst) begin
+      \$173  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$174  = row_base;
+    if (takes) begin
+      \$174  = scan_instruction[19:12];
+    end else if (\$139 ) begin
+    end else if (scan_run) begin
+      \$174  = \$156 [7:0];
+    end
+    if (rst) begin
+      \$174  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$175  = is_last_group;
+    if (takes) begin
+      \$175  = \$148 ;
+    end else if (\$139 ) begin
+    end else if (scan_run) begin
+      \$175  = \$154 ;
+    end
+    if (rst) begin
+      \$175  = 1'h0;
+    end
+  end
+  assign scan_o = element;
+  assign scan_mask_index = number[5:0];
   assign \scan_instruction.op  = scan_instruction[1:0];
   assign \scan_instruction.feed  = scan_instruction[3:2];
   assign \scan_instruction.store  = scan_instruction[4];
@@ -11501,16 +12752,71 @@ module \digits_sequencer.scan (clk, rst, scan_run, scan_clear, scan_done, scan_m
   assign \scan_instruction.sync  = scan_instruction[87];
   assign \scan_instruction.wait  = scan_instruction[93:88];
   assign \scan_instruction.end  = scan_instruction[94];
-  assign \scan_o.valid  = scan_o[0];
-  assign \scan_o.column  = scan_o[7:1];
-  assign \scan_o.group  = scan_o[8];
-  assign \scan_o.row_offset  = scan_o[16:9];
-  assign \scan_o.slot  = scan_o[20:17];
-  assign \scan_o.is_first  = scan_o[21];
-  assign \scan_o.is_last  = scan_o[22];
+  assign \answer.number  = answer[6:0];
+  assign \answer.slots  = answer[16:7];
+  assign \answer.left  = answer[20:17];
+  assign \element.valid  = element[0];
+  assign \element.column  = element[7:1];
+  assign \element.group  = element[8];
+  assign \element.row_base  = element[16:9];
+  assign \element.slot  = element[20:17];
+  assign \element.is_first  = element[21];
+  assign \element.is_last  = element[22];
+  assign \column.number  = column[6:0];
+  assign \column.slots  = column[16:7];
+  assign \column.left  = column[20:17];
+  assign \scan_o.valid  = element[0];
+  assign \scan_o.column  = element[7:1];
+  assign \scan_o.group  = element[8];
+  assign \scan_o.row_base  = element[16:9];
+  assign \scan_o.slot  = element[20:17];
+  assign \scan_o.is_first  = element[21];
+  assign \scan_o.is_last  = element[22];
+  assign \queue_words[0]  = queue_words[20:0];
+  assign \queue_words[0].number  = queue_words[6:0];
+  assign \queue_words[0].slots  = queue_words[16:7];
+  assign \queue_words[0].left  = queue_words[20:17];
+  assign \queue_words[1]  = queue_words[41:21];
+  assign \queue_words[1].number  = queue_words[27:21];
+  assign \queue_words[1].slots  = queue_words[37:28];
+  assign \queue_words[1].left  = queue_words[41:38];
+  assign \queue_words[2]  = queue_words[62:42];
+  assign \queue_words[2].number  = queue_words[48:42];
+  assign \queue_words[2].slots  = queue_words[58:49];
+  assign \queue_words[2].left  = queue_words[62:59];
+  assign \queue_words[3]  = queue_words[83:63];
+  assign \queue_words[3].number  = queue_words[69:63];
+  assign \queue_words[3].slots  = queue_words[79:70];
+  assign \queue_words[3].left  = queue_words[83:80];
+  assign \queue_words[4]  = queue_words[104:84];
+  assign \queue_words[4].number  = queue_words[90:84];
+  assign \queue_words[4].slots  = queue_words[100:91];
+  assign \queue_words[4].left  = queue_words[104:101];
+  assign \queue_words[5]  = queue_words[125:105];
+  assign \queue_words[5].number  = queue_words[111:105];
+  assign \queue_words[5].slots  = queue_words[121:112];
+  assign \queue_words[5].left  = queue_words[125:122];
+  assign \queue_words[6]  = queue_words[146:126];
+  assign \queue_words[6].number  = queue_words[132:126];
+  assign \queue_words[6].slots  = queue_words[142:133];
+  assign \queue_words[6].left  = queue_words[146:143];
+  assign \queue_words[7]  = queue_words[167:147];
+  assign \queue_words[7].number  = queue_words[153:147];
+  assign \queue_words[7].slots  = queue_words[163:154];
+  assign \queue_words[7].left  = queue_words[167:164];
+  assign element[20:17] = slot;
+  assign element[22] = is_last;
+  assign element[21] = is_first;
+  assign element[16:9] = row_base;
+  assign element[8] = group;
+  assign element[7:1] = column[6:0];
+  assign element[0] = valid;
+  assign answer[20:17] = \$48 [3:0];
+  assign answer[16:7] = \$9 ;
+  assign answer[6:0] = asked_number_1;
 endmodule
 
-module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_instruction, walk_o, clk);
+module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_next, walk_instruction, walk_o, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$10 <= 0;
   wire \$1 ;
@@ -11519,42 +12825,41 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_in
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire \$15 ;
+  wire [7:0] \$15 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire \$19 ;
+  wire [7:0] \$19 ;
   wire \$2 ;
-  wire [2:0] \$20 ;
+  wire [7:0] \$20 ;
   wire \$21 ;
-  wire \$22 ;
+  wire [2:0] \$22 ;
   wire \$23 ;
-  wire [7:0] \$24 ;
-  wire \$25 ;
-  wire \$26 ;
+  wire [1:0] \$24 ;
+  wire [8:0] \$25 ;
+  wire [4:0] \$26 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire \$30 ;
+  wire [7:0] \$30 ;
   wire \$31 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
-  wire \$37 ;
-  wire [7:0] \$38 ;
-  wire [7:0] \$39 ;
+  reg \$37 ;
+  reg \$38 ;
+  reg [6:0] \$39 ;
   wire \$4 ;
-  wire [1:0] \$40 ;
-  wire [8:0] \$41 ;
-  wire [4:0] \$42 ;
+  reg \$40 ;
+  reg [3:0] \$41 ;
+  reg \$42 ;
   reg \$43 ;
-  reg [6:0] \$44 ;
-  reg [3:0] \$45 ;
-  reg \$46 ;
-  reg [7:0] \$47 ;
+  reg \$44 ;
+  reg [7:0] \$45 ;
+  reg [6:0] \$46 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -11566,10 +12871,15 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_in
   reg group = 1'h0;
   reg half = 1'h0;
   reg [6:0] index = 7'h00;
+  reg is_first = 1'h0;
+  reg is_last = 1'h0;
+  reg is_last_group = 1'h0;
+  reg [6:0] last_index = 7'h00;
   reg [3:0] rotate = 4'h0;
-  reg [7:0] row_offset = 8'h00;
+  reg [7:0] row_base = 8'h00;
   input rst;
   wire rst;
+  reg turned = 1'h0;
   input walk_clear;
   wire walk_clear;
   input [94:0] walk_instruction;
@@ -11603,6 +12913,37 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_in
   wire [5:0] \walk_instruction.wait ;
   wire \walk_instruction.wants_error ;
   wire [7:0] \walk_instruction.weight ;
+  input [94:0] walk_next;
+  wire [94:0] walk_next;
+  wire [6:0] \walk_next.column ;
+  wire [6:0] \walk_next.count ;
+  wire [1:0] \walk_next.drain ;
+  wire [4:0] \walk_next.drain_count ;
+  wire [3:0] \walk_next.drain_cycles ;
+  wire [1:0] \walk_next.drive ;
+  wire \walk_next.end ;
+  wire [1:0] \walk_next.feed ;
+  wire \walk_next.first ;
+  wire [1:0] \walk_next.groups ;
+  wire [4:0] \walk_next.last_columns ;
+  wire [4:0] \walk_next.last_rows ;
+  wire [4:0] \walk_next.neuron ;
+  wire [1:0] \walk_next.op ;
+  wire [1:0] \walk_next.plane ;
+  wire [1:0] \walk_next.rows ;
+  wire \walk_next.save ;
+  wire [2:0] \walk_next.shift ;
+  wire [2:0] \walk_next.sigma ;
+  wire [1:0] \walk_next.start ;
+  wire \walk_next.store ;
+  wire [6:0] \walk_next.stride ;
+  wire \walk_next.sync ;
+  wire [2:0] \walk_next.target ;
+  wire [1:0] \walk_next.target_plane ;
+  wire [2:0] \walk_next.vector ;
+  wire [5:0] \walk_next.wait ;
+  wire \walk_next.wants_error ;
+  wire [7:0] \walk_next.weight ;
   input [6:0] walk_nonzero;
   wire [6:0] walk_nonzero;
   output [23:0] walk_o;
@@ -11613,82 +12954,96 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_in
   wire \walk_o.is_first ;
   wire \walk_o.is_last ;
   wire [3:0] \walk_o.rotate ;
-  wire [7:0] \walk_o.row_offset ;
+  wire [7:0] \walk_o.row_base ;
   wire \walk_o.turned ;
   input walk_step;
   wire walk_step;
   always @(posedge clk)
-    row_offset <= \$47 ;
-  assign \$1  = ! walk_instruction[1:0];
-  assign \$2  = walk_instruction[3:2] == 2'h2;
+    group <= \$44 ;
+  always @(posedge clk)
+    row_base <= \$45 ;
+  always @(posedge clk)
+    last_index <= \$46 ;
+  assign \$1  = ! walk_next[1:0];
+  assign \$2  = walk_next[3:2] == 2'h2;
   assign \$3  = \$1  & \$2 ;
-  assign \$4  = ! walk_instruction[1:0];
-  assign \$5  = walk_instruction[3:2] == 2'h3;
+  assign \$4  = ! walk_next[1:0];
+  assign \$5  = walk_next[3:2] == 2'h3;
   assign \$6  = \$4  & \$5 ;
   assign \$7  = ! walk_nonzero;
   assign \$8  = \$7  ? 7'h01 : walk_nonzero;
-  assign \$9  = rotate == 4'hf;
-  assign \$10  = ! index;
-  assign \$11  = ! rotate;
+  assign \$9  = walk_instruction[1:0] == 2'h3;
+  assign \$10  = ! walk_instruction[1:0];
+  assign \$11  = walk_instruction[3:2] == 1'h1;
   assign \$12  = \$10  & \$11 ;
-  assign \$13  = ! group;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = ~ half;
-  assign \$16  = \$14  & \$15 ;
-  assign \$17  = ! walk_instruction[1:0];
-  assign \$18  = walk_instruction[3:2] == 1'h1;
-  assign \$19  = \$17  & \$18 ;
-  assign \$20  = walk_instruction[35:34] - 1'h1;
-  assign \$21  = group == \$20 ;
-  assign \$22  = rotate == 4'hf;
-  assign \$23  = \$21  & \$22 ;
-  assign \$24  = count - 1'h1;
-  assign \$25  = index == \$24 ;
-  assign \$26  = walk_instruction[1:0] == 2'h3;
-  assign \$27  = ~ \$26 ;
-  assign \$28  = half | \$27 ;
-  assign \$29  = \$25  & \$28 ;
-  assign \$30  = \$19  ? \$23  : \$29 ;
-  assign \$31  = walk_instruction[1:0] == 2'h3;
-  assign \$32  = ! walk_instruction[1:0];
-  assign \$33  = walk_instruction[3:2] == 1'h1;
-  assign \$34  = \$32  & \$33 ;
-  assign \$35  = ~ \$34 ;
-  assign \$36  = rotate == 4'hf;
-  assign \$37  = ~ half;
-  assign \$38  = index + half;
-  assign \$39  = index + 1'h1;
-  assign \$40  = group + 1'h1;
-  assign \$41  = row_offset + walk_instruction[26:20];
-  assign \$42  = rotate + 1'h1;
+  assign \$13  = ~ \$12 ;
+  assign \$14  = ~ half;
+  assign \$15  = index + half;
+  assign \$16  = ~ half;
+  assign \$17  = index == last_index;
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = index + 1'h1;
+  assign \$20  = index + 1'h1;
+  assign \$21  = \$20  == last_index;
+  assign \$22  = walk_instruction[35:34] - 2'h2;
+  assign \$23  = group == \$22 ;
+  assign \$24  = group + 1'h1;
+  assign \$25  = row_base + walk_instruction[26:20];
+  assign \$26  = rotate + 1'h1;
+  assign \$27  = rotate == 4'he;
+  assign \$28  = rotate == 4'he;
+  assign \$29  = \$28  & is_last_group;
+  assign \$30  = count - 1'h1;
+  assign \$31  = walk_next[35:34] == 1'h1;
+  assign \$32  = walk_next[1:0] == 2'h3;
+  assign \$33  = ! walk_next[1:0];
+  assign \$34  = walk_next[3:2] == 1'h1;
+  assign \$35  = \$33  & \$34 ;
+  assign \$36  = count == 1'h1;
   always @(posedge clk)
-    half <= \$43 ;
+    is_first <= \$37 ;
   always @(posedge clk)
-    index <= \$44 ;
+    half <= \$38 ;
   always @(posedge clk)
-    rotate <= \$45 ;
+    index <= \$39 ;
   always @(posedge clk)
-    group <= \$46 ;
+    is_last <= \$40 ;
+  always @(posedge clk)
+    rotate <= \$41 ;
+  always @(posedge clk)
+    turned <= \$42 ;
+  always @(posedge clk)
+    is_last_group <= \$43 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$47  = row_offset;
+    \$45  = row_base;
     if (walk_step) begin
-      if (\$31 ) begin
-      end else if (\$35 ) begin
-      end else if (\$36 ) begin
-        \$47  = \$41 [7:0];
+      if (\$9 ) begin
+      end else if (\$13 ) begin
+      end else if (turned) begin
+        \$45  = \$25 [7:0];
       end
     end
     if (walk_clear) begin
-      \$47  = 8'h00;
+      \$45  = walk_next[19:12];
     end
     if (rst) begin
-      \$47  = 8'h00;
+      \$45  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    count = walk_instruction[33:27];
+    \$46  = last_index;
+    if (walk_clear) begin
+      \$46  = \$30 [6:0];
+    end
+    if (rst) begin
+      \$46  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    count = walk_next[33:27];
     if (\$3 ) begin
       count = \$8 ;
     end else if (\$6 ) begin
@@ -11697,73 +13052,189 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$43  = half;
+    \$37  = is_first;
     if (walk_step) begin
-      if (\$31 ) begin
-        \$43  = \$37 ;
-      end
+      \$37  = 1'h0;
     end
     if (walk_clear) begin
-      \$43  = 1'h0;
+      \$37  = 1'h1;
     end
     if (rst) begin
-      \$43  = 1'h0;
+      \$37  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$44  = index;
+    \$38  = half;
     if (walk_step) begin
-      if (\$31 ) begin
-        \$44  = \$38 [6:0];
-      end else if (\$35 ) begin
-        \$44  = \$39 [6:0];
+      if (\$9 ) begin
+        \$38  = \$14 ;
       end
     end
     if (walk_clear) begin
-      \$44  = 7'h00;
+      \$38  = 1'h0;
     end
     if (rst) begin
-      \$44  = 7'h00;
+      \$38  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$45  = rotate;
+    \$39  = index;
+    if (walk_step) begin
+      if (\$9 ) begin
+        \$39  = \$15 [6:0];
+      end else if (\$13 ) begin
+        \$39  = \$19 [6:0];
+      end
+    end
+    if (walk_clear) begin
+      \$39  = 7'h00;
+    end
+    if (rst) begin
+      \$39  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$40  = is_last;
     if (walk_step) begin
       (* full_case = 32'd1 *)
-      if (\$31 ) begin
-      end else if (\$35 ) begin
-      end else if (\$36 ) begin
-        \$45  = 4'h0;
+      if (\$9 ) begin
+        \$40  = \$18 ;
+      end else if (\$13 ) begin
+        \$40  = \$21 ;
+      end else if (turned) begin
+        \$40  = 1'h0;
       end else begin
-        \$45  = \$42 [3:0];
+        \$40  = \$29 ;
       end
     end
     if (walk_clear) begin
-      \$45  = 4'h0;
+      (* full_case = 32'd1 *)
+      if (\$32 ) begin
+        \$40  = 1'h0;
+      end else if (\$35 ) begin
+        \$40  = 1'h0;
+      end else begin
+        \$40  = \$36 ;
+      end
     end
     if (rst) begin
-      \$45  = 4'h0;
+      \$40  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$46  = group;
+    \$41  = rotate;
     if (walk_step) begin
-      if (\$31 ) begin
-      end else if (\$35 ) begin
-      end else if (\$36 ) begin
-        \$46  = \$40 [0];
+      (* full_case = 32'd1 *)
+      if (\$9 ) begin
+      end else if (\$13 ) begin
+      end else if (turned) begin
+        \$41  = 4'h0;
+      end else begin
+        \$41  = \$26 [3:0];
       end
     end
     if (walk_clear) begin
-      \$46  = 1'h0;
+      \$41  = 4'h0;
     end
     if (rst) begin
-      \$46  = 1'h0;
+      \$41  = 4'h0;
     end
   end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$42  = turned;
+    if (walk_step) begin
+      (* full_case = 32'd1 *)
+      if (\$9 ) begin
+      end else if (\$13 ) begin
+      end else if (turned) begin
+        \$42  = 1'h0;
+      end else begin
+        \$42  = \$27 ;
+      end
+    end
+    if (walk_clear) begin
+      \$42  = 1'h0;
+    end
+    if (rst) begin
+      \$42  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$43  = is_last_group;
+    if (walk_step) begin
+      if (\$9 ) begin
+      end else if (\$13 ) begin
+      end else if (turned) begin
+        \$43  = \$23 ;
+      end
+    end
+    if (walk_clear) begin
+      \$43  = \$31 ;
+    end
+    if (rst) begin
+      \$43  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
+    \$44  = group;
+    if (walk_step) begin
+      if (\$9 ) begin
+      end else if (\$13 ) begin
+      end else if (turned) begin
+        \$44  = \$24 [0];
+      end
+    end
+    if (walk_clear) begin
+      \$44  = 1'h0;
+    end
+    if (rst) begin
+      \$44  = 1'h0;
+    end
+  end
+  assign \walk_o.index  = walk_o[6:0];
+  assign \walk_o.rotate  = walk_o[10:7];
+  assign \walk_o.group  = walk_o[11];
+  assign \walk_o.row_base  = walk_o[19:12];
+  assign \walk_o.half  = walk_o[20];
+  assign \walk_o.is_first  = walk_o[21];
+  assign \walk_o.is_last  = walk_o[22];
+  assign \walk_o.turned  = walk_o[23];
+  assign \walk_next.op  = walk_next[1:0];
+  assign \walk_next.feed  = walk_next[3:2];
+  assign \walk_next.store  = walk_next[4];
+  assign \walk_next.plane  = walk_next[6:5];
+  assign \walk_next.vector  = walk_next[9:7];
+  assign \walk_next.rows  = walk_next[11:10];
+  assign \walk_next.weight  = walk_next[19:12];
+  assign \walk_next.stride  = walk_next[26:20];
+  assign \walk_next.count  = walk_next[33:27];
+  assign \walk_next.groups  = walk_next[35:34];
+  assign \walk_next.last_rows  = walk_next[40:36];
+  assign \walk_next.last_columns  = walk_next[45:41];
+  assign \walk_next.shift  = walk_next[48:46];
+  assign \walk_next.sigma  = walk_next[51:49];
+  assign \walk_next.column  = walk_next[58:52];
+  assign \walk_next.start  = walk_next[60:59];
+  assign \walk_next.save  = walk_next[61];
+  assign \walk_next.drive  = walk_next[63:62];
+  assign \walk_next.drain  = walk_next[65:64];
+  assign \walk_next.drain_count  = walk_next[70:66];
+  assign \walk_next.drain_cycles  = walk_next[74:71];
+  assign \walk_next.target_plane  = walk_next[76:75];
+  assign \walk_next.target  = walk_next[79:77];
+  assign \walk_next.neuron  = walk_next[84:80];
+  assign \walk_next.first  = walk_next[85];
+  assign \walk_next.wants_error  = walk_next[86];
+  assign \walk_next.sync  = walk_next[87];
+  assign \walk_next.wait  = walk_next[93:88];
+  assign \walk_next.end  = walk_next[94];
   assign \walk_instruction.op  = walk_instruction[1:0];
   assign \walk_instruction.feed  = walk_instruction[3:2];
   assign \walk_instruction.store  = walk_instruction[4];
@@ -11793,18 +13264,10 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_in
   assign \walk_instruction.sync  = walk_instruction[87];
   assign \walk_instruction.wait  = walk_instruction[93:88];
   assign \walk_instruction.end  = walk_instruction[94];
-  assign \walk_o.index  = walk_o[6:0];
-  assign \walk_o.rotate  = walk_o[10:7];
-  assign \walk_o.group  = walk_o[11];
-  assign \walk_o.row_offset  = walk_o[19:12];
-  assign \walk_o.half  = walk_o[20];
-  assign \walk_o.is_first  = walk_o[21];
-  assign \walk_o.is_last  = walk_o[22];
-  assign \walk_o.turned  = walk_o[23];
-  assign walk_o[22] = \$30 ;
-  assign walk_o[21] = \$16 ;
-  assign walk_o[23] = \$9 ;
-  assign walk_o[19:12] = row_offset;
+  assign walk_o[22] = is_last;
+  assign walk_o[21] = is_first;
+  assign walk_o[23] = turned;
+  assign walk_o[19:12] = row_base;
   assign walk_o[11] = group;
   assign walk_o[20] = half;
   assign walk_o[10:7] = rotate;
@@ -11821,89 +13284,91 @@ module digits_softmax(sum, index, \context , wants_error, label, clk, rst, predi
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [6:0] \$144 ;
+  wire [6:0] \$148 ;
   wire \$15 ;
-  wire \$16 ;
+  wire [44:0] \$16 ;
   wire \$17 ;
-  wire [44:0] \$18 ;
-  wire [44:0] \$19 ;
+  wire \$18 ;
+  wire \$19 ;
   wire \$2 ;
-  wire \$20 ;
+  wire [44:0] \$20 ;
   wire [44:0] \$21 ;
-  wire [44:0] \$22 ;
+  wire \$22 ;
   wire [44:0] \$23 ;
-  wire \$24 ;
-  wire \$25 ;
+  wire [44:0] \$24 ;
+  wire [44:0] \$25 ;
   wire \$26 ;
-  wire [13:0] \$27 ;
-  wire [14:0] \$28 ;
-  wire \$29 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire [13:0] \$29 ;
   wire \$3 ;
-  wire \$30 ;
-  wire [21:0] \$31 ;
+  wire [14:0] \$30 ;
+  wire \$31 ;
   wire \$32 ;
-  wire \$33 ;
+  wire [21:0] \$33 ;
   wire \$34 ;
-  wire [10:0] \$35 ;
+  wire \$35 ;
   wire \$36 ;
-  wire \$37 ;
+  wire [10:0] \$37 ;
   wire \$38 ;
-  wire [9:0] \$39 ;
+  wire \$39 ;
   wire [4:0] \$4 ;
   wire \$40 ;
-  wire \$41 ;
+  wire [9:0] \$41 ;
   wire \$42 ;
-  wire [8:0] \$43 ;
+  wire \$43 ;
   wire \$44 ;
-  wire \$45 ;
+  wire [8:0] \$45 ;
   wire \$46 ;
-  wire [7:0] \$47 ;
-  reg [10:0] \$48 ;
-  wire \$49 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire [7:0] \$49 ;
   wire \$5 ;
-  wire \$50 ;
+  reg [10:0] \$50 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
-  wire [7:0] \$54 ;
-  wire [7:0] \$55 ;
-  wire [43:0] \$56 ;
-  wire [44:0] \$57 ;
-  wire \$58 ;
-  wire [7:0] \$59 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire [7:0] \$56 ;
+  wire [7:0] \$57 ;
+  wire [43:0] \$58 ;
+  wire [44:0] \$59 ;
   wire \$6 ;
-  reg \$60 ;
-  reg \$61 ;
-  reg [3:0] \$62 ;
-  reg [3:0] \$63 ;
-  reg \$64 ;
-  reg [87:0] \$65 ;
-  reg [7:0] \$66 ;
-  reg [7:0] \$67 ;
-  reg \$68 ;
-  reg \$69 ;
+  wire \$60 ;
+  wire [7:0] \$61 ;
+  reg \$62 ;
+  reg \$63 ;
+  reg [3:0] \$64 ;
+  reg [3:0] \$65 ;
+  reg \$66 ;
+  reg [87:0] \$67 ;
+  reg [7:0] \$68 ;
+  reg [7:0] \$69 ;
   wire \$7 ;
   reg \$70 ;
-  reg [3:0] \$71 ;
-  reg [3:0] \$72 ;
+  reg \$71 ;
+  reg \$72 ;
   reg [3:0] \$73 ;
-  reg [13:0] \$74 ;
-  reg \$75 ;
-  reg [3:0] \$76 ;
-  reg [3:0] \$77 ;
+  reg [3:0] \$74 ;
+  reg [3:0] \$75 ;
+  reg [13:0] \$76 ;
+  reg \$77 ;
   reg [3:0] \$78 ;
-  reg [1:0] \$79 ;
+  reg [3:0] \$79 ;
   wire \$8 ;
-  reg [5:0] \$80 ;
-  reg [21:0] \$81 ;
-  reg [22:0] \$82 ;
-  reg \$83 ;
-  reg \$84 ;
+  reg [3:0] \$80 ;
+  reg [1:0] \$81 ;
+  reg [5:0] \$82 ;
+  reg [21:0] \$83 ;
+  reg [22:0] \$84 ;
   reg \$85 ;
   reg \$86 ;
-  reg [3:0] \$87 ;
-  reg [7:0] \$88 ;
-  wire \$9 ;
+  reg \$87 ;
+  reg \$88 ;
+  reg [3:0] \$89 ;
+  wire [44:0] \$9 ;
+  reg [7:0] \$90 ;
   reg [5:0] below = 6'h00;
   input clk;
   wire clk;
@@ -12346,110 +13811,114 @@ module digits_softmax(sum, index, \context , wants_error, label, clk, rst, predi
     _3_ <= reciprocals[below];
   end
   assign reciprocals_word = _3_;
-  assign \$13  = valid & \$12 ;
-  assign \$14  = ! index;
-  assign \$15  = $signed(sum) > $signed(greatest[87:44]);
-  assign \$16  = \$14  | \$15 ;
-  assign \$17  = \$13  & \$16 ;
-  assign \$18  = \$57 [43:0] + 28'h8000000;
-  assign \$20  = \$19  > 8'hff;
-  assign \$21  = \$57 [43:0] + 28'h8000000;
-  assign \$23  = \$20  ? 45'h0000000000ff : \$22 ;
-  assign \$24  = ~ is_second;
-  assign \$25  = walking & \$24 ;
-  assign \$26  = ! first_class_3;
-  assign \$27  = \$26  ? 14'h0000 : total;
-  assign \$28  = \$27  + exponentials_word;
-  assign \$29  = first_class_3 == 4'h9;
-  assign \$30  = first_3 & \$29 ;
-  assign \$31  = kept_read_word * reciprocals_word;
-  assign \$32  = | product_1[11:0];
-  assign \$33  = \$32  | product_1[13];
-  assign \$34  = product_1[12] & \$33 ;
-  assign \$35  = product_1[21:13] + \$34 ;
-  assign \$36  = | product_1[12:0];
-  assign \$37  = \$36  | product_1[14];
-  assign \$38  = product_1[13] & \$37 ;
-  assign \$39  = product_1[21:14] + \$38 ;
-  assign \$40  = | product_1[13:0];
-  assign \$41  = \$40  | product_1[15];
-  assign \$42  = product_1[14] & \$41 ;
-  assign \$43  = product_1[21:15] + \$42 ;
-  assign \$44  = | product_1[14:0];
-  assign \$45  = \$44  | product_1[16];
-  assign \$46  = product_1[15] & \$45 ;
-  assign \$47  = product_1[21:16] + \$46 ;
-  assign \$49  = walking & is_second;
-  assign \$50  = | difference[23:7];
-  assign \$51  = ~ \$50 ;
-  assign \$52  = & difference[23:7];
-  assign \$53  = \$51  | \$52 ;
-  assign \$54  = difference[23] ? 8'h80 : 8'h7f;
-  assign \$55  = \$53  ? difference[7:0] : \$54 ;
-  assign \$144  = o_context * 6'h2c;
-  assign \$56  = greatest >> \$144 ;
-  assign \$57  = $signed(\$56 ) - $signed(logits_read_word);
-  assign \$58  = second_class_3 == label_kept;
-  assign \$59  = \$58  ? 8'h80 : 8'h00;
-  assign difference = $signed({ 1'h0, \$59  }) - $signed(probability);
+  assign \$10  = $signed(\$9 ) < $signed(1'h0);
+  assign \$11  = \$8  | \$10 ;
+  assign \$12  = \$7  & \$11 ;
+  assign \$14  = valid & \$13 ;
+  assign \$15  = ! index;
+  assign \$16  = $signed(greatest[87:44]) - $signed(sum);
+  assign \$17  = $signed(\$16 ) < $signed(1'h0);
+  assign \$18  = \$15  | \$17 ;
+  assign \$19  = \$14  & \$18 ;
+  assign \$20  = \$59 [43:0] + 28'h8000000;
+  assign \$22  = \$21  > 8'hff;
+  assign \$23  = \$59 [43:0] + 28'h8000000;
+  assign \$25  = \$22  ? 45'h0000000000ff : \$24 ;
+  assign \$26  = ~ is_second;
+  assign \$27  = walking & \$26 ;
+  assign \$28  = ! first_class_3;
+  assign \$29  = \$28  ? 14'h0000 : total;
+  assign \$30  = \$29  + exponentials_word;
+  assign \$31  = first_class_3 == 4'h9;
+  assign \$32  = first_3 & \$31 ;
+  assign \$33  = kept_read_word * reciprocals_word;
+  assign \$34  = | product_1[11:0];
+  assign \$35  = \$34  | product_1[13];
+  assign \$36  = product_1[12] & \$35 ;
+  assign \$37  = product_1[21:13] + \$36 ;
+  assign \$38  = | product_1[12:0];
+  assign \$39  = \$38  | product_1[14];
+  assign \$40  = product_1[13] & \$39 ;
+  assign \$41  = product_1[21:14] + \$40 ;
+  assign \$42  = | product_1[13:0];
+  assign \$43  = \$42  | product_1[15];
+  assign \$44  = product_1[14] & \$43 ;
+  assign \$45  = product_1[21:15] + \$44 ;
+  assign \$46  = | product_1[14:0];
+  assign \$47  = \$46  | product_1[16];
+  assign \$48  = product_1[15] & \$47 ;
+  assign \$49  = product_1[21:16] + \$48 ;
+  assign \$51  = walking & is_second;
+  assign \$52  = | difference[23:7];
+  assign \$53  = ~ \$52 ;
+  assign \$54  = & difference[23:7];
+  assign \$55  = \$53  | \$54 ;
+  assign \$56  = difference[23] ? 8'h80 : 8'h7f;
+  assign \$57  = \$55  ? difference[7:0] : \$56 ;
+  assign \$148  = o_context * 6'h2c;
+  assign \$58  = greatest >> \$148 ;
+  assign \$59  = $signed(\$58 ) - $signed(logits_read_word);
+  assign \$60  = second_class_3 == label_kept;
+  assign \$61  = \$60  ? 8'h80 : 8'h00;
+  assign difference = $signed({ 1'h0, \$61  }) - $signed(probability);
   always @(posedge clk)
-    walking <= \$60 ;
+    walking <= \$62 ;
   always @(posedge clk)
-    is_second <= \$61 ;
+    is_second <= \$63 ;
   always @(posedge clk)
-    count <= \$62 ;
+    count <= \$64 ;
   always @(posedge clk)
-    label_kept <= \$63 ;
+    label_kept <= \$65 ;
   always @(posedge clk)
-    o_context <= \$64 ;
+    o_context <= \$66 ;
   always @(posedge clk)
-    greatest <= \$65 ;
+    greatest <= \$67 ;
   always @(posedge clk)
-    prediction <= \$66 ;
+    prediction <= \$68 ;
   always @(posedge clk)
-    place <= \$67 ;
+    place <= \$69 ;
   always @(posedge clk)
-    first_1 <= \$68 ;
+    first_1 <= \$70 ;
   always @(posedge clk)
-    first_2 <= \$69 ;
+    first_2 <= \$71 ;
   always @(posedge clk)
-    first_3 <= \$70 ;
+    first_3 <= \$72 ;
   always @(posedge clk)
-    first_class_1 <= \$71 ;
+    first_class_1 <= \$73 ;
   always @(posedge clk)
-    first_class_2 <= \$72 ;
+    first_class_2 <= \$74 ;
   always @(posedge clk)
-    first_class_3 <= \$73 ;
+    first_class_3 <= \$75 ;
   always @(posedge clk)
-    total <= \$74 ;
+    total <= \$76 ;
   always @(posedge clk)
-    summed <= \$75 ;
+    summed <= \$77 ;
   always @(posedge clk)
-    second_class_1 <= \$76 ;
+    second_class_1 <= \$78 ;
   always @(posedge clk)
-    second_class_2 <= \$77 ;
+    second_class_2 <= \$79 ;
   always @(posedge clk)
-    second_class_3 <= \$78 ;
+    second_class_3 <= \$80 ;
   always @(posedge clk)
-    extra <= \$79 ;
+    extra <= \$81 ;
   always @(posedge clk)
-    below <= \$80 ;
+    below <= \$82 ;
   always @(posedge clk)
-    product_1 <= \$81 ;
+    product_1 <= \$83 ;
   always @(posedge clk)
-    probability <= \$82 ;
+    probability <= \$84 ;
   always @(posedge clk)
-    second_1 <= \$83 ;
+    second_1 <= \$85 ;
   always @(posedge clk)
-    second_2 <= \$84 ;
+    second_2 <= \$86 ;
   always @(posedge clk)
-    second_3 <= \$85 ;
+    second_3 <= \$87 ;
   always @(posedge clk)
-    o_valid <= \$86 ;
+    o_valid <= \$88 ;
   always @(posedge clk)
-    o_index <= \$87 ;
+    o_index <= \$89 ;
   always @(posedge clk)
-    o_word <= \$88 ;
+    o_word <= \$90 ;
   assign \$1  = valid & wants_error;
   assign \$2  = index == 4'h9;
   assign \$3  = \$1  & \$2 ;
@@ -12458,297 +13927,295 @@ module digits_softmax(sum, index, \context , wants_error, label, clk, rst, predi
   assign \$6  = ! \context ;
   assign \$7  = valid & \$6 ;
   assign \$8  = ! index;
-  assign \$9  = $signed(sum) > $signed(greatest[43:0]);
-  assign \$10  = \$8  | \$9 ;
-  assign \$11  = \$7  & \$10 ;
+  assign \$9  = $signed(greatest[43:0]) - $signed(sum);
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     casez (extra)
       2'h0:
-          \$48  = \$35 ;
+          \$50  = \$37 ;
       2'h1:
-          \$48  = { \$39 [9], \$39  };
+          \$50  = { \$41 [9], \$41  };
       2'h2:
-          \$48  = { \$43 [8], \$43 [8], \$43  };
+          \$50  = { \$45 [8], \$45 [8], \$45  };
       2'h3:
-          \$48  = { \$47 [7], \$47 [7], \$47 [7], \$47  };
+          \$50  = { \$49 [7], \$49 [7], \$49 [7], \$49  };
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$60  = walking;
+    \$62  = walking;
     if (\$3 ) begin
-      \$60  = 1'h1;
+      \$62  = 1'h1;
     end else if (walking) begin
       if (\$5 ) begin
-        \$60  = 1'h0;
+        \$62  = 1'h0;
       end
     end else if (summed) begin
-      \$60  = 1'h1;
+      \$62  = 1'h1;
     end
     if (rst) begin
-      \$60  = 1'h0;
+      \$62  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$61  = is_second;
+    \$63  = is_second;
     if (\$3 ) begin
-      \$61  = 1'h0;
+      \$63  = 1'h0;
     end else if (walking) begin
     end else if (summed) begin
-      \$61  = 1'h1;
+      \$63  = 1'h1;
     end
     if (rst) begin
-      \$61  = 1'h0;
+      \$63  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = count;
+    \$64  = count;
     if (\$3 ) begin
-      \$62  = 4'h0;
+      \$64  = 4'h0;
     end else if (walking) begin
-      \$62  = \$4 [3:0];
+      \$64  = \$4 [3:0];
       if (\$5 ) begin
-        \$62  = 4'h0;
+        \$64  = 4'h0;
       end
     end else if (summed) begin
-      \$62  = 4'h0;
+      \$64  = 4'h0;
     end
     if (rst) begin
-      \$62  = 4'h0;
+      \$64  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$63  = label_kept;
+    \$65  = label_kept;
     if (\$3 ) begin
-      \$63  = label;
+      \$65  = label;
     end
     if (rst) begin
-      \$63  = 4'h0;
+      \$65  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$64  = o_context;
+    \$66  = o_context;
     if (\$3 ) begin
-      \$64  = \context ;
+      \$66  = \context ;
     end
     if (rst) begin
-      \$64  = 1'h0;
+      \$66  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$65  = greatest;
-    if (\$11 ) begin
-      \$65 [43:0] = sum;
+    \$67  = greatest;
+    if (\$12 ) begin
+      \$67 [43:0] = sum;
     end
-    if (\$17 ) begin
-      \$65 [87:44] = sum;
+    if (\$19 ) begin
+      \$67 [87:44] = sum;
     end
     if (rst) begin
-      \$65  = 88'h0000000000000000000000;
+      \$67  = 88'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$66  = prediction;
-    if (\$11 ) begin
-      \$66 [3:0] = index;
+    \$68  = prediction;
+    if (\$12 ) begin
+      \$68 [3:0] = index;
     end
-    if (\$17 ) begin
-      \$66 [7:4] = index;
+    if (\$19 ) begin
+      \$68 [7:4] = index;
     end
     if (rst) begin
-      \$66  = 8'h00;
+      \$68  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$67  = \$23 [7:0];
+    \$69  = \$25 [7:0];
     if (rst) begin
-      \$67  = 8'h00;
+      \$69  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$68  = \$25 ;
-    if (rst) begin
-      \$68  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$69  = first_1;
-    if (rst) begin
-      \$69  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$70  = first_2;
+    \$70  = \$27 ;
     if (rst) begin
       \$70  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$71  = count;
+    \$71  = first_1;
     if (rst) begin
-      \$71  = 4'h0;
+      \$71  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$72  = first_class_1;
+    \$72  = first_2;
     if (rst) begin
-      \$72  = 4'h0;
+      \$72  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$73  = first_class_2;
+    \$73  = count;
     if (rst) begin
       \$73  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$74  = total;
+    \$74  = first_class_1;
+    if (rst) begin
+      \$74  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$75  = first_class_2;
+    if (rst) begin
+      \$75  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$76  = total;
     if (first_3) begin
-      \$74  = \$28 [13:0];
+      \$76  = \$30 [13:0];
     end
     if (rst) begin
-      \$74  = 14'h0000;
+      \$76  = 14'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$75  = \$30 ;
+    \$77  = \$32 ;
     if (rst) begin
-      \$75  = 1'h0;
+      \$77  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$76  = count;
-    if (rst) begin
-      \$76  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$77  = second_class_1;
-    if (rst) begin
-      \$77  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$78  = second_class_2;
+    \$78  = count;
     if (rst) begin
       \$78  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$79  = extra;
+    \$79  = second_class_1;
+    if (rst) begin
+      \$79  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$80  = second_class_2;
+    if (rst) begin
+      \$80  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$81  = extra;
     if (total[10]) begin
-      \$79  = 2'h0;
+      \$81  = 2'h0;
     end
     if (total[11]) begin
-      \$79  = 2'h1;
+      \$81  = 2'h1;
     end
     if (total[12]) begin
-      \$79  = 2'h2;
+      \$81  = 2'h2;
     end
     if (total[13]) begin
-      \$79  = 2'h3;
+      \$81  = 2'h3;
     end
     if (rst) begin
-      \$79  = 2'h0;
+      \$81  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$80  = below;
+    \$82  = below;
     if (total[10]) begin
-      \$80  = total[9:4];
+      \$82  = total[9:4];
     end
     if (total[11]) begin
-      \$80  = total[10:5];
+      \$82  = total[10:5];
     end
     if (total[12]) begin
-      \$80  = total[11:6];
+      \$82  = total[11:6];
     end
     if (total[13]) begin
-      \$80  = total[12:7];
+      \$82  = total[12:7];
     end
     if (rst) begin
-      \$80  = 6'h00;
+      \$82  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$81  = \$31 ;
+    \$83  = \$33 ;
     if (rst) begin
-      \$81  = 22'h000000;
+      \$83  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$82  = { \$48 [10], \$48 [10], \$48 [10], \$48 [10], \$48 [10], \$48 [10], \$48 [10], \$48 [10], \$48 [10], \$48 [10], \$48 [10], \$48 [10], \$48  };
+    \$84  = { \$50 [10], \$50 [10], \$50 [10], \$50 [10], \$50 [10], \$50 [10], \$50 [10], \$50 [10], \$50 [10], \$50 [10], \$50 [10], \$50 [10], \$50  };
     if (rst) begin
-      \$82  = 23'h000000;
+      \$84  = 23'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$83  = \$49 ;
-    if (rst) begin
-      \$83  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$84  = second_1;
-    if (rst) begin
-      \$84  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$85  = second_2;
+    \$85  = \$51 ;
     if (rst) begin
       \$85  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$86  = second_3;
+    \$86  = second_1;
     if (rst) begin
       \$86  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$87  = second_class_3;
+    \$87  = second_2;
     if (rst) begin
-      \$87  = 4'h0;
+      \$87  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$88  = \$55 ;
+    \$88  = second_3;
     if (rst) begin
-      \$88  = 8'h00;
+      \$88  = 1'h0;
     end
   end
-  assign distance = \$57 [43:0];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$89  = second_class_3;
+    if (rst) begin
+      \$89  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$90  = \$57 ;
+    if (rst) begin
+      \$90  = 8'h00;
+    end
+  end
+  assign distance = \$59 [43:0];
   assign product = { 1'h0, product_1 };
   assign logits_write_address = { \context , index };
   assign logits_write_word = sum;
@@ -12764,9 +14231,9 @@ module digits_softmax(sum, index, \context , wants_error, label, clk, rst, predi
   assign \prediction[1]  = prediction[7:4];
   assign \greatest[0]  = greatest[43:0];
   assign \greatest[1]  = greatest[87:44];
-  assign \$12  = \context ;
-  assign \$19  = { 28'h0000000, \$18 [44:28] };
-  assign \$22  = { 28'h0000000, \$21 [44:28] };
+  assign \$13  = \context ;
+  assign \$21  = { 28'h0000000, \$20 [44:28] };
+  assign \$24  = { 28'h0000000, \$23 [44:28] };
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 

@@ -235,6 +235,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   reg [1:0] lane_5 = 2'h0;
   reg [1:0] lane_6 = 2'h0;
   reg [1:0] lane_7 = 2'h0;
+  wire [42:0] logit;
   output [3:0] prediction_payload;
   reg [3:0] prediction_payload = 4'h0;
   input prediction_ready;
@@ -551,7 +552,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
     .o_word(activation_0_o_word),
     .rst(rst),
     .saturated(counter_limited_offsets),
-    .sum(softmax_sum),
+    .sum(logit),
     .valid(activation_0_valid)
   );
   tiny_array array (
@@ -572,7 +573,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
     .o_first(activation_0_first),
     .o_lane(array_o_lane),
     .o_neuron(softmax_index),
-    .o_sums(softmax_sum),
+    .o_sums(logit),
     .o_target(array_o_target),
     .o_valid(array_o_valid),
     .o_wants_error(softmax_wants_error),
@@ -677,7 +678,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
     .o_word(softmax_o_word),
     .prediction(softmax_prediction),
     .rst(rst),
-    .sum(softmax_sum),
+    .sum(logit),
     .valid(softmax_valid),
     .wants_error(softmax_wants_error)
   );
@@ -914,7 +915,8 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   assign array_write_limited = counter_limited_weights;
   assign activation_0_saturated = counter_limited_offsets;
   assign counter_o = counters;
-  assign array_o_sums = softmax_sum;
+  assign array_o_sums = logit;
+  assign softmax_sum = logit;
   assign array_o_neuron = softmax_index;
   assign array_o_context = softmax_context;
   assign array_o_wants_error = softmax_wants_error;
@@ -923,7 +925,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   assign vectors_write_is_offset = probe_word_offset;
   assign vectors_write_address = \$9 [5:0];
   assign vectors_write_lane = \$11 [1:0];
-  assign activation_0_sum = softmax_sum;
+  assign activation_0_sum = logit;
   assign activation_0_neuron = softmax_index;
   assign activation_0_context = softmax_context;
   assign array_o_first = activation_0_first;
@@ -1104,7 +1106,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   assign \counter_o.updates  = counters[623:576];
   assign \counter_o.weight_saturations  = counters[671:624];
   assign \counter_o.offset_saturations  = counters[719:672];
-  assign \array_o_sums[0]  = softmax_sum;
+  assign \array_o_sums[0]  = logit;
   assign \error_bases[0]  = error_bases;
   assign \vectors_write_words[0]  = probe_words;
   assign \sequencer_phases[0]  = sequencer_phases;
@@ -1132,69 +1134,106 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
-  wire [2:0] \$10 ;
+  wire \$10 ;
   wire \$11 ;
   wire \$12 ;
-  wire [3:0] \$13 ;
+  wire \$13 ;
   wire \$14 ;
   wire [3:0] \$15 ;
-  wire [3:0] \$16 ;
+  wire \$16 ;
+  wire [6:0] \$161 ;
+  wire [6:0] \$164 ;
   wire [3:0] \$17 ;
-  wire \$18 ;
-  wire \$19 ;
+  wire [3:0] \$18 ;
+  wire [3:0] \$19 ;
   wire \$2 ;
-  wire [5:0] \$20 ;
-  wire [8:0] \$21 ;
-  wire [15:0] \$22 ;
-  wire [15:0] \$23 ;
-  wire [15:0] \$24 ;
-  wire [15:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [7:0] \$28 ;
+  wire [1:0] \$20 ;
+  wire [1:0] \$21 ;
+  wire [4:0] \$22 ;
+  wire [3:0] \$23 ;
+  wire \$24 ;
+  wire [3:0] \$25 ;
+  wire [3:0] \$26 ;
+  wire [3:0] \$27 ;
+  wire \$28 ;
   wire \$29 ;
-  wire [1:0] \$3 ;
+  wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
   wire \$33 ;
-  wire \$34 ;
-  wire \$35 ;
+  wire [1:0] \$34 ;
+  wire [1:0] \$35 ;
   wire \$36 ;
   wire \$37 ;
   wire \$38 ;
   wire \$39 ;
-  wire [4:0] \$4 ;
-  wire \$40 ;
-  reg [85:0] \$41 ;
-  reg [85:0] \$42 ;
-  reg [85:0] \$43 ;
-  reg [85:0] \$44 ;
-  reg [85:0] \$45 ;
-  reg [85:0] \$46 ;
-  reg [85:0] \$47 ;
-  reg [85:0] \$48 ;
-  reg [85:0] \$49 ;
+  wire \$4 ;
+  wire [3:0] \$40 ;
+  wire \$41 ;
+  wire [3:0] \$42 ;
+  wire [3:0] \$43 ;
+  wire [3:0] \$44 ;
+  wire \$45 ;
+  wire [1:0] \$46 ;
+  wire [1:0] \$47 ;
+  wire \$48 ;
+  wire \$49 ;
   wire \$5 ;
-  reg [42:0] \$50 ;
-  reg [42:0] \$51 ;
-  reg [42:0] \$52 ;
-  reg [42:0] \$53 ;
-  reg [2:0] \$54 ;
-  reg \$55 ;
-  reg [1:0] \$56 ;
-  reg [1:0] \$57 ;
-  reg \$58 ;
-  reg [3:0] \$59 ;
+  wire [3:0] \$50 ;
+  wire \$51 ;
+  wire [3:0] \$52 ;
+  wire [3:0] \$53 ;
+  wire [3:0] \$54 ;
+  wire \$55 ;
+  wire \$56 ;
+  wire [2:0] \$57 ;
+  wire \$58 ;
+  wire \$59 ;
   wire \$6 ;
-  reg [5:0] \$60 ;
-  reg \$61 ;
-  reg \$62 ;
+  wire [5:0] \$60 ;
+  wire [8:0] \$61 ;
+  wire [15:0] \$62 ;
+  wire [15:0] \$63 ;
+  wire [15:0] \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire [7:0] \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
+  wire \$70 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  reg [85:0] \$74 ;
+  reg [85:0] \$75 ;
+  reg [85:0] \$76 ;
+  reg [85:0] \$77 ;
+  reg [85:0] \$78 ;
+  reg [85:0] \$79 ;
   wire \$8 ;
-  wire [6:0] \$84 ;
-  wire [6:0] \$87 ;
+  reg [85:0] \$80 ;
+  reg [85:0] \$81 ;
+  reg [85:0] \$82 ;
+  reg [42:0] \$83 ;
+  reg [42:0] \$84 ;
+  reg [42:0] \$85 ;
+  reg [42:0] \$86 ;
+  reg \$87 ;
+  reg \$88 ;
+  reg \$89 ;
   wire \$9 ;
+  reg \$90 ;
+  reg [2:0] \$91 ;
+  reg \$92 ;
+  reg [1:0] \$93 ;
+  reg [1:0] \$94 ;
+  reg \$95 ;
+  reg [3:0] \$96 ;
+  reg [5:0] \$97 ;
+  reg \$98 ;
+  reg \$99 ;
   input [85:0] beat;
   wire [85:0] beat;
   wire [1:0] \beat.add ;
@@ -1653,7 +1692,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   reg [42:0] chain_3 = 43'h00000000000;
   input clk;
   wire clk;
-  reg [87:0] control;
+  wire [87:0] control;
   wire [3:0] \control.add ;
   wire \control.add.clear ;
   wire \control.add.load ;
@@ -1697,6 +1736,8 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [1:0] \inputs.rotate ;
   wire [2:0] \inputs.slot ;
   wire [5:0] \inputs.state ;
+  reg is_left = 1'h0;
+  reg is_logit = 1'h0;
   wire [87:0] lane_0_control;
   wire [3:0] \lane_0_control.add ;
   wire \lane_0_control.add.clear ;
@@ -1725,6 +1766,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [8:0] \lane_0_control.write ;
   wire \lane_0_control.write.update ;
   wire [7:0] \lane_0_control.write.weight ;
+  wire [42:0] lane_0_held;
   wire lane_0_load;
   wire [15:0] lane_0_load_word;
   wire [42:0] lane_0_neighbour;
@@ -1732,7 +1774,6 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [15:0] lane_0_own;
   wire lane_0_saturated;
   wire [42:0] lane_0_sum;
-  wire [42:0] lane_0_total;
   wire [15:0] lane_0_weight;
   wire lane_0_write;
   wire [15:0] lane_0_write_word;
@@ -1764,6 +1805,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [8:0] \lane_1_control.write ;
   wire \lane_1_control.write.update ;
   wire [7:0] \lane_1_control.write.weight ;
+  wire [42:0] lane_1_held;
   wire lane_1_load;
   wire [15:0] lane_1_load_word;
   wire [42:0] lane_1_neighbour;
@@ -1771,7 +1813,6 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [15:0] lane_1_own;
   wire lane_1_saturated;
   wire [42:0] lane_1_sum;
-  wire [42:0] lane_1_total;
   wire [15:0] lane_1_weight;
   wire lane_1_write;
   wire [15:0] lane_1_write_word;
@@ -1803,6 +1844,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [8:0] \lane_2_control.write ;
   wire \lane_2_control.write.update ;
   wire [7:0] \lane_2_control.write.weight ;
+  wire [42:0] lane_2_held;
   wire lane_2_load;
   wire [15:0] lane_2_load_word;
   wire [42:0] lane_2_neighbour;
@@ -1810,7 +1852,6 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [15:0] lane_2_own;
   wire lane_2_saturated;
   wire [42:0] lane_2_sum;
-  wire [42:0] lane_2_total;
   wire [15:0] lane_2_weight;
   wire lane_2_write;
   wire [15:0] lane_2_write_word;
@@ -1842,6 +1883,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [8:0] \lane_3_control.write ;
   wire \lane_3_control.write.update ;
   wire [7:0] \lane_3_control.write.weight ;
+  wire [42:0] lane_3_held;
   wire lane_3_load;
   wire [15:0] lane_3_load_word;
   wire [42:0] lane_3_neighbour;
@@ -1849,7 +1891,6 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [15:0] lane_3_own;
   wire lane_3_saturated;
   wire [42:0] lane_3_sum;
-  wire [42:0] lane_3_total;
   wire [15:0] lane_3_weight;
   wire lane_3_write;
   wire [15:0] lane_3_write_word;
@@ -1889,7 +1930,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   output [5:0] o_target;
   reg [5:0] o_target = 6'h00;
   output o_valid;
-  wire o_valid;
+  reg o_valid = 1'h0;
   output o_wants_error;
   reg o_wants_error = 1'h0;
   input [7:0] outside_address;
@@ -1911,6 +1952,8 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   reg part = 1'h0;
   input rst;
   wire rst;
+  wire [15:0] shared;
+  reg shifts = 1'h0;
   output [5:0] vectors_offset;
   wire [5:0] vectors_offset;
   input [63:0] vectors_offsets;
@@ -1927,6 +1970,12 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [15:0] \vectors_states[1] ;
   wire [15:0] \vectors_states[2] ;
   wire [15:0] \vectors_states[3] ;
+  wire [10:0] weight_address;
+  wire \weight_address.ring ;
+  wire [1:0] \weight_address.rotate ;
+  wire [7:0] \weight_address.weight ;
+  reg [7:0] weight_chosen;
+  reg weight_is_ring;
   output [7:0] write_address;
   wire [7:0] write_address;
   output write_is_update;
@@ -1941,94 +1990,129 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [15:0] \write_words[1] ;
   wire [15:0] \write_words[2] ;
   wire [15:0] \write_words[3] ;
-  assign lane_1_own = beat_2[49] ? vectors_offsets[31:16] : vectors_states[31:16];
-  assign \$32  = outside_lane == 1'h1;
-  assign lane_1_load = outside_load & \$32 ;
-  assign lane_2_own = beat_2[49] ? vectors_offsets[47:32] : vectors_states[47:32];
-  assign \$33  = outside_lane == 2'h2;
-  assign lane_2_load = outside_load & \$33 ;
-  assign lane_3_own = beat_2[49] ? vectors_offsets[63:48] : vectors_states[63:48];
-  assign \$34  = outside_lane == 2'h3;
-  assign lane_3_load = outside_load & \$34 ;
-  assign \$35  = o_drain == 2'h3;
-  assign \$37  = | left;
-  assign \$38  = ! part;
-  assign \$39  = \$37  & \$38 ;
-  assign \$40  = left > 1'h0;
-  always @(posedge clk)
-    beat_1 <= \$41 ;
-  always @(posedge clk)
-    beat_2 <= \$42 ;
-  always @(posedge clk)
-    beat_3 <= \$43 ;
-  always @(posedge clk)
-    beat_4 <= \$44 ;
-  always @(posedge clk)
-    beat_5 <= \$45 ;
-  always @(posedge clk)
-    beat_6 <= \$46 ;
-  always @(posedge clk)
-    beat_7 <= \$47 ;
-  always @(posedge clk)
-    beat_8 <= \$48 ;
-  always @(posedge clk)
-    beat_9 <= \$49 ;
-  always @(posedge clk)
-    o_sums <= \$50 ;
-  always @(posedge clk)
-    chain_1 <= \$51 ;
-  always @(posedge clk)
-    chain_2 <= \$52 ;
-  always @(posedge clk)
-    chain_3 <= \$53 ;
-  always @(posedge clk)
-    left <= \$54 ;
-  always @(posedge clk)
-    part <= \$55 ;
-  always @(posedge clk)
-    o_lane <= \$56 ;
-  always @(posedge clk)
-    o_drain <= \$57 ;
-  always @(posedge clk)
-    o_context <= \$58 ;
-  always @(posedge clk)
-    o_neuron <= \$59 ;
-  always @(posedge clk)
-    o_target <= \$60 ;
-  always @(posedge clk)
-    o_first <= \$61 ;
-  always @(posedge clk)
-    o_wants_error <= \$62 ;
   assign \$1  = | beat_6[76:75];
-  assign \$2  = | left;
-  assign \$3  = part + 1'h1;
-  assign \$4  = o_neuron + 1'h1;
-  assign \$5  = o_drain == 2'h3;
-  assign \$8  = ! part;
-  assign \$10  = o_lane + 1'h1;
-  assign \$11  = o_drain == 2'h3;
-  assign \$13  = left - 1'h1;
-  assign \$14  = left < 1'h1;
+  assign \$2  = | beat_6[79:77];
+  assign \$3  = beat_6[76:75] == 2'h3;
+  assign \$5  = beat_6[76:75] == 2'h3;
+  assign \$9  = beat_6[76:75] == 2'h3;
+  assign \$11  = | beat_6[79:77];
+  assign \$13  = beat_6[79:77] > 1'h0;
   assign \$15  = left - 1'h1;
-  assign \$16  = \$14  ? 4'h0 : \$15 ;
-  assign \$18  = beat_7[0] & beat_7[1];
-  assign \$19  = \$18  & beat_7[74];
-  assign \$20  = beat_1[22] ? index : 6'h00;
-  assign \$21  = beat_1[11:4] + \$20 ;
-  assign \$84  = beat_2[46:45] * 5'h10;
-  assign \$22  = vectors_offsets >> \$84 ;
-  assign \$87  = beat_2[46:45] * 5'h10;
-  assign \$23  = vectors_states >> \$87 ;
-  assign \$24  = beat_2[47] ? \$22  : \$23 ;
-  assign \$25  = beat_2[48] ? input_word : \$24 ;
-  assign \$26  = beat_9[0] & beat_9[1];
-  assign \$27  = \$26  & beat_9[74];
-  assign \$28  = \$27  ? beat_9[11:4] : outside_address;
-  assign \$29  = beat_9[0] & beat_9[1];
-  assign \$30  = \$29  & beat_9[74];
+  assign \$16  = left < 1'h1;
+  assign \$17  = left - 1'h1;
+  assign \$18  = \$16  ? 4'h0 : \$17 ;
+  assign \$19  = is_logit ? \$15  : \$18 ;
+  assign \$20  = part + 1'h1;
+  assign \$21  = shifts ? 2'h0 : \$20 ;
+  assign \$22  = o_neuron + 1'h1;
+  assign \$23  = left - 1'h1;
+  assign \$24  = left < 1'h1;
+  assign \$25  = left - 1'h1;
+  assign \$26  = \$24  ? 4'h0 : \$25 ;
+  assign \$27  = is_logit ? \$23  : \$26 ;
+  assign \$28  = | \$27 ;
+  assign \$29  = o_drain == 2'h3;
+  assign \$31  = o_drain == 2'h3;
+  assign \$34  = part + 1'h1;
+  assign \$35  = shifts ? 2'h0 : \$34 ;
+  assign \$36  = ! \$35 ;
+  assign \$38  = o_drain == 2'h3;
+  assign \$40  = left - 1'h1;
+  assign \$41  = left < 1'h1;
+  assign \$42  = left - 1'h1;
+  assign \$43  = \$41  ? 4'h0 : \$42 ;
+  assign \$44  = is_logit ? \$40  : \$43 ;
+  assign \$45  = | \$44 ;
+  assign \$46  = part + 1'h1;
+  assign \$47  = shifts ? 2'h0 : \$46 ;
+  assign \$48  = ! \$47 ;
+  assign \$49  = \$45  & \$48 ;
+  assign \$50  = left - 1'h1;
+  assign \$51  = left < 1'h1;
+  assign \$52  = left - 1'h1;
+  assign \$53  = \$51  ? 4'h0 : \$52 ;
+  assign \$54  = is_logit ? \$50  : \$53 ;
+  assign \$55  = $signed(\$54 ) > $signed(1'h0);
+  assign \$57  = o_lane + 1'h1;
+  assign \$58  = beat_7[0] & beat_7[1];
+  assign \$59  = \$58  & beat_7[74];
+  assign \$60  = beat_1[22] ? index : 6'h00;
+  assign \$61  = beat_1[11:4] + \$60 ;
+  assign \$161  = beat_2[46:45] * 5'h10;
+  assign \$62  = vectors_offsets >> \$161 ;
+  assign \$164  = beat_2[46:45] * 5'h10;
+  assign \$63  = vectors_states >> \$164 ;
+  assign \$64  = beat_2[47] ? \$62  : \$63 ;
+  assign shared = beat_2[48] ? input_word : \$64 ;
+  assign \$65  = beat_9[0] & beat_9[1];
+  assign \$66  = \$65  & beat_9[74];
+  assign \$67  = \$66  ? beat_9[11:4] : outside_address;
+  assign \$68  = beat_9[0] & beat_9[1];
+  assign \$69  = \$68  & beat_9[74];
   assign lane_0_own = beat_2[49] ? vectors_offsets[15:0] : vectors_states[15:0];
-  assign \$31  = ! outside_lane;
-  assign lane_0_load = outside_load & \$31 ;
+  assign \$70  = ! outside_lane;
+  assign lane_0_load = outside_load & \$70 ;
+  assign lane_1_own = beat_2[49] ? vectors_offsets[31:16] : vectors_states[31:16];
+  assign \$71  = outside_lane == 1'h1;
+  assign lane_1_load = outside_load & \$71 ;
+  assign lane_2_own = beat_2[49] ? vectors_offsets[47:32] : vectors_states[47:32];
+  assign \$72  = outside_lane == 2'h2;
+  assign lane_2_load = outside_load & \$72 ;
+  assign lane_3_own = beat_2[49] ? vectors_offsets[63:48] : vectors_states[63:48];
+  assign \$73  = outside_lane == 2'h3;
+  assign lane_3_load = outside_load & \$73 ;
+  always @(posedge clk)
+    beat_1 <= \$74 ;
+  always @(posedge clk)
+    beat_2 <= \$75 ;
+  always @(posedge clk)
+    beat_3 <= \$76 ;
+  always @(posedge clk)
+    beat_4 <= \$77 ;
+  always @(posedge clk)
+    beat_5 <= \$78 ;
+  always @(posedge clk)
+    beat_6 <= \$79 ;
+  always @(posedge clk)
+    beat_7 <= \$80 ;
+  always @(posedge clk)
+    beat_8 <= \$81 ;
+  always @(posedge clk)
+    beat_9 <= \$82 ;
+  always @(posedge clk)
+    o_sums <= \$83 ;
+  always @(posedge clk)
+    chain_1 <= \$84 ;
+  always @(posedge clk)
+    chain_2 <= \$85 ;
+  always @(posedge clk)
+    chain_3 <= \$86 ;
+  always @(posedge clk)
+    is_left <= \$87 ;
+  always @(posedge clk)
+    is_logit <= \$88 ;
+  always @(posedge clk)
+    shifts <= \$89 ;
+  always @(posedge clk)
+    o_valid <= \$90 ;
+  always @(posedge clk)
+    left <= \$91 ;
+  always @(posedge clk)
+    part <= \$92 ;
+  always @(posedge clk)
+    o_lane <= \$93 ;
+  always @(posedge clk)
+    o_drain <= \$94 ;
+  always @(posedge clk)
+    o_context <= \$95 ;
+  always @(posedge clk)
+    o_neuron <= \$96 ;
+  always @(posedge clk)
+    o_target <= \$97 ;
+  always @(posedge clk)
+    o_first <= \$98 ;
+  always @(posedge clk)
+    o_wants_error <= \$99 ;
   tiny_dither dither (
     .clk(clk),
     .column(beat[71:65]),
@@ -2040,6 +2124,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   tiny_lane lane_0 (
     .clk(clk),
     .control(control),
+    .held(lane_3_neighbour),
     .load(lane_0_load),
     .load_word(outside_word),
     .neighbour(lane_0_neighbour),
@@ -2048,7 +2133,6 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
     .rst(rst),
     .saturated(lane_0_saturated),
     .sum(lane_0_sum),
-    .total(lane_3_neighbour),
     .weight(lane_0_weight),
     .write(lane_0_write),
     .write_word(lane_0_write_word)
@@ -2056,6 +2140,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   tiny_lane lane_1 (
     .clk(clk),
     .control(control),
+    .held(lane_0_neighbour),
     .load(lane_1_load),
     .load_word(outside_word),
     .neighbour(lane_1_neighbour),
@@ -2064,7 +2149,6 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
     .rst(rst),
     .saturated(lane_1_saturated),
     .sum(lane_1_sum),
-    .total(lane_0_neighbour),
     .weight(lane_1_weight),
     .write(lane_1_write),
     .write_word(lane_1_write_word)
@@ -2072,6 +2156,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   tiny_lane lane_2 (
     .clk(clk),
     .control(control),
+    .held(lane_1_neighbour),
     .load(lane_2_load),
     .load_word(outside_word),
     .neighbour(lane_2_neighbour),
@@ -2080,7 +2165,6 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
     .rst(rst),
     .saturated(lane_2_saturated),
     .sum(lane_2_sum),
-    .total(lane_1_neighbour),
     .weight(lane_2_weight),
     .write(lane_2_write),
     .write_word(lane_2_write_word)
@@ -2088,6 +2172,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   tiny_lane lane_3 (
     .clk(clk),
     .control(control),
+    .held(lane_2_neighbour),
     .load(lane_3_load),
     .load_word(outside_word),
     .neighbour(lane_3_neighbour),
@@ -2096,260 +2181,292 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
     .rst(rst),
     .saturated(lane_3_saturated),
     .sum(lane_3_sum),
-    .total(lane_2_neighbour),
     .weight(lane_3_weight),
     .write(lane_3_write),
     .write_word(lane_3_write_word)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$41  = beat;
+    \$74  = beat;
     if (rst) begin
-      \$41  = 86'h0000000000000000000000;
+      \$74  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$42  = beat_1;
+    \$75  = beat_1;
     if (rst) begin
-      \$42  = 86'h0000000000000000000000;
+      \$75  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$43  = beat_2;
+    \$76  = beat_2;
     if (rst) begin
-      \$43  = 86'h0000000000000000000000;
+      \$76  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$44  = beat_3;
+    \$77  = beat_3;
     if (rst) begin
-      \$44  = 86'h0000000000000000000000;
+      \$77  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$45  = beat_4;
+    \$78  = beat_4;
     if (rst) begin
-      \$45  = 86'h0000000000000000000000;
+      \$78  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$46  = beat_5;
+    \$79  = beat_5;
     if (rst) begin
-      \$46  = 86'h0000000000000000000000;
+      \$79  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$47  = beat_6;
+    \$80  = beat_6;
     if (rst) begin
-      \$47  = 86'h0000000000000000000000;
+      \$80  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$48  = beat_7;
+    \$81  = beat_7;
     if (rst) begin
-      \$48  = 86'h0000000000000000000000;
+      \$81  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$49  = beat_8;
+    \$82  = beat_8;
     if (rst) begin
-      \$49  = 86'h0000000000000000000000;
+      \$82  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$50  = o_sums;
+    \$83  = o_sums;
     if (\$1 ) begin
-      \$50  = lane_0_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$50  = chain_1;
+      \$83  = lane_0_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$83  = chain_1;
       end
     end
     if (rst) begin
-      \$50  = 43'h00000000000;
+      \$83  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$51  = chain_1;
+    \$84  = chain_1;
     if (\$1 ) begin
-      \$51  = lane_1_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$51  = chain_2;
+      \$84  = lane_1_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$84  = chain_2;
       end
     end
     if (rst) begin
-      \$51  = 43'h00000000000;
+      \$84  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$52  = chain_2;
+    \$85  = chain_2;
     if (\$1 ) begin
-      \$52  = lane_2_sum;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$52  = chain_3;
+      \$85  = lane_2_sum;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$85  = chain_3;
       end
     end
     if (rst) begin
-      \$52  = 43'h00000000000;
+      \$85  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$53  = chain_3;
+    \$86  = chain_3;
     if (\$1 ) begin
-      \$53  = lane_3_sum;
+      \$86  = lane_3_sum;
     end
     if (rst) begin
-      \$53  = 43'h00000000000;
+      \$86  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$54  = left;
+    \$87  = is_left;
     if (\$1 ) begin
-      \$54  = beat_6[79:77];
-    end else if (\$2 ) begin
-      \$54  = \$17 [2:0];
+      \$87  = \$2 ;
+    end else if (is_left) begin
+      \$87  = \$28 ;
     end
     if (rst) begin
-      \$54  = 3'h0;
+      \$87  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$55  = part;
+    \$88  = is_logit;
     if (\$1 ) begin
-      \$55  = 1'h0;
-    end else if (\$2 ) begin
-      \$55  = \$3 [0];
-      if (\$9 ) begin
-        \$55  = 1'h0;
+      \$88  = \$4 ;
+    end else if (is_left) begin
+      \$88  = \$30 ;
+    end
+    if (rst) begin
+      \$88  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$89  = shifts;
+    if (\$1 ) begin
+      \$89  = \$8 ;
+    end else if (is_left) begin
+      \$89  = \$37 ;
+    end
+    if (rst) begin
+      \$89  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$90  = o_valid;
+    if (\$1 ) begin
+      \$90  = \$14 ;
+    end else if (is_left) begin
+      \$90  = \$56 ;
+    end
+    if (rst) begin
+      \$90  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$91  = left;
+    if (\$1 ) begin
+      \$91  = beat_6[79:77];
+    end else if (is_left) begin
+      \$91  = \$19 [2:0];
+    end
+    if (rst) begin
+      \$91  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$92  = part;
+    if (\$1 ) begin
+      \$92  = 1'h0;
+    end else if (is_left) begin
+      \$92  = \$21 [0];
+    end
+    if (rst) begin
+      \$92  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$93  = o_lane;
+    if (\$1 ) begin
+      \$93  = 2'h0;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$93  = \$57 [1:0];
       end
     end
     if (rst) begin
-      \$55  = 1'h0;
+      \$93  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$56  = o_lane;
+    \$94  = o_drain;
     if (\$1 ) begin
-      \$56  = 2'h0;
-    end else if (\$2 ) begin
-      if (\$9 ) begin
-        \$56  = \$10 [1:0];
-      end
+      \$94  = beat_6[76:75];
     end
     if (rst) begin
-      \$56  = 2'h0;
+      \$94  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$57  = o_drain;
+    \$95  = o_context;
     if (\$1 ) begin
-      \$57  = beat_6[76:75];
+      \$95  = beat_6[3];
     end
     if (rst) begin
-      \$57  = 2'h0;
+      \$95  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$58  = o_context;
+    \$96  = o_neuron;
     if (\$1 ) begin
-      \$58  = beat_6[3];
+      \$96  = beat_6[83:80];
+    end else if (is_left) begin
+      \$96  = \$22 [3:0];
     end
     if (rst) begin
-      \$58  = 1'h0;
+      \$96  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$59  = o_neuron;
+    \$97  = o_target;
     if (\$1 ) begin
-      \$59  = beat_6[83:80];
-    end else if (\$2 ) begin
-      \$59  = \$4 [3:0];
+      \$97  = beat_6[19:14];
     end
     if (rst) begin
-      \$59  = 4'h0;
+      \$97  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$60  = o_target;
+    \$98  = o_first;
     if (\$1 ) begin
-      \$60  = beat_6[19:14];
+      \$98  = beat_6[84];
     end
     if (rst) begin
-      \$60  = 6'h00;
+      \$98  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$61  = o_first;
+    \$99  = o_wants_error;
     if (\$1 ) begin
-      \$61  = beat_6[84];
+      \$99  = beat_6[85];
     end
     if (rst) begin
-      \$61  = 1'h0;
+      \$99  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = o_wants_error;
-    if (\$1 ) begin
-      \$62  = beat_6[85];
-    end
-    if (rst) begin
-      \$62  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    control[8] = 1'h0;
     (* full_case = 32'd1 *)
     if (outside_read) begin
-      control[7:0] = outside_address;
-    end else if (\$19 ) begin
-      control[7:0] = beat_7[11:4];
+      weight_chosen = outside_address;
+    end else if (\$59 ) begin
+      weight_chosen = beat_7[11:4];
     end else begin
-      control[7:0] = \$21 [7:0];
-      control[8] = beat_1[2];
+      weight_chosen = \$61 [7:0];
     end
-    begin
-      begin
-        control[11] = beat_2[1];
-        control[12] = beat_2[2];
-        control[13] = beat_2[44];
-        control[29:14] = \$25 ;
-        control[32:30] = beat_4[56:54];
-        control[34:33] = beat_4[13:12];
-        control[35] = beat_5[0];
-        control[36] = beat_5[2];
-        control[37] = beat_5[57];
-        control[38] = beat_5[58];
-        control[39] = beat_6[59];
-        control[46:42] = beat_6[64:60];
-        control[41:40] = beat_6[13:12];
-        control[78:47] = dither_word;
-        control[86:79] = \$28 ;
-        control[87] = \$30 ;
-      end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    weight_is_ring = 1'h0;
+    (* full_case = 32'd1 *)
+    if (outside_read) begin
+    end else if (\$59 ) begin
+    end else begin
+      weight_is_ring = beat_1[2];
     end
   end
   assign chain_0 = o_sums;
@@ -2358,19 +2475,19 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   assign dither_group = beat[73:72];
   assign lane_0_number = 2'h0;
   assign lane_0_control = control;
-  assign lane_1_total = lane_0_neighbour;
+  assign lane_1_held = lane_0_neighbour;
   assign lane_0_load_word = outside_word;
   assign lane_1_number = 2'h1;
   assign lane_1_control = control;
-  assign lane_2_total = lane_1_neighbour;
+  assign lane_2_held = lane_1_neighbour;
   assign lane_1_load_word = outside_word;
   assign lane_2_number = 2'h2;
   assign lane_2_control = control;
-  assign lane_3_total = lane_2_neighbour;
+  assign lane_3_held = lane_2_neighbour;
   assign lane_2_load_word = outside_word;
   assign lane_3_number = 2'h3;
   assign lane_3_control = control;
-  assign lane_0_total = lane_3_neighbour;
+  assign lane_0_held = lane_3_neighbour;
   assign lane_3_load_word = outside_word;
   assign inputs = beat_1[43:20];
   assign vectors_state = beat_1[28:23];
@@ -2846,6 +2963,9 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   assign \beat_9.tile.neuron  = beat_9[83:80];
   assign \beat_9.tile.first  = beat_9[84];
   assign \beat_9.tile.wants_error  = beat_9[85];
+  assign \weight_address.weight  = weight_address[7:0];
+  assign \weight_address.ring  = weight_address[8];
+  assign \weight_address.rotate  = weight_address[10:9];
   assign \control.address  = control[10:0];
   assign \control.address.weight  = control[7:0];
   assign \control.address.ring  = control[8];
@@ -2997,15 +3117,39 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   assign outside_weights[47:32] = lane_2_weight;
   assign outside_weights[31:16] = lane_1_weight;
   assign outside_weights[15:0] = lane_0_weight;
-  always @*
-    control[10:9] = beat_1[21:20];
+  assign control[87] = \$69 ;
+  assign control[86:79] = \$67 ;
+  assign control[78:47] = dither_word;
+  assign control[41:40] = beat_6[13:12];
+  assign control[46:42] = beat_6[64:60];
+  assign control[39] = beat_6[59];
+  assign control[38] = beat_5[58];
+  assign control[37] = beat_5[57];
+  assign control[36] = beat_5[2];
+  assign control[35] = beat_5[0];
+  assign control[34:33] = beat_4[13:12];
+  assign control[32:30] = beat_4[56:54];
+  assign control[29:14] = shared;
+  assign control[13] = beat_2[44];
+  assign control[12] = beat_2[2];
+  assign control[11] = beat_2[1];
+  assign control[10:0] = weight_address;
+  assign weight_address[8] = weight_is_ring;
+  assign weight_address[7:0] = weight_chosen;
+  assign weight_address[10:9] = beat_1[21:20];
+  assign \$4  = 1'h0;
   assign \$6  = 1'h0;
   assign \$7  = 1'h1;
-  assign \$9  = 1'h1;
-  assign \$12  = 1'h0;
-  assign \$17  = \$16 ;
-  assign \$36  = 1'h0;
-  assign o_valid = \$40 ;
+  assign \$8  = 1'h1;
+  assign \$10  = 1'h0;
+  assign \$12  = \$11 ;
+  assign \$14  = \$13 ;
+  assign \$30  = 1'h0;
+  assign \$32  = 1'h0;
+  assign \$33  = 1'h1;
+  assign \$37  = 1'h1;
+  assign \$39  = 1'h0;
+  assign \$56  = \$55 ;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -3053,13 +3197,23 @@ module tiny_counter(events_busy, events_beat, events_sample, events_update, even
   reg [2:0] \$44 ;
   reg [2:0] \$45 ;
   reg [4:0] \$46 ;
-  reg [2:0] \$47 ;
-  reg [719:0] \$48 ;
+  reg [3:0] \$47 ;
+  reg [2:0] \$48 ;
+  reg \$49 ;
   wire [5:0] \$5 ;
+  reg [1:0] \$50 ;
+  reg [719:0] \$51 ;
+  reg \$52 ;
+  reg \$53 ;
+  reg \$54 ;
+  reg \$55 ;
+  reg [2:0] \$56 ;
+  reg \$57 ;
   wire [1:0] \$6 ;
   wire [1:0] \$7 ;
   wire [2:0] \$8 ;
   wire \$9 ;
+  reg beat_1 = 1'h0;
   input clk;
   wire clk;
   reg [2:0] columns = 3'h0;
@@ -3077,6 +3231,8 @@ module tiny_counter(events_busy, events_beat, events_sample, events_update, even
   wire events_sample;
   input events_update;
   wire events_update;
+  reg free_steps_event_1 = 1'h0;
+  reg [3:0] limited_1 = 4'h0;
   input limited_offsets;
   wire limited_offsets;
   input [3:0] limited_weights;
@@ -3084,6 +3240,7 @@ module tiny_counter(events_busy, events_beat, events_sample, events_update, even
   reg [1:0] mac_phase_1 = 2'h0;
   reg [1:0] mac_phase_2 = 2'h0;
   reg [4:0] macs = 5'h00;
+  reg nudged_steps_event_1 = 1'h0;
   output [719:0] o;
   reg [719:0] o = 720'h000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
   wire [47:0] \o.free_cycles ;
@@ -3101,10 +3258,15 @@ module tiny_counter(events_busy, events_beat, events_sample, events_update, even
   wire [47:0] \o.updates ;
   wire [47:0] \o.waiting_cycles ;
   wire [47:0] \o.weight_saturations ;
+  reg offset_saturations_event_1 = 1'h0;
+  reg [1:0] phase_1 = 2'h0;
   reg [2:0] rows = 3'h0;
   input rst;
   wire rst;
   reg [2:0] saturations = 3'h0;
+  reg updates_event_1 = 1'h0;
+  reg waiting_cycles_event_1 = 1'h0;
+  reg [2:0] weight_saturations_event_1 = 3'h0;
   input [2:0] work_columns;
   wire [2:0] work_columns;
   input work_ring;
@@ -3116,51 +3278,6 @@ module tiny_counter(events_busy, events_beat, events_sample, events_update, even
   input work_valid;
   wire work_valid;
   always @(posedge clk)
-    saturations <= \$47 ;
-  always @(posedge clk)
-    o <= \$48 ;
-  assign \$1  = ~ work_ring;
-  assign \$2  = work_turned | \$1 ;
-  assign \$3  = work_valid & \$2 ;
-  assign \$4  = work_ring ? work_columns : 3'h1;
-  assign \$5  = rows * columns;
-  assign \$6  = limited_weights[0] + limited_weights[1];
-  assign \$7  = limited_weights[2] + limited_weights[3];
-  assign \$8  = \$6  + \$7 ;
-  assign \$9  = ! events_phase;
-  assign \$10  = events_beat & \$9 ;
-  assign \$11  = o[47:0] + 1'h1;
-  assign \$12  = ! mac_phase_2;
-  assign \$13  = \$12  ? macs : 5'h00;
-  assign \$14  = o[95:48] + \$13 ;
-  assign \$15  = events_phase == 1'h1;
-  assign \$16  = events_beat & \$15 ;
-  assign \$17  = o[143:96] + 1'h1;
-  assign \$18  = mac_phase_2 == 1'h1;
-  assign \$19  = \$18  ? macs : 5'h00;
-  assign \$20  = o[191:144] + \$19 ;
-  assign \$21  = events_phase == 2'h2;
-  assign \$22  = events_beat & \$21 ;
-  assign \$23  = o[239:192] + 1'h1;
-  assign \$24  = mac_phase_2 == 2'h2;
-  assign \$25  = \$24  ? macs : 5'h00;
-  assign \$26  = o[287:240] + \$25 ;
-  assign \$27  = events_phase == 2'h3;
-  assign \$28  = events_beat & \$27 ;
-  assign \$29  = o[335:288] + 1'h1;
-  assign \$30  = mac_phase_2 == 2'h3;
-  assign \$31  = \$30  ? macs : 5'h00;
-  assign \$32  = o[383:336] + \$31 ;
-  assign \$33  = ~ events_beat;
-  assign \$34  = events_busy & \$33 ;
-  assign \$35  = o[431:384] + \$34 ;
-  assign \$36  = o[479:432] + events_sample;
-  assign \$37  = o[527:480] + events_free_steps;
-  assign \$38  = o[575:528] + events_nudged_steps;
-  assign \$39  = o[623:576] + events_update;
-  assign \$40  = o[671:624] + saturations;
-  assign \$41  = o[719:672] + limited_offsets;
-  always @(posedge clk)
     mac_phase_1 <= \$42 ;
   always @(posedge clk)
     mac_phase_2 <= \$43 ;
@@ -3170,60 +3287,69 @@ module tiny_counter(events_busy, events_beat, events_sample, events_update, even
     columns <= \$45 ;
   always @(posedge clk)
     macs <= \$46 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$47  = \$8 ;
-    if (rst) begin
-      \$47  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    { \$48 [335:288], \$48 [239:192], \$48 [143:96], \$48 [47:0] } = { o[335:288], o[239:192], o[143:96], o[47:0] };
-    if (\$10 ) begin
-      \$48 [47:0] = \$11 [47:0];
-    end
-    begin
-        \$48 [95:48] = \$14 [47:0];
-    end
-    if (\$16 ) begin
-      \$48 [143:96] = \$17 [47:0];
-    end
-    begin
-        \$48 [191:144] = \$20 [47:0];
-    end
-    if (\$22 ) begin
-      \$48 [239:192] = \$23 [47:0];
-    end
-    begin
-        \$48 [287:240] = \$26 [47:0];
-    end
-    if (\$28 ) begin
-      \$48 [335:288] = \$29 [47:0];
-    end
-    begin
-      begin
-        \$48 [383:336] = \$32 [47:0];
-        \$48 [431:384] = \$35 [47:0];
-        \$48 [479:432] = \$36 [47:0];
-        \$48 [527:480] = \$37 [47:0];
-        \$48 [575:528] = \$38 [47:0];
-        \$48 [623:576] = \$39 [47:0];
-        \$48 [671:624] = \$40 [47:0];
-        \$48 [719:672] = \$41 [47:0];
-      end
-    end
-    if (rst) begin
-      \$48  = 720'h000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$42  = events_phase;
-    if (rst) begin
-      \$42  = 2'h0;
-    end
-  end
+  always @(posedge clk)
+    limited_1 <= \$47 ;
+  always @(posedge clk)
+    saturations <= \$48 ;
+  always @(posedge clk)
+    beat_1 <= \$49 ;
+  always @(posedge clk)
+    phase_1 <= \$50 ;
+  always @(posedge clk)
+    o <= \$51 ;
+  always @(posedge clk)
+    waiting_cycles_event_1 <= \$52 ;
+  always @(posedge clk)
+    free_steps_event_1 <= \$53 ;
+  always @(posedge clk)
+    nudged_steps_event_1 <= \$54 ;
+  always @(posedge clk)
+    updates_event_1 <= \$55 ;
+  always @(posedge clk)
+    weight_saturations_event_1 <= \$56 ;
+  always @(posedge clk)
+    offset_saturations_event_1 <= \$57 ;
+  assign \$1  = ~ work_ring;
+  assign \$2  = work_turned | \$1 ;
+  assign \$3  = work_valid & \$2 ;
+  assign \$4  = work_ring ? work_columns : 3'h1;
+  assign \$5  = rows * columns;
+  assign \$6  = limited_1[0] + limited_1[1];
+  assign \$7  = limited_1[2] + limited_1[3];
+  assign \$8  = \$6  + \$7 ;
+  assign \$9  = ! phase_1;
+  assign \$10  = beat_1 & \$9 ;
+  assign \$11  = o[47:0] + 1'h1;
+  assign \$12  = ! mac_phase_2;
+  assign \$13  = \$12  ? macs : 5'h00;
+  assign \$14  = o[95:48] + \$13 ;
+  assign \$15  = phase_1 == 1'h1;
+  assign \$16  = beat_1 & \$15 ;
+  assign \$17  = o[143:96] + 1'h1;
+  assign \$18  = mac_phase_2 == 1'h1;
+  assign \$19  = \$18  ? macs : 5'h00;
+  assign \$20  = o[191:144] + \$19 ;
+  assign \$21  = phase_1 == 2'h2;
+  assign \$22  = beat_1 & \$21 ;
+  assign \$23  = o[239:192] + 1'h1;
+  assign \$24  = mac_phase_2 == 2'h2;
+  assign \$25  = \$24  ? macs : 5'h00;
+  assign \$26  = o[287:240] + \$25 ;
+  assign \$27  = phase_1 == 2'h3;
+  assign \$28  = beat_1 & \$27 ;
+  assign \$29  = o[335:288] + 1'h1;
+  assign \$30  = mac_phase_2 == 2'h3;
+  assign \$31  = \$30  ? macs : 5'h00;
+  assign \$32  = o[383:336] + \$31 ;
+  assign \$33  = ~ events_beat;
+  assign \$34  = events_busy & \$33 ;
+  assign \$35  = o[431:384] + waiting_cycles_event_1;
+  assign \$36  = o[479:432] + events_sample;
+  assign \$37  = o[527:480] + free_steps_event_1;
+  assign \$38  = o[575:528] + nudged_steps_event_1;
+  assign \$39  = o[623:576] + updates_event_1;
+  assign \$40  = o[671:624] + weight_saturations_event_1;
+  assign \$41  = o[719:672] + offset_saturations_event_1;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$43  = mac_phase_1;
@@ -3255,6 +3381,123 @@ module tiny_counter(events_busy, events_beat, events_sample, events_update, even
     \$46  = \$5 [4:0];
     if (rst) begin
       \$46  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$47  = limited_weights;
+    if (rst) begin
+      \$47  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$48  = \$8 ;
+    if (rst) begin
+      \$48  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$49  = events_beat;
+    if (rst) begin
+      \$49  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$50  = events_phase;
+    if (rst) begin
+      \$50  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    { \$51 [335:288], \$51 [239:192], \$51 [143:96], \$51 [47:0] } = { o[335:288], o[239:192], o[143:96], o[47:0] };
+    if (\$10 ) begin
+      \$51 [47:0] = \$11 [47:0];
+    end
+    begin
+        \$51 [95:48] = \$14 [47:0];
+    end
+    if (\$16 ) begin
+      \$51 [143:96] = \$17 [47:0];
+    end
+    begin
+        \$51 [191:144] = \$20 [47:0];
+    end
+    if (\$22 ) begin
+      \$51 [239:192] = \$23 [47:0];
+    end
+    begin
+        \$51 [287:240] = \$26 [47:0];
+    end
+    if (\$28 ) begin
+      \$51 [335:288] = \$29 [47:0];
+    end
+    begin
+      begin
+        \$51 [383:336] = \$32 [47:0];
+        \$51 [431:384] = \$35 [47:0];
+        \$51 [479:432] = \$36 [47:0];
+        \$51 [527:480] = \$37 [47:0];
+        \$51 [575:528] = \$38 [47:0];
+        \$51 [623:576] = \$39 [47:0];
+        \$51 [671:624] = \$40 [47:0];
+        \$51 [719:672] = \$41 [47:0];
+      end
+    end
+    if (rst) begin
+      \$51  = 720'h000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$52  = \$34 ;
+    if (rst) begin
+      \$52  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$53  = events_free_steps;
+    if (rst) begin
+      \$53  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$54  = events_nudged_steps;
+    if (rst) begin
+      \$54  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$55  = events_update;
+    if (rst) begin
+      \$55  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$56  = saturations;
+    if (rst) begin
+      \$56  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$57  = limited_offsets;
+    if (rst) begin
+      \$57  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$42  = events_phase;
+    if (rst) begin
+      \$42  = 2'h0;
     end
   end
   assign \o.free_cycles  = o[47:0];
@@ -3545,11 +3788,11 @@ module tiny_dither(column, group, clk, rst, word, step);
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
-module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum, weight, saturated, write, write_word, number);
+module tiny_lane(control, own, neighbour, load, load_word, clk, rst, held, sum, weight, saturated, write, write_word, number);
   reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire [2:0] \$1 ;
-  wire [43:0] \$10 ;
+  wire [31:0] \$10 ;
   wire [31:0] \$11 ;
   wire [31:0] \$12 ;
   wire [31:0] \$13 ;
@@ -3560,15 +3803,15 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   wire [31:0] \$18 ;
   wire [31:0] \$19 ;
   wire [15:0] \$2 ;
-  wire [31:0] \$20 ;
-  wire [16:0] \$21 ;
-  wire [31:0] \$22 ;
-  wire [42:0] \$23 ;
+  wire [16:0] \$20 ;
+  wire [31:0] \$21 ;
+  wire [43:0] \$22 ;
+  reg [15:0] \$23 ;
   reg [15:0] \$24 ;
-  reg [15:0] \$25 ;
-  reg [31:0] \$26 ;
+  reg [31:0] \$25 ;
+  reg [42:0] \$26 ;
   reg [42:0] \$27 ;
-  reg [42:0] \$28 ;
+  reg \$28 ;
   wire [32:0] \$3 ;
   wire [34:0] \$4 ;
   wire [38:0] \$5 ;
@@ -3618,8 +3861,9 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   wire [42:0] drives_read_word;
   wire drives_write;
   wire [1:0] drives_write_address;
-  (* init = 43'h00000000000 *)
   wire [42:0] drives_write_word;
+  output [42:0] held;
+  reg [42:0] held = 43'h00000000000;
   input load;
   wire load;
   input [15:0] load_word;
@@ -3630,21 +3874,48 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   wire [1:0] number;
   input [15:0] own;
   wire [15:0] own;
+  wire [87:0] own_control;
+  wire [3:0] \own_control.add ;
+  wire \own_control.add.clear ;
+  wire \own_control.add.load ;
+  wire \own_control.add.ring ;
+  wire \own_control.add.valid ;
+  wire [10:0] \own_control.address ;
+  wire \own_control.address.ring ;
+  wire [1:0] \own_control.address.rotate ;
+  wire [7:0] \own_control.address.weight ;
+  wire [2:0] \own_control.align ;
+  wire [2:0] \own_control.align.shift ;
+  wire [31:0] \own_control.dither ;
+  wire [31:0] \own_control.dither.word ;
+  wire [1:0] \own_control.drive_read ;
+  wire [1:0] \own_control.drive_read.drive ;
+  wire [18:0] \own_control.operands ;
+  wire \own_control.operands.null ;
+  wire \own_control.operands.ring ;
+  wire [15:0] \own_control.operands.shared ;
+  wire \own_control.operands.update ;
+  wire [7:0] \own_control.total ;
+  wire [1:0] \own_control.total.drive ;
+  wire \own_control.total.save ;
+  wire [4:0] \own_control.total.sigma ;
+  wire [8:0] \own_control.write ;
+  wire \own_control.write.update ;
+  wire [7:0] \own_control.write.weight ;
   reg [31:0] product_1 = 32'd0;
   input rst;
   wire rst;
   output saturated;
   wire saturated;
   output [42:0] sum;
-  reg [42:0] sum = 43'h00000000000;
-  output [42:0] total;
-  wire [42:0] total;
+  wire [42:0] sum;
   wire [15:0] updater_dither;
   wire [15:0] updater_new;
   wire [15:0] updater_old;
   wire updater_saturated;
   wire [4:0] updater_shift;
   wire [33:0] updater_sum;
+  reg wanders = 1'h0;
   output [15:0] weight;
   wire [15:0] weight;
   wire [7:0] weights_read_address;
@@ -3663,12 +3934,12 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
       drives[row] = 43'd0;
   end
   always @(posedge clk) begin
-    if (control[39])
-      drives[control[41:40]] <= sum;
+    if (own_control[39])
+      drives[own_control[41:40]] <= sum;
   end
   reg [42:0] _0_;
   always @(posedge clk) begin
-    _0_ <= drives[control[34:33]];
+    _0_ <= drives[own_control[34:33]];
   end
   assign drives_read_word = _0_;
   reg [15:0] weights [167:0];
@@ -3679,58 +3950,60 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   end
   always @(posedge clk) begin
     if (write)
-      weights[control[86:79]] <= write_word;
+      weights[own_control[86:79]] <= write_word;
   end
   reg [15:0] _1_;
   always @(posedge clk) begin
     _1_ <= weights[weights_read_address];
   end
   assign weight = _1_;
-  assign \$1  = control[10:9] + number;
-  assign weights_read_address = control[8] ? { control[7:2], \$1 [1:0] } : control[7:0];
-  assign a = control[11] ? own : weight;
-  assign \$2  = control[12] ? own : control[29:14];
-  assign b = control[13] ? 16'h0000 : \$2 ;
-  assign \$9  = ~ control[37];
-  assign \$10  = $signed(base) + $signed(aligned_1);
-  assign \$11  = number[0] ? 32'd2620541735 : 32'd0;
-  assign \$13  = number[1] ? 32'd1379846116 : 32'd0;
-  assign \$14  = \$12  ^ \$13 ;
-  assign \$15  = control[78:47] ^ \$14 ;
-  assign \$16  = number[0] ? 32'd2620541735 : 32'd0;
-  assign \$18  = number[1] ? 32'd1379846116 : 32'd0;
-  assign \$19  = \$17  ^ \$18 ;
-  assign \$20  = control[78:47] ^ \$19 ;
-  assign \$21  = \$15 [15:0] + \$20 [31:16];
-  assign saturated = updater_saturated & control[87];
-  assign write = control[87] | load;
-  assign write_word = control[87] ? updater_new : load_word;
-  assign \$22  = $signed(a_1) * $signed(b_1);
-  assign \$23  = control[36] ? neighbour : \$10 [42:0];
+  assign \$1  = own_control[10:9] + number;
+  assign weights_read_address = own_control[8] ? { own_control[7:2], \$1 [1:0] } : own_control[7:0];
+  assign a = own_control[11] ? own : weight;
+  assign \$2  = own_control[12] ? own : own_control[29:14];
+  assign b = own_control[13] ? 16'h0000 : \$2 ;
+  assign \$9  = ~ own_control[37];
+  assign sum = wanders ? neighbour : held;
+  assign \$10  = number[0] ? 32'd2620541735 : 32'd0;
+  assign \$12  = number[1] ? 32'd1379846116 : 32'd0;
+  assign \$13  = \$11  ^ \$12 ;
+  assign \$14  = own_control[78:47] ^ \$13 ;
+  assign \$15  = number[0] ? 32'd2620541735 : 32'd0;
+  assign \$17  = number[1] ? 32'd1379846116 : 32'd0;
+  assign \$18  = \$16  ^ \$17 ;
+  assign \$19  = own_control[78:47] ^ \$18 ;
+  assign \$20  = \$14 [15:0] + \$19 [31:16];
+  assign saturated = updater_saturated & own_control[87];
+  assign write = own_control[87] | load;
+  assign write_word = own_control[87] ? updater_new : load_word;
+  assign \$21  = $signed(a_1) * $signed(b_1);
+  assign \$22  = $signed(base) + $signed(aligned_1);
   always @(posedge clk)
-    a_1 <= \$24 ;
+    a_1 <= \$23 ;
   always @(posedge clk)
-    b_1 <= \$25 ;
+    b_1 <= \$24 ;
   always @(posedge clk)
-    product_1 <= \$26 ;
+    product_1 <= \$25 ;
   always @(posedge clk)
-    aligned_1 <= \$27 ;
+    aligned_1 <= \$26 ;
   always @(posedge clk)
-    sum <= \$28 ;
+    held <= \$27 ;
+  always @(posedge clk)
+    wanders <= \$28 ;
   tiny_update updater (
     .clk(clk),
-    .dither(\$21 [15:0]),
+    .dither(\$20 [15:0]),
     .\new (updater_new),
     .old(weight),
     .rst(rst),
     .saturated(updater_saturated),
-    .shift(control[46:42]),
+    .shift(own_control[46:42]),
     .sum(sum[33:0])
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$8  = 47'h000000000000;
-    casez (control[32:30])
+    casez (own_control[32:30])
       3'h0:
           \$8  = { \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3 [32], \$3  };
       3'h1:
@@ -3746,7 +4019,7 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     base = 43'h00000000000;
-    if (control[38]) begin
+    if (own_control[38]) begin
       base = drives_read_word;
     end else if (\$9 ) begin
       base = sum;
@@ -3754,56 +4027,65 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$24  = a;
+    \$23  = a;
+    if (rst) begin
+      \$23  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$24  = b;
     if (rst) begin
       \$24  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$25  = b;
+    \$25  = \$21 ;
     if (rst) begin
-      \$25  = 16'h0000;
+      \$25  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$26  = \$22 ;
+    \$26  = \$8 [42:0];
     if (rst) begin
-      \$26  = 32'd0;
+      \$26  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$27  = \$8 [42:0];
+    \$27  = held;
+    if (own_control[35]) begin
+      \$27  = \$22 [42:0];
+    end
     if (rst) begin
       \$27  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$28  = sum;
-    if (control[35]) begin
-      \$28  = \$23 ;
+    \$28  = wanders;
+    if (own_control[35]) begin
+      \$28  = own_control[36];
     end
     if (rst) begin
-      \$28  = 43'h00000000000;
+      \$28  = 1'h0;
     end
   end
   assign weights_read_word = weight;
-  assign weights_write_address = control[86:79];
+  assign weights_write_address = own_control[86:79];
   assign weights_write_word = write_word;
   assign weights_write = write;
   assign aligned = \$8 [42:0];
-  assign drives_read_address = control[34:33];
-  assign drives_write_address = control[41:40];
+  assign drives_read_address = own_control[34:33];
+  assign drives_write_address = own_control[41:40];
   assign drives_write_word = sum;
-  assign drives_write = control[39];
+  assign drives_write = own_control[39];
   assign updater_sum = sum[33:0];
-  assign updater_shift = control[46:42];
-  assign updater_dither = \$21 [15:0];
+  assign updater_shift = own_control[46:42];
+  assign updater_dither = \$20 [15:0];
   assign updater_old = weight;
-  assign total = \$10 [42:0];
   assign \control.address  = control[10:0];
   assign \control.address.weight  = control[7:0];
   assign \control.address.ring  = control[8];
@@ -3831,13 +4113,48 @@ module tiny_lane(control, own, neighbour, load, load_word, clk, rst, total, sum,
   assign \control.write  = control[87:79];
   assign \control.write.weight  = control[86:79];
   assign \control.write.update  = control[87];
+  assign \own_control.address  = own_control[10:0];
+  assign \own_control.address.weight  = own_control[7:0];
+  assign \own_control.address.ring  = own_control[8];
+  assign \own_control.address.rotate  = own_control[10:9];
+  assign \own_control.operands  = own_control[29:11];
+  assign \own_control.operands.update  = own_control[11];
+  assign \own_control.operands.ring  = own_control[12];
+  assign \own_control.operands.null  = own_control[13];
+  assign \own_control.operands.shared  = own_control[29:14];
+  assign \own_control.align  = own_control[32:30];
+  assign \own_control.align.shift  = own_control[32:30];
+  assign \own_control.drive_read  = own_control[34:33];
+  assign \own_control.drive_read.drive  = own_control[34:33];
+  assign \own_control.add  = own_control[38:35];
+  assign \own_control.add.valid  = own_control[35];
+  assign \own_control.add.ring  = own_control[36];
+  assign \own_control.add.clear  = own_control[37];
+  assign \own_control.add.load  = own_control[38];
+  assign \own_control.total  = own_control[46:39];
+  assign \own_control.total.save  = own_control[39];
+  assign \own_control.total.drive  = own_control[41:40];
+  assign \own_control.total.sigma  = own_control[46:42];
+  assign \own_control.dither  = own_control[78:47];
+  assign \own_control.dither.word  = own_control[78:47];
+  assign \own_control.write  = own_control[87:79];
+  assign \own_control.write.weight  = own_control[86:79];
+  assign \own_control.write.update  = own_control[87];
+  assign own_control[87:79] = control[87:79];
+  assign own_control[78:47] = control[78:47];
+  assign own_control[46:39] = control[46:39];
+  assign own_control[38:35] = control[38:35];
+  assign own_control[34:33] = control[34:33];
+  assign own_control[32:30] = control[32:30];
+  assign own_control[29:11] = control[29:11];
+  assign own_control[10:0] = control[10:0];
   assign \$3  = { product_1[31], product_1 };
   assign \$4  = { product_1[31], product_1, 2'h0 };
   assign \$5  = { product_1[31], product_1[31], product_1, 5'h00 };
   assign \$6  = { product_1, 7'h00 };
   assign \$7  = { product_1[31], product_1[31], product_1, 13'h0000 };
-  assign \$12  = \$11 ;
-  assign \$17  = \$16 ;
+  assign \$11  = \$10 ;
+  assign \$16  = \$15 ;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -3846,14 +4163,14 @@ module tiny_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, o_
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire [43:0] \$1 ;
   wire [81:0] \$10 ;
-  wire \$11 ;
+  wire [26:0] \$11 ;
   wire \$12 ;
   wire \$13 ;
-  wire [25:0] \$14 ;
+  wire \$14 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
-  wire [27:0] \$18 ;
+  wire \$18 ;
   wire [27:0] \$19 ;
   wire [43:0] \$2 ;
   wire \$20 ;
@@ -3884,7 +4201,7 @@ module tiny_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, o_
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire [28:0] \$46 ;
+  wire [61:0] \$46 ;
   reg \$47 ;
   reg \$48 ;
   reg \$49 ;
@@ -3927,7 +4244,7 @@ module tiny_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, o_
   reg [58:0] \$82 ;
   reg [16:0] \$83 ;
   reg [60:0] \$84 ;
-  reg [27:0] \$85 ;
+  reg [60:0] \$85 ;
   reg [15:0] \$86 ;
   reg \$87 ;
   reg \$88 ;
@@ -4009,12 +4326,12 @@ module tiny_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, o_
   reg [58:0] product_1 = 59'h000000000000000;
   reg [42:0] raw_1 = 43'h00000000000;
   reg [42:0] raw_2 = 43'h00000000000;
-  reg [27:0] rounded = 28'h0000000;
+  reg [60:0] rounded = 61'h0000000000000000;
   input rst;
   wire rst;
   output saturated;
   reg saturated = 1'h0;
-  wire [28:0] signed_state;
+  wire [61:0] signed_state;
   wire [2:0] slopes_of_segments_address;
   wire [15:0] slopes_of_segments_word;
   (* init = 4'h0 *)
@@ -4108,32 +4425,32 @@ module tiny_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, o_
   assign \$7  = $signed(x) * $signed({ 1'h0, y });
   assign \$9  = $signed({ 1'h0, \$8  }) + $signed(product_1);
   assign \$10  = is_offset_4 ? { product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1[58], product_1 } : \$9 ;
-  assign \$11  = | total[34:0];
-  assign \$12  = \$11  | total[36];
-  assign \$13  = total[35] & \$12 ;
-  assign \$14  = $signed(total[60:36]) + $signed({ 1'h0, \$13  });
+  assign \$11  = is_offset_5 ? { total[60], total[60], total[60:36] } : total[60:34];
+  assign \$12  = | total[34:0];
+  assign \$13  = \$12  | total[36];
+  assign \$14  = total[35] & \$13 ;
   assign \$15  = | total[32:0];
   assign \$16  = \$15  | total[34];
   assign \$17  = total[33] & \$16 ;
-  assign \$18  = $signed(total[60:34]) + $signed({ 1'h0, \$17  });
-  assign \$19  = is_offset_5 ? { \$14 [25], \$14 [25], \$14  } : \$18 ;
-  assign \$20  = | rounded[27:15];
+  assign \$18  = is_offset_5 ? \$14  : \$17 ;
+  assign \$19  = $signed(\$11 ) + $signed({ 1'h0, \$18  });
+  assign \$20  = | rounded[60:15];
   assign \$21  = ~ \$20 ;
-  assign \$22  = & rounded[27:15];
+  assign \$22  = & rounded[60:15];
   assign \$23  = \$21  | \$22 ;
-  assign \$24  = rounded[27] ? 16'h8000 : 16'h7fff;
+  assign \$24  = rounded[60] ? 16'h8000 : 16'h7fff;
   assign \$25  = \$23  ? rounded[15:0] : \$24 ;
-  assign \$26  = | signed_state[28:15];
+  assign \$26  = | signed_state[61:15];
   assign \$27  = ~ \$26 ;
-  assign \$28  = & signed_state[28:15];
+  assign \$28  = & signed_state[61:15];
   assign \$29  = \$27  | \$28 ;
-  assign \$30  = signed_state[28] ? 16'h8000 : 16'h7fff;
+  assign \$30  = signed_state[61] ? 16'h8000 : 16'h7fff;
   assign \$31  = \$29  ? signed_state[15:0] : \$30 ;
   assign \$32  = is_offset_6 ? \$25  : \$31 ;
   assign \$33  = valid_6 & is_offset_6;
-  assign \$34  = | rounded[27:15];
+  assign \$34  = | rounded[60:15];
   assign \$35  = ~ \$34 ;
-  assign \$36  = & rounded[27:15];
+  assign \$36  = & rounded[60:15];
   assign \$37  = \$35  | \$36 ;
   assign \$38  = ~ \$37 ;
   assign \$39  = \$33  & \$38 ;
@@ -4144,7 +4461,7 @@ module tiny_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, o_
   assign \$45  = ~ is_offset_2;
   assign slopes_write = valid_2 & \$45 ;
   assign \$46  = - $signed(rounded);
-  assign signed_state = negative_6 ? \$46  : { rounded[27], rounded };
+  assign signed_state = negative_6 ? \$46  : { rounded[60], rounded };
   always @(posedge clk)
     valid_1 <= \$47 ;
   always @(posedge clk)
@@ -4515,9 +4832,9 @@ module tiny_neuron(sum, neuron, \context , is_offset, first, clear, clk, rst, o_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$85  = \$19 ;
+    \$85  = { \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19 [27], \$19  };
     if (rst) begin
-      \$85  = 28'h0000000;
+      \$85  = 61'h0000000000000000;
     end
   end
   always @* begin
@@ -4990,40 +5307,33 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
-  wire \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire \$38 ;
+  wire [1:0] \$35 ;
+  wire [1:0] \$36 ;
+  wire [2:0] \$37 ;
+  wire [3:0] \$38 ;
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
   wire \$41 ;
   wire \$42 ;
-  wire [1:0] \$43 ;
-  wire [1:0] \$44 ;
-  wire [2:0] \$45 ;
-  wire [3:0] \$46 ;
-  wire \$47 ;
-  wire \$48 ;
-  wire \$49 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire \$45 ;
+  reg \$46 ;
+  reg [4:0] \$47 ;
+  reg [2:0] \$48 ;
+  reg \$49 ;
   wire \$5 ;
-  wire \$50 ;
-  wire \$51 ;
-  wire \$52 ;
-  wire \$53 ;
-  wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
+  reg \$50 ;
+  reg [87:0] \$51 ;
+  reg \$52 ;
+  reg \$53 ;
+  reg [87:0] \$54 ;
+  reg \$55 ;
+  reg \$56 ;
   reg \$57 ;
-  reg [4:0] \$58 ;
-  reg [2:0] \$59 ;
+  reg \$58 ;
   wire \$6 ;
-  reg \$60 ;
-  reg \$61 ;
-  reg [87:0] \$62 ;
-  reg \$63 ;
-  reg \$64 ;
-  reg \$65 ;
   wire \$7 ;
   wire \$8 ;
   wire [7:0] \$9 ;
@@ -5080,7 +5390,7 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire [1:0] \beats_element.group ;
   wire \beats_element.is_first ;
   wire \beats_element.is_last ;
-  wire [7:0] \beats_element.row_offset ;
+  wire [7:0] \beats_element.row_base ;
   wire [2:0] \beats_element.slot ;
   wire \beats_element.valid ;
   wire beats_has_input;
@@ -5168,7 +5478,7 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire \beats_position.is_first ;
   wire \beats_position.is_last ;
   wire [1:0] \beats_position.rotate ;
-  wire [7:0] \beats_position.row_offset ;
+  wire [7:0] \beats_position.row_base ;
   wire \beats_position.turned ;
   wire [3:0] beats_rate;
   wire [2:0] beats_slot;
@@ -5177,10 +5487,11 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire [2:0] beats_work_rows;
   wire beats_work_turned;
   wire beats_work_valid;
-  wire bound;
+  wire begins;
   wire [4:0] busy;
   input changed;
   wire changed;
+  reg chosen;
   output clear;
   wire clear;
   input clk;
@@ -5192,6 +5503,7 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire context_0_clear;
   wire context_0_emit;
   wire context_0_emitted;
+  wire context_0_ends;
   wire context_0_finish;
   wire context_0_free_step;
   wire context_0_idle;
@@ -5270,11 +5582,13 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire events_update;
   wire finish;
   reg [2:0] free;
+  reg has_taken = 1'h0;
   input hold;
   wire hold;
   output idle;
   wire idle;
-  reg [87:0] instruction = 88'h0000000000000000000000;
+  (* init = 88'h0000000000000000000000 *)
+  wire [87:0] instruction;
   wire [6:0] \instruction.column ;
   wire [6:0] \instruction.count ;
   wire [1:0] \instruction.drain ;
@@ -5304,6 +5618,7 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire [5:0] \instruction.wait ;
   wire \instruction.wants_error ;
   wire [7:0] \instruction.weight ;
+  wire issue_begins;
   wire issue_finish;
   (* init = 88'h0000000000000000000000 *)
   wire [87:0] issue_instruction;
@@ -5338,7 +5653,37 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire [7:0] \issue_instruction.weight ;
   wire issue_is_last;
   wire issue_may_issue;
-  reg kept = 1'h0;
+  (* init = 88'h0000000000000000000000 *)
+  wire [87:0] issue_next;
+  wire [6:0] \issue_next.column ;
+  wire [6:0] \issue_next.count ;
+  wire [1:0] \issue_next.drain ;
+  wire [2:0] \issue_next.drain_count ;
+  wire [2:0] \issue_next.drain_cycles ;
+  wire [1:0] \issue_next.drive ;
+  wire \issue_next.end ;
+  wire [1:0] \issue_next.feed ;
+  wire \issue_next.first ;
+  wire [1:0] \issue_next.groups ;
+  wire [2:0] \issue_next.last_columns ;
+  wire [2:0] \issue_next.last_rows ;
+  wire [3:0] \issue_next.neuron ;
+  wire [1:0] \issue_next.op ;
+  wire [1:0] \issue_next.plane ;
+  wire [2:0] \issue_next.rows ;
+  wire \issue_next.save ;
+  wire [2:0] \issue_next.shift ;
+  wire [2:0] \issue_next.sigma ;
+  wire [1:0] \issue_next.start ;
+  wire \issue_next.store ;
+  wire [6:0] \issue_next.stride ;
+  wire \issue_next.sync ;
+  wire [2:0] \issue_next.target ;
+  wire [1:0] \issue_next.target_plane ;
+  wire [2:0] \issue_next.vector ;
+  wire [5:0] \issue_next.wait ;
+  wire \issue_next.wants_error ;
+  wire [7:0] \issue_next.weight ;
   output [3:0] labels;
   wire [3:0] labels;
   wire [3:0] \labels[0] ;
@@ -5347,11 +5692,11 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire list_bank;
   output [5:0] list_index;
   wire [5:0] list_index;
+  reg makes = 1'h0;
   output [5:0] mask_index;
   wire [5:0] mask_index;
   input [4:0] mask_slots;
   wire [4:0] mask_slots;
-  reg next_owner;
   (* init = 3'h0 *)
   wire [2:0] next_slot;
   wire [87:0] offers;
@@ -5459,14 +5804,47 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire [1:0] \scan_o.group ;
   wire \scan_o.is_first ;
   wire \scan_o.is_last ;
-  wire [7:0] \scan_o.row_offset ;
+  wire [7:0] \scan_o.row_base ;
   wire [2:0] \scan_o.slot ;
   wire \scan_o.valid ;
-  wire scan_run;
-  reg turn = 1'h0;
-  wire walk_clear;
+  reg scan_run = 1'h0;
   (* init = 88'h0000000000000000000000 *)
-  wire [87:0] walk_instruction;
+  wire [87:0] taken;
+  wire [6:0] \taken.column ;
+  wire [6:0] \taken.count ;
+  wire [1:0] \taken.drain ;
+  wire [2:0] \taken.drain_count ;
+  wire [2:0] \taken.drain_cycles ;
+  wire [1:0] \taken.drive ;
+  wire \taken.end ;
+  wire [1:0] \taken.feed ;
+  wire \taken.first ;
+  wire [1:0] \taken.groups ;
+  wire [2:0] \taken.last_columns ;
+  wire [2:0] \taken.last_rows ;
+  wire [3:0] \taken.neuron ;
+  wire [1:0] \taken.op ;
+  wire [1:0] \taken.plane ;
+  wire [2:0] \taken.rows ;
+  wire \taken.save ;
+  wire [2:0] \taken.shift ;
+  wire [2:0] \taken.sigma ;
+  wire [1:0] \taken.start ;
+  wire \taken.store ;
+  wire [6:0] \taken.stride ;
+  wire \taken.sync ;
+  wire [2:0] \taken.target ;
+  wire [1:0] \taken.target_plane ;
+  wire [2:0] \taken.vector ;
+  wire [5:0] \taken.wait ;
+  wire \taken.wants_error ;
+  wire [7:0] \taken.weight ;
+  reg taken_owner = 1'h0;
+  reg turn = 1'h0;
+  (* init = 1'h0 *)
+  wire updating;
+  wire walk_clear;
+  reg [87:0] walk_instruction = 88'h0000000000000000000000;
   wire [6:0] \walk_instruction.column ;
   wire [6:0] \walk_instruction.count ;
   wire [1:0] \walk_instruction.drain ;
@@ -5496,6 +5874,36 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire [5:0] \walk_instruction.wait ;
   wire \walk_instruction.wants_error ;
   wire [7:0] \walk_instruction.weight ;
+  reg [87:0] walk_next = 88'h0000000000000000000000;
+  wire [6:0] \walk_next.column ;
+  wire [6:0] \walk_next.count ;
+  wire [1:0] \walk_next.drain ;
+  wire [2:0] \walk_next.drain_count ;
+  wire [2:0] \walk_next.drain_cycles ;
+  wire [1:0] \walk_next.drive ;
+  wire \walk_next.end ;
+  wire [1:0] \walk_next.feed ;
+  wire \walk_next.first ;
+  wire [1:0] \walk_next.groups ;
+  wire [2:0] \walk_next.last_columns ;
+  wire [2:0] \walk_next.last_rows ;
+  wire [3:0] \walk_next.neuron ;
+  wire [1:0] \walk_next.op ;
+  wire [1:0] \walk_next.plane ;
+  wire [2:0] \walk_next.rows ;
+  wire \walk_next.save ;
+  wire [2:0] \walk_next.shift ;
+  wire [2:0] \walk_next.sigma ;
+  wire [1:0] \walk_next.start ;
+  wire \walk_next.store ;
+  wire [6:0] \walk_next.stride ;
+  wire \walk_next.sync ;
+  wire [2:0] \walk_next.target ;
+  wire [1:0] \walk_next.target_plane ;
+  wire [2:0] \walk_next.vector ;
+  wire [5:0] \walk_next.wait ;
+  wire \walk_next.wants_error ;
+  wire [7:0] \walk_next.weight ;
   wire [6:0] walk_nonzero;
   wire [22:0] walk_o;
   wire [1:0] \walk_o.group ;
@@ -5504,7 +5912,7 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire \walk_o.is_first ;
   wire \walk_o.is_last ;
   wire [1:0] \walk_o.rotate ;
-  wire [7:0] \walk_o.row_offset ;
+  wire [7:0] \walk_o.row_base ;
   wire \walk_o.turned ;
   wire walk_step;
   output [2:0] work_columns;
@@ -5518,58 +5926,50 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   output work_valid;
   wire work_valid;
   reg working = 1'h0;
-  assign \$26  = issue_may_issue & walk_o[21];
-  assign \$27  = \$25  ? scan_done : \$26 ;
-  assign finish = working & \$27 ;
-  assign beats_has_input = | context_0_sample[16:10];
-  assign \$28  = ! instruction[1:0];
-  assign \$29  = ! instruction[62:61];
-  assign \$30  = \$28  & \$29 ;
-  assign bound = working ? \$30  : kept;
-  assign \$32  = ~ working;
-  assign \$33  = \$32  | finish;
-  assign \$34  = \$31  & \$33 ;
-  assign \$35  = ! next_owner;
-  assign context_0_taken = \$34  & \$35 ;
-  assign \$36  = ! beats_context;
-  assign context_0_finish = finish & \$36 ;
-  assign \$38  = ~ working;
-  assign \$39  = \$38  | finish;
-  assign walk_clear = \$37  & \$39 ;
-  assign \$41  = ~ working;
-  assign \$42  = \$41  | finish;
-  assign scan_clear = \$40  & \$42 ;
-  assign \$43  = batch[0] + batch[1];
-  assign \$44  = batch[2] + batch[3];
-  assign \$45  = \$43  + \$44 ;
-  assign \$46  = \$45  + batch[4];
-  assign \$47  = \$46  == 2'h3;
-  assign \$48  = sample_sample[9] | \$47 ;
-  assign \$49  = sample_sample[8] & \$48 ;
-  assign \$51  = ~ working;
-  assign \$52  = \$51  | finish;
-  assign \$53  = \$50  & \$52 ;
-  assign \$54  = ! instruction[1:0];
-  assign \$55  = ! instruction[62:61];
-  assign \$56  = \$54  & \$55 ;
+  assign ready = context_0_ready & \$29 ;
+  assign \$30  = ~ has_taken;
+  assign \$31  = \$30  & ready;
+  assign \$32  = ! chosen;
+  assign context_0_taken = \$31  & \$32 ;
+  assign \$33  = ~ working;
+  assign \$34  = \$33  | finish;
+  assign walk_clear = has_taken & \$34 ;
+  assign \$35  = batch[0] + batch[1];
+  assign \$36  = batch[2] + batch[3];
+  assign \$37  = \$35  + \$36 ;
+  assign \$38  = \$37  + batch[4];
+  assign \$39  = \$38  == 2'h3;
+  assign \$40  = sample_sample[9] | \$39 ;
+  assign \$41  = sample_sample[8] & \$40 ;
+  assign \$42  = ~ has_taken;
+  assign \$44  = walk_next[1:0] == 1'h1;
+  assign \$45  = | walk_next[86:81];
   always @(posedge clk)
-    turn <= \$57 ;
+    turn <= \$46 ;
   always @(posedge clk)
-    batch <= \$58 ;
+    batch <= \$47 ;
   always @(posedge clk)
-    sample_slot <= \$59 ;
+    sample_slot <= \$48 ;
   always @(posedge clk)
-    closing <= \$60 ;
+    closing <= \$49 ;
   always @(posedge clk)
-    emit_context <= \$61 ;
+    emit_context <= \$50 ;
   always @(posedge clk)
-    instruction <= \$62 ;
+    walk_next <= \$51 ;
   always @(posedge clk)
-    beats_context <= \$63 ;
+    taken_owner <= \$52 ;
   always @(posedge clk)
-    working <= \$64 ;
+    has_taken <= \$53 ;
   always @(posedge clk)
-    kept <= \$65 ;
+    walk_instruction <= \$54 ;
+  always @(posedge clk)
+    beats_context <= \$55 ;
+  always @(posedge clk)
+    working <= \$56 ;
+  always @(posedge clk)
+    scan_run <= \$57 ;
+  always @(posedge clk)
+    makes <= \$58 ;
   assign \$1  = ~ hold;
   assign \$2  = sample_loaded & \$1 ;
   assign \$3  = ~ closing;
@@ -5593,20 +5993,27 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   assign events_sample = emit & emit_ready;
   assign \$19  = ! emit_context;
   assign context_0_emitted = emit_ready & \$19 ;
-  assign \$20  = instruction[1:0] == 1'h1;
-  assign scan_run = working & \$20 ;
-  assign \$21  = instruction[1:0] == 1'h1;
-  assign \$22  = \$21  ? scan_o[0] : issue_may_issue;
-  assign events_beat = working & \$22 ;
-  assign \$23  = instruction[1:0] == 1'h1;
-  assign \$24  = ~ \$23 ;
-  assign walk_step = events_beat & \$24 ;
-  assign \$25  = instruction[1:0] == 1'h1;
+  assign \$20  = ~ scan_run;
+  assign \$21  = working & \$20 ;
+  assign walk_step = \$21  & issue_may_issue;
+  assign \$22  = scan_run & scan_o[0];
+  assign events_beat = walk_step | \$22 ;
+  assign \$23  = walk_step & walk_o[21];
+  assign \$24  = scan_run & scan_done;
+  assign finish = \$23  | \$24 ;
+  assign beats_has_input = | context_0_sample[16:10];
+  assign \$25  = ! beats_context;
+  assign context_0_finish = finish & \$25 ;
+  assign context_0_ends = context_0_finish & walk_instruction[87];
+  assign \$26  = context_0_instruction[80] & makes;
+  assign \$27  = ! beats_context;
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = ~ \$28 ;
   \tiny_sequencer.beats  beats (
     .beats_context(beats_context),
     .beats_element(scan_o),
     .beats_has_input(beats_has_input),
-    .beats_instruction(instruction),
+    .beats_instruction(walk_instruction),
     .beats_issue(events_beat),
     .beats_o(beat),
     .beats_position(walk_o),
@@ -5625,46 +6032,48 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
     .context_0_clear(clear),
     .context_0_emit(emit),
     .context_0_emitted(context_0_emitted),
+    .context_0_ends(context_0_ends),
     .context_0_finish(context_0_finish),
     .context_0_free_step(events_free_steps),
     .context_0_idle(context_0_idle),
     .context_0_nudged_step(events_nudged_steps),
     .context_0_offered(sample_sample),
     .context_0_phase(phases),
-    .context_0_ready(ready),
+    .context_0_ready(context_0_ready),
     .context_0_sample(context_0_sample),
     .context_0_taken(context_0_taken),
     .context_0_update(context_0_update),
     .context_0_update_done(events_update),
-    .context_0_wait(instruction[86:81]),
-    .fetch_fetched(offers),
+    .context_0_wait(walk_instruction[86:81]),
+    .fetch_fetched(context_0_instruction),
     .rst(rst)
   );
   \tiny_sequencer.issue  issue (
     .clk(clk),
     .issue_finish(finish),
-    .issue_instruction(instruction),
+    .issue_instruction(walk_instruction),
     .issue_is_last(walk_o[21]),
     .issue_may_issue(issue_may_issue),
     .rst(rst)
   );
   \tiny_sequencer.scan  scan (
     .clk(clk),
+    .element(scan_o),
     .rst(rst),
     .scan_active(batch),
-    .scan_clear(scan_clear),
+    .scan_clear(walk_clear),
     .scan_done(scan_done),
-    .scan_instruction(instruction),
+    .scan_instruction(walk_instruction),
     .scan_mask_index(mask_index),
     .scan_mask_slots(mask_slots),
-    .scan_o(scan_o),
     .scan_run(scan_run)
   );
   \tiny_sequencer.walk  walk (
     .clk(clk),
     .rst(rst),
     .walk_clear(walk_clear),
-    .walk_instruction(instruction),
+    .walk_instruction(walk_instruction),
+    .walk_next(walk_next),
     .walk_nonzero(context_0_sample[16:10]),
     .walk_o(walk_o),
     .walk_step(walk_step)
@@ -5690,106 +6099,152 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    next_owner = 1'h0;
+    chosen = 1'h0;
     if (ready) begin
-      next_owner = 1'h0;
+      chosen = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$57  = turn;
+    \$46  = turn;
     if (sample_take) begin
-      \$57  = 1'h0;
+      \$46  = 1'h0;
     end
     if (rst) begin
-      \$57  = 1'h0;
+      \$46  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$58  = batch;
+    \$47  = batch;
     if (sample_take) begin
-      \$58  = \$11 [4:0];
+      \$47  = \$11 [4:0];
     end else if (events_update) begin
-      \$58  = 5'h00;
+      \$47  = 5'h00;
     end
     if (rst) begin
-      \$58  = 5'h00;
+      \$47  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$59  = sample_slot;
+    \$48  = sample_slot;
     if (sample_take) begin
-      \$59  = free;
+      \$48  = free;
     end
     if (rst) begin
-      \$59  = 3'h0;
+      \$48  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$60  = closing;
+    \$49  = closing;
     if (sample_take) begin
-      \$60  = \$49 ;
+      \$49  = \$41 ;
     end else if (events_update) begin
-      \$60  = 1'h0;
+      \$49  = 1'h0;
     end
     if (rst) begin
-      \$60  = 1'h0;
+      \$49  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$61  = emit_context;
+    \$50  = emit_context;
     if (events_sample) begin
-      \$61  = 1'h0;
+      \$50  = 1'h0;
     end
     if (rst) begin
-      \$61  = 1'h0;
+      \$50  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = instruction;
-    if (\$53 ) begin
-      \$62  = offers;
+    \$51  = walk_next;
+    if (\$42 ) begin
+      \$51  = context_0_instruction;
     end
     if (rst) begin
-      \$62  = 88'h0000000000000000000000;
+      \$51  = 88'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$63  = beats_context;
-    if (\$53 ) begin
-      \$63  = next_owner;
+    \$52  = taken_owner;
+    if (\$42 ) begin
+      \$52  = chosen;
     end
     if (rst) begin
-      \$63  = 1'h0;
+      \$52  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$64  = working;
-    if (\$53 ) begin
-      \$64  = 1'h1;
+    \$53  = has_taken;
+    if (\$42 ) begin
+      \$53  = \$43 ;
+    end
+    if (walk_clear) begin
+      \$53  = 1'h0;
+    end
+    if (rst) begin
+      \$53  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$54  = walk_instruction;
+    if (walk_clear) begin
+      \$54  = walk_next;
+    end
+    if (rst) begin
+      \$54  = 88'h0000000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$55  = beats_context;
+    if (walk_clear) begin
+      \$55  = taken_owner;
+    end
+    if (rst) begin
+      \$55  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$56  = working;
+    if (walk_clear) begin
+      \$56  = 1'h1;
     end else if (finish) begin
-      \$64  = 1'h0;
+      \$56  = 1'h0;
     end
     if (rst) begin
-      \$64  = 1'h0;
+      \$56  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$65  = kept;
-    if (\$53 ) begin
+    \$57  = scan_run;
+    if (walk_clear) begin
+      \$57  = \$44 ;
     end else if (finish) begin
-      \$65  = \$56 ;
+      \$57  = 1'h0;
     end
     if (rst) begin
-      \$65  = 1'h0;
+      \$57  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$58  = makes;
+    if (walk_clear) begin
+      \$58  = \$45 ;
+    end else if (finish) begin
+      \$58  = 1'h0;
+    end
+    if (rst) begin
+      \$58  = 1'h0;
     end
   end
   assign context_0_offered = sample_sample;
@@ -5811,12 +6266,17 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   assign beats_work_turned = walk_o[22];
   assign beats_work_valid = work_valid;
   assign samples = context_0_sample;
-  assign context_0_instruction = offers;
+  assign updating = scan_run;
   assign beats_issue = events_beat;
-  assign walk_instruction = instruction;
-  assign scan_instruction = instruction;
-  assign issue_instruction = instruction;
-  assign beats_instruction = instruction;
+  assign instruction = walk_instruction;
+  assign scan_instruction = walk_instruction;
+  assign issue_instruction = walk_instruction;
+  assign beats_instruction = walk_instruction;
+  assign taken = walk_next;
+  assign issue_next = walk_next;
+  assign begins = walk_clear;
+  assign scan_clear = walk_clear;
+  assign issue_begins = walk_clear;
   assign walk_nonzero = context_0_sample[16:10];
   assign scan_active = batch;
   assign issue_is_last = walk_o[21];
@@ -5827,8 +6287,8 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   assign beats_slot = context_0_sample[2:0];
   assign beats_rate = rate;
   assign beats_o = beat;
-  assign context_0_ready = ready;
-  assign context_0_wait = instruction[86:81];
+  assign context_0_wait = walk_instruction[86:81];
+  assign offers = context_0_instruction;
   assign context_0_update_done = events_update;
   assign list_index = walk_o[5:0];
   assign list_bank = context_0_sample[3];
@@ -5906,229 +6366,257 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   assign \samples[0].learn  = context_0_sample[8];
   assign \samples[0].close  = context_0_sample[9];
   assign \samples[0].nonzero  = context_0_sample[16:10];
-  assign \offers[0]  = offers;
-  assign \offers[0].op  = offers[1:0];
-  assign \offers[0].feed  = offers[3:2];
-  assign \offers[0].store  = offers[4];
-  assign \offers[0].plane  = offers[6:5];
-  assign \offers[0].vector  = offers[9:7];
-  assign \offers[0].rows  = offers[12:10];
-  assign \offers[0].weight  = offers[20:13];
-  assign \offers[0].stride  = offers[27:21];
-  assign \offers[0].count  = offers[34:28];
-  assign \offers[0].groups  = offers[36:35];
-  assign \offers[0].last_rows  = offers[39:37];
-  assign \offers[0].last_columns  = offers[42:40];
-  assign \offers[0].shift  = offers[45:43];
-  assign \offers[0].sigma  = offers[48:46];
-  assign \offers[0].column  = offers[55:49];
-  assign \offers[0].start  = offers[57:56];
-  assign \offers[0].save  = offers[58];
-  assign \offers[0].drive  = offers[60:59];
-  assign \offers[0].drain  = offers[62:61];
-  assign \offers[0].drain_count  = offers[65:63];
-  assign \offers[0].drain_cycles  = offers[68:66];
-  assign \offers[0].target_plane  = offers[70:69];
-  assign \offers[0].target  = offers[73:71];
-  assign \offers[0].neuron  = offers[77:74];
-  assign \offers[0].first  = offers[78];
-  assign \offers[0].wants_error  = offers[79];
-  assign \offers[0].sync  = offers[80];
-  assign \offers[0].wait  = offers[86:81];
-  assign \offers[0].end  = offers[87];
-  assign \context_0_instruction.op  = offers[1:0];
-  assign \context_0_instruction.feed  = offers[3:2];
-  assign \context_0_instruction.store  = offers[4];
-  assign \context_0_instruction.plane  = offers[6:5];
-  assign \context_0_instruction.vector  = offers[9:7];
-  assign \context_0_instruction.rows  = offers[12:10];
-  assign \context_0_instruction.weight  = offers[20:13];
-  assign \context_0_instruction.stride  = offers[27:21];
-  assign \context_0_instruction.count  = offers[34:28];
-  assign \context_0_instruction.groups  = offers[36:35];
-  assign \context_0_instruction.last_rows  = offers[39:37];
-  assign \context_0_instruction.last_columns  = offers[42:40];
-  assign \context_0_instruction.shift  = offers[45:43];
-  assign \context_0_instruction.sigma  = offers[48:46];
-  assign \context_0_instruction.column  = offers[55:49];
-  assign \context_0_instruction.start  = offers[57:56];
-  assign \context_0_instruction.save  = offers[58];
-  assign \context_0_instruction.drive  = offers[60:59];
-  assign \context_0_instruction.drain  = offers[62:61];
-  assign \context_0_instruction.drain_count  = offers[65:63];
-  assign \context_0_instruction.drain_cycles  = offers[68:66];
-  assign \context_0_instruction.target_plane  = offers[70:69];
-  assign \context_0_instruction.target  = offers[73:71];
-  assign \context_0_instruction.neuron  = offers[77:74];
-  assign \context_0_instruction.first  = offers[78];
-  assign \context_0_instruction.wants_error  = offers[79];
-  assign \context_0_instruction.sync  = offers[80];
-  assign \context_0_instruction.wait  = offers[86:81];
-  assign \context_0_instruction.end  = offers[87];
-  assign \instruction.op  = instruction[1:0];
-  assign \instruction.feed  = instruction[3:2];
-  assign \instruction.store  = instruction[4];
-  assign \instruction.plane  = instruction[6:5];
-  assign \instruction.vector  = instruction[9:7];
-  assign \instruction.rows  = instruction[12:10];
-  assign \instruction.weight  = instruction[20:13];
-  assign \instruction.stride  = instruction[27:21];
-  assign \instruction.count  = instruction[34:28];
-  assign \instruction.groups  = instruction[36:35];
-  assign \instruction.last_rows  = instruction[39:37];
-  assign \instruction.last_columns  = instruction[42:40];
-  assign \instruction.shift  = instruction[45:43];
-  assign \instruction.sigma  = instruction[48:46];
-  assign \instruction.column  = instruction[55:49];
-  assign \instruction.start  = instruction[57:56];
-  assign \instruction.save  = instruction[58];
-  assign \instruction.drive  = instruction[60:59];
-  assign \instruction.drain  = instruction[62:61];
-  assign \instruction.drain_count  = instruction[65:63];
-  assign \instruction.drain_cycles  = instruction[68:66];
-  assign \instruction.target_plane  = instruction[70:69];
-  assign \instruction.target  = instruction[73:71];
-  assign \instruction.neuron  = instruction[77:74];
-  assign \instruction.first  = instruction[78];
-  assign \instruction.wants_error  = instruction[79];
-  assign \instruction.sync  = instruction[80];
-  assign \instruction.wait  = instruction[86:81];
-  assign \instruction.end  = instruction[87];
   assign \scan_o.valid  = scan_o[0];
   assign \scan_o.column  = scan_o[7:1];
   assign \scan_o.group  = scan_o[9:8];
-  assign \scan_o.row_offset  = scan_o[17:10];
+  assign \scan_o.row_base  = scan_o[17:10];
   assign \scan_o.slot  = scan_o[20:18];
   assign \scan_o.is_first  = scan_o[21];
   assign \scan_o.is_last  = scan_o[22];
   assign \walk_o.index  = walk_o[6:0];
   assign \walk_o.rotate  = walk_o[8:7];
   assign \walk_o.group  = walk_o[10:9];
-  assign \walk_o.row_offset  = walk_o[18:11];
+  assign \walk_o.row_base  = walk_o[18:11];
   assign \walk_o.half  = walk_o[19];
   assign \walk_o.is_first  = walk_o[20];
   assign \walk_o.is_last  = walk_o[21];
   assign \walk_o.turned  = walk_o[22];
-  assign \walk_instruction.op  = instruction[1:0];
-  assign \walk_instruction.feed  = instruction[3:2];
-  assign \walk_instruction.store  = instruction[4];
-  assign \walk_instruction.plane  = instruction[6:5];
-  assign \walk_instruction.vector  = instruction[9:7];
-  assign \walk_instruction.rows  = instruction[12:10];
-  assign \walk_instruction.weight  = instruction[20:13];
-  assign \walk_instruction.stride  = instruction[27:21];
-  assign \walk_instruction.count  = instruction[34:28];
-  assign \walk_instruction.groups  = instruction[36:35];
-  assign \walk_instruction.last_rows  = instruction[39:37];
-  assign \walk_instruction.last_columns  = instruction[42:40];
-  assign \walk_instruction.shift  = instruction[45:43];
-  assign \walk_instruction.sigma  = instruction[48:46];
-  assign \walk_instruction.column  = instruction[55:49];
-  assign \walk_instruction.start  = instruction[57:56];
-  assign \walk_instruction.save  = instruction[58];
-  assign \walk_instruction.drive  = instruction[60:59];
-  assign \walk_instruction.drain  = instruction[62:61];
-  assign \walk_instruction.drain_count  = instruction[65:63];
-  assign \walk_instruction.drain_cycles  = instruction[68:66];
-  assign \walk_instruction.target_plane  = instruction[70:69];
-  assign \walk_instruction.target  = instruction[73:71];
-  assign \walk_instruction.neuron  = instruction[77:74];
-  assign \walk_instruction.first  = instruction[78];
-  assign \walk_instruction.wants_error  = instruction[79];
-  assign \walk_instruction.sync  = instruction[80];
-  assign \walk_instruction.wait  = instruction[86:81];
-  assign \walk_instruction.end  = instruction[87];
-  assign \scan_instruction.op  = instruction[1:0];
-  assign \scan_instruction.feed  = instruction[3:2];
-  assign \scan_instruction.store  = instruction[4];
-  assign \scan_instruction.plane  = instruction[6:5];
-  assign \scan_instruction.vector  = instruction[9:7];
-  assign \scan_instruction.rows  = instruction[12:10];
-  assign \scan_instruction.weight  = instruction[20:13];
-  assign \scan_instruction.stride  = instruction[27:21];
-  assign \scan_instruction.count  = instruction[34:28];
-  assign \scan_instruction.groups  = instruction[36:35];
-  assign \scan_instruction.last_rows  = instruction[39:37];
-  assign \scan_instruction.last_columns  = instruction[42:40];
-  assign \scan_instruction.shift  = instruction[45:43];
-  assign \scan_instruction.sigma  = instruction[48:46];
-  assign \scan_instruction.column  = instruction[55:49];
-  assign \scan_instruction.start  = instruction[57:56];
-  assign \scan_instruction.save  = instruction[58];
-  assign \scan_instruction.drive  = instruction[60:59];
-  assign \scan_instruction.drain  = instruction[62:61];
-  assign \scan_instruction.drain_count  = instruction[65:63];
-  assign \scan_instruction.drain_cycles  = instruction[68:66];
-  assign \scan_instruction.target_plane  = instruction[70:69];
-  assign \scan_instruction.target  = instruction[73:71];
-  assign \scan_instruction.neuron  = instruction[77:74];
-  assign \scan_instruction.first  = instruction[78];
-  assign \scan_instruction.wants_error  = instruction[79];
-  assign \scan_instruction.sync  = instruction[80];
-  assign \scan_instruction.wait  = instruction[86:81];
-  assign \scan_instruction.end  = instruction[87];
-  assign \issue_instruction.op  = instruction[1:0];
-  assign \issue_instruction.feed  = instruction[3:2];
-  assign \issue_instruction.store  = instruction[4];
-  assign \issue_instruction.plane  = instruction[6:5];
-  assign \issue_instruction.vector  = instruction[9:7];
-  assign \issue_instruction.rows  = instruction[12:10];
-  assign \issue_instruction.weight  = instruction[20:13];
-  assign \issue_instruction.stride  = instruction[27:21];
-  assign \issue_instruction.count  = instruction[34:28];
-  assign \issue_instruction.groups  = instruction[36:35];
-  assign \issue_instruction.last_rows  = instruction[39:37];
-  assign \issue_instruction.last_columns  = instruction[42:40];
-  assign \issue_instruction.shift  = instruction[45:43];
-  assign \issue_instruction.sigma  = instruction[48:46];
-  assign \issue_instruction.column  = instruction[55:49];
-  assign \issue_instruction.start  = instruction[57:56];
-  assign \issue_instruction.save  = instruction[58];
-  assign \issue_instruction.drive  = instruction[60:59];
-  assign \issue_instruction.drain  = instruction[62:61];
-  assign \issue_instruction.drain_count  = instruction[65:63];
-  assign \issue_instruction.drain_cycles  = instruction[68:66];
-  assign \issue_instruction.target_plane  = instruction[70:69];
-  assign \issue_instruction.target  = instruction[73:71];
-  assign \issue_instruction.neuron  = instruction[77:74];
-  assign \issue_instruction.first  = instruction[78];
-  assign \issue_instruction.wants_error  = instruction[79];
-  assign \issue_instruction.sync  = instruction[80];
-  assign \issue_instruction.wait  = instruction[86:81];
-  assign \issue_instruction.end  = instruction[87];
-  assign \beats_instruction.op  = instruction[1:0];
-  assign \beats_instruction.feed  = instruction[3:2];
-  assign \beats_instruction.store  = instruction[4];
-  assign \beats_instruction.plane  = instruction[6:5];
-  assign \beats_instruction.vector  = instruction[9:7];
-  assign \beats_instruction.rows  = instruction[12:10];
-  assign \beats_instruction.weight  = instruction[20:13];
-  assign \beats_instruction.stride  = instruction[27:21];
-  assign \beats_instruction.count  = instruction[34:28];
-  assign \beats_instruction.groups  = instruction[36:35];
-  assign \beats_instruction.last_rows  = instruction[39:37];
-  assign \beats_instruction.last_columns  = instruction[42:40];
-  assign \beats_instruction.shift  = instruction[45:43];
-  assign \beats_instruction.sigma  = instruction[48:46];
-  assign \beats_instruction.column  = instruction[55:49];
-  assign \beats_instruction.start  = instruction[57:56];
-  assign \beats_instruction.save  = instruction[58];
-  assign \beats_instruction.drive  = instruction[60:59];
-  assign \beats_instruction.drain  = instruction[62:61];
-  assign \beats_instruction.drain_count  = instruction[65:63];
-  assign \beats_instruction.drain_cycles  = instruction[68:66];
-  assign \beats_instruction.target_plane  = instruction[70:69];
-  assign \beats_instruction.target  = instruction[73:71];
-  assign \beats_instruction.neuron  = instruction[77:74];
-  assign \beats_instruction.first  = instruction[78];
-  assign \beats_instruction.wants_error  = instruction[79];
-  assign \beats_instruction.sync  = instruction[80];
-  assign \beats_instruction.wait  = instruction[86:81];
-  assign \beats_instruction.end  = instruction[87];
+  assign \walk_instruction.op  = walk_instruction[1:0];
+  assign \walk_instruction.feed  = walk_instruction[3:2];
+  assign \walk_instruction.store  = walk_instruction[4];
+  assign \walk_instruction.plane  = walk_instruction[6:5];
+  assign \walk_instruction.vector  = walk_instruction[9:7];
+  assign \walk_instruction.rows  = walk_instruction[12:10];
+  assign \walk_instruction.weight  = walk_instruction[20:13];
+  assign \walk_instruction.stride  = walk_instruction[27:21];
+  assign \walk_instruction.count  = walk_instruction[34:28];
+  assign \walk_instruction.groups  = walk_instruction[36:35];
+  assign \walk_instruction.last_rows  = walk_instruction[39:37];
+  assign \walk_instruction.last_columns  = walk_instruction[42:40];
+  assign \walk_instruction.shift  = walk_instruction[45:43];
+  assign \walk_instruction.sigma  = walk_instruction[48:46];
+  assign \walk_instruction.column  = walk_instruction[55:49];
+  assign \walk_instruction.start  = walk_instruction[57:56];
+  assign \walk_instruction.save  = walk_instruction[58];
+  assign \walk_instruction.drive  = walk_instruction[60:59];
+  assign \walk_instruction.drain  = walk_instruction[62:61];
+  assign \walk_instruction.drain_count  = walk_instruction[65:63];
+  assign \walk_instruction.drain_cycles  = walk_instruction[68:66];
+  assign \walk_instruction.target_plane  = walk_instruction[70:69];
+  assign \walk_instruction.target  = walk_instruction[73:71];
+  assign \walk_instruction.neuron  = walk_instruction[77:74];
+  assign \walk_instruction.first  = walk_instruction[78];
+  assign \walk_instruction.wants_error  = walk_instruction[79];
+  assign \walk_instruction.sync  = walk_instruction[80];
+  assign \walk_instruction.wait  = walk_instruction[86:81];
+  assign \walk_instruction.end  = walk_instruction[87];
+  assign \instruction.op  = walk_instruction[1:0];
+  assign \instruction.feed  = walk_instruction[3:2];
+  assign \instruction.store  = walk_instruction[4];
+  assign \instruction.plane  = walk_instruction[6:5];
+  assign \instruction.vector  = walk_instruction[9:7];
+  assign \instruction.rows  = walk_instruction[12:10];
+  assign \instruction.weight  = walk_instruction[20:13];
+  assign \instruction.stride  = walk_instruction[27:21];
+  assign \instruction.count  = walk_instruction[34:28];
+  assign \instruction.groups  = walk_instruction[36:35];
+  assign \instruction.last_rows  = walk_instruction[39:37];
+  assign \instruction.last_columns  = walk_instruction[42:40];
+  assign \instruction.shift  = walk_instruction[45:43];
+  assign \instruction.sigma  = walk_instruction[48:46];
+  assign \instruction.column  = walk_instruction[55:49];
+  assign \instruction.start  = walk_instruction[57:56];
+  assign \instruction.save  = walk_instruction[58];
+  assign \instruction.drive  = walk_instruction[60:59];
+  assign \instruction.drain  = walk_instruction[62:61];
+  assign \instruction.drain_count  = walk_instruction[65:63];
+  assign \instruction.drain_cycles  = walk_instruction[68:66];
+  assign \instruction.target_plane  = walk_instruction[70:69];
+  assign \instruction.target  = walk_instruction[73:71];
+  assign \instruction.neuron  = walk_instruction[77:74];
+  assign \instruction.first  = walk_instruction[78];
+  assign \instruction.wants_error  = walk_instruction[79];
+  assign \instruction.sync  = walk_instruction[80];
+  assign \instruction.wait  = walk_instruction[86:81];
+  assign \instruction.end  = walk_instruction[87];
+  assign \scan_instruction.op  = walk_instruction[1:0];
+  assign \scan_instruction.feed  = walk_instruction[3:2];
+  assign \scan_instruction.store  = walk_instruction[4];
+  assign \scan_instruction.plane  = walk_instruction[6:5];
+  assign \scan_instruction.vector  = walk_instruction[9:7];
+  assign \scan_instruction.rows  = walk_instruction[12:10];
+  assign \scan_instruction.weight  = walk_instruction[20:13];
+  assign \scan_instruction.stride  = walk_instruction[27:21];
+  assign \scan_instruction.count  = walk_instruction[34:28];
+  assign \scan_instruction.groups  = walk_instruction[36:35];
+  assign \scan_instruction.last_rows  = walk_instruction[39:37];
+  assign \scan_instruction.last_columns  = walk_instruction[42:40];
+  assign \scan_instruction.shift  = walk_instruction[45:43];
+  assign \scan_instruction.sigma  = walk_instruction[48:46];
+  assign \scan_instruction.column  = walk_instruction[55:49];
+  assign \scan_instruction.start  = walk_instruction[57:56];
+  assign \scan_instruction.save  = walk_instruction[58];
+  assign \scan_instruction.drive  = walk_instruction[60:59];
+  assign \scan_instruction.drain  = walk_instruction[62:61];
+  assign \scan_instruction.drain_count  = walk_instruction[65:63];
+  assign \scan_instruction.drain_cycles  = walk_instruction[68:66];
+  assign \scan_instruction.target_plane  = walk_instruction[70:69];
+  assign \scan_instruction.target  = walk_instruction[73:71];
+  assign \scan_instruction.neuron  = walk_instruction[77:74];
+  assign \scan_instruction.first  = walk_instruction[78];
+  assign \scan_instruction.wants_error  = walk_instruction[79];
+  assign \scan_instruction.sync  = walk_instruction[80];
+  assign \scan_instruction.wait  = walk_instruction[86:81];
+  assign \scan_instruction.end  = walk_instruction[87];
+  assign \issue_instruction.op  = walk_instruction[1:0];
+  assign \issue_instruction.feed  = walk_instruction[3:2];
+  assign \issue_instruction.store  = walk_instruction[4];
+  assign \issue_instruction.plane  = walk_instruction[6:5];
+  assign \issue_instruction.vector  = walk_instruction[9:7];
+  assign \issue_instruction.rows  = walk_instruction[12:10];
+  assign \issue_instruction.weight  = walk_instruction[20:13];
+  assign \issue_instruction.stride  = walk_instruction[27:21];
+  assign \issue_instruction.count  = walk_instruction[34:28];
+  assign \issue_instruction.groups  = walk_instruction[36:35];
+  assign \issue_instruction.last_rows  = walk_instruction[39:37];
+  assign \issue_instruction.last_columns  = walk_instruction[42:40];
+  assign \issue_instruction.shift  = walk_instruction[45:43];
+  assign \issue_instruction.sigma  = walk_instruction[48:46];
+  assign \issue_instruction.column  = walk_instruction[55:49];
+  assign \issue_instruction.start  = walk_instruction[57:56];
+  assign \issue_instruction.save  = walk_instruction[58];
+  assign \issue_instruction.drive  = walk_instruction[60:59];
+  assign \issue_instruction.drain  = walk_instruction[62:61];
+  assign \issue_instruction.drain_count  = walk_instruction[65:63];
+  assign \issue_instruction.drain_cycles  = walk_instruction[68:66];
+  assign \issue_instruction.target_plane  = walk_instruction[70:69];
+  assign \issue_instruction.target  = walk_instruction[73:71];
+  assign \issue_instruction.neuron  = walk_instruction[77:74];
+  assign \issue_instruction.first  = walk_instruction[78];
+  assign \issue_instruction.wants_error  = walk_instruction[79];
+  assign \issue_instruction.sync  = walk_instruction[80];
+  assign \issue_instruction.wait  = walk_instruction[86:81];
+  assign \issue_instruction.end  = walk_instruction[87];
+  assign \beats_instruction.op  = walk_instruction[1:0];
+  assign \beats_instruction.feed  = walk_instruction[3:2];
+  assign \beats_instruction.store  = walk_instruction[4];
+  assign \beats_instruction.plane  = walk_instruction[6:5];
+  assign \beats_instruction.vector  = walk_instruction[9:7];
+  assign \beats_instruction.rows  = walk_instruction[12:10];
+  assign \beats_instruction.weight  = walk_instruction[20:13];
+  assign \beats_instruction.stride  = walk_instruction[27:21];
+  assign \beats_instruction.count  = walk_instruction[34:28];
+  assign \beats_instruction.groups  = walk_instruction[36:35];
+  assign \beats_instruction.last_rows  = walk_instruction[39:37];
+  assign \beats_instruction.last_columns  = walk_instruction[42:40];
+  assign \beats_instruction.shift  = walk_instruction[45:43];
+  assign \beats_instruction.sigma  = walk_instruction[48:46];
+  assign \beats_instruction.column  = walk_instruction[55:49];
+  assign \beats_instruction.start  = walk_instruction[57:56];
+  assign \beats_instruction.save  = walk_instruction[58];
+  assign \beats_instruction.drive  = walk_instruction[60:59];
+  assign \beats_instruction.drain  = walk_instruction[62:61];
+  assign \beats_instruction.drain_count  = walk_instruction[65:63];
+  assign \beats_instruction.drain_cycles  = walk_instruction[68:66];
+  assign \beats_instruction.target_plane  = walk_instruction[70:69];
+  assign \beats_instruction.target  = walk_instruction[73:71];
+  assign \beats_instruction.neuron  = walk_instruction[77:74];
+  assign \beats_instruction.first  = walk_instruction[78];
+  assign \beats_instruction.wants_error  = walk_instruction[79];
+  assign \beats_instruction.sync  = walk_instruction[80];
+  assign \beats_instruction.wait  = walk_instruction[86:81];
+  assign \beats_instruction.end  = walk_instruction[87];
+  assign \walk_next.op  = walk_next[1:0];
+  assign \walk_next.feed  = walk_next[3:2];
+  assign \walk_next.store  = walk_next[4];
+  assign \walk_next.plane  = walk_next[6:5];
+  assign \walk_next.vector  = walk_next[9:7];
+  assign \walk_next.rows  = walk_next[12:10];
+  assign \walk_next.weight  = walk_next[20:13];
+  assign \walk_next.stride  = walk_next[27:21];
+  assign \walk_next.count  = walk_next[34:28];
+  assign \walk_next.groups  = walk_next[36:35];
+  assign \walk_next.last_rows  = walk_next[39:37];
+  assign \walk_next.last_columns  = walk_next[42:40];
+  assign \walk_next.shift  = walk_next[45:43];
+  assign \walk_next.sigma  = walk_next[48:46];
+  assign \walk_next.column  = walk_next[55:49];
+  assign \walk_next.start  = walk_next[57:56];
+  assign \walk_next.save  = walk_next[58];
+  assign \walk_next.drive  = walk_next[60:59];
+  assign \walk_next.drain  = walk_next[62:61];
+  assign \walk_next.drain_count  = walk_next[65:63];
+  assign \walk_next.drain_cycles  = walk_next[68:66];
+  assign \walk_next.target_plane  = walk_next[70:69];
+  assign \walk_next.target  = walk_next[73:71];
+  assign \walk_next.neuron  = walk_next[77:74];
+  assign \walk_next.first  = walk_next[78];
+  assign \walk_next.wants_error  = walk_next[79];
+  assign \walk_next.sync  = walk_next[80];
+  assign \walk_next.wait  = walk_next[86:81];
+  assign \walk_next.end  = walk_next[87];
+  assign \taken.op  = walk_next[1:0];
+  assign \taken.feed  = walk_next[3:2];
+  assign \taken.store  = walk_next[4];
+  assign \taken.plane  = walk_next[6:5];
+  assign \taken.vector  = walk_next[9:7];
+  assign \taken.rows  = walk_next[12:10];
+  assign \taken.weight  = walk_next[20:13];
+  assign \taken.stride  = walk_next[27:21];
+  assign \taken.count  = walk_next[34:28];
+  assign \taken.groups  = walk_next[36:35];
+  assign \taken.last_rows  = walk_next[39:37];
+  assign \taken.last_columns  = walk_next[42:40];
+  assign \taken.shift  = walk_next[45:43];
+  assign \taken.sigma  = walk_next[48:46];
+  assign \taken.column  = walk_next[55:49];
+  assign \taken.start  = walk_next[57:56];
+  assign \taken.save  = walk_next[58];
+  assign \taken.drive  = walk_next[60:59];
+  assign \taken.drain  = walk_next[62:61];
+  assign \taken.drain_count  = walk_next[65:63];
+  assign \taken.drain_cycles  = walk_next[68:66];
+  assign \taken.target_plane  = walk_next[70:69];
+  assign \taken.target  = walk_next[73:71];
+  assign \taken.neuron  = walk_next[77:74];
+  assign \taken.first  = walk_next[78];
+  assign \taken.wants_error  = walk_next[79];
+  assign \taken.sync  = walk_next[80];
+  assign \taken.wait  = walk_next[86:81];
+  assign \taken.end  = walk_next[87];
+  assign \issue_next.op  = walk_next[1:0];
+  assign \issue_next.feed  = walk_next[3:2];
+  assign \issue_next.store  = walk_next[4];
+  assign \issue_next.plane  = walk_next[6:5];
+  assign \issue_next.vector  = walk_next[9:7];
+  assign \issue_next.rows  = walk_next[12:10];
+  assign \issue_next.weight  = walk_next[20:13];
+  assign \issue_next.stride  = walk_next[27:21];
+  assign \issue_next.count  = walk_next[34:28];
+  assign \issue_next.groups  = walk_next[36:35];
+  assign \issue_next.last_rows  = walk_next[39:37];
+  assign \issue_next.last_columns  = walk_next[42:40];
+  assign \issue_next.shift  = walk_next[45:43];
+  assign \issue_next.sigma  = walk_next[48:46];
+  assign \issue_next.column  = walk_next[55:49];
+  assign \issue_next.start  = walk_next[57:56];
+  assign \issue_next.save  = walk_next[58];
+  assign \issue_next.drive  = walk_next[60:59];
+  assign \issue_next.drain  = walk_next[62:61];
+  assign \issue_next.drain_count  = walk_next[65:63];
+  assign \issue_next.drain_cycles  = walk_next[68:66];
+  assign \issue_next.target_plane  = walk_next[70:69];
+  assign \issue_next.target  = walk_next[73:71];
+  assign \issue_next.neuron  = walk_next[77:74];
+  assign \issue_next.first  = walk_next[78];
+  assign \issue_next.wants_error  = walk_next[79];
+  assign \issue_next.sync  = walk_next[80];
+  assign \issue_next.wait  = walk_next[86:81];
+  assign \issue_next.end  = walk_next[87];
   assign \beats_position.index  = walk_o[6:0];
   assign \beats_position.rotate  = walk_o[8:7];
   assign \beats_position.group  = walk_o[10:9];
-  assign \beats_position.row_offset  = walk_o[18:11];
+  assign \beats_position.row_base  = walk_o[18:11];
   assign \beats_position.half  = walk_o[19];
   assign \beats_position.is_first  = walk_o[20];
   assign \beats_position.is_last  = walk_o[21];
@@ -6136,7 +6624,7 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   assign \beats_element.valid  = scan_o[0];
   assign \beats_element.column  = scan_o[7:1];
   assign \beats_element.group  = scan_o[9:8];
-  assign \beats_element.row_offset  = scan_o[17:10];
+  assign \beats_element.row_base  = scan_o[17:10];
   assign \beats_element.slot  = scan_o[20:18];
   assign \beats_element.is_first  = scan_o[21];
   assign \beats_element.is_last  = scan_o[22];
@@ -6184,20 +6672,76 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   assign \beats_o.tile.neuron  = beat[83:80];
   assign \beats_o.tile.first  = beat[84];
   assign \beats_o.tile.wants_error  = beat[85];
+  assign \context_0_instruction.op  = context_0_instruction[1:0];
+  assign \context_0_instruction.feed  = context_0_instruction[3:2];
+  assign \context_0_instruction.store  = context_0_instruction[4];
+  assign \context_0_instruction.plane  = context_0_instruction[6:5];
+  assign \context_0_instruction.vector  = context_0_instruction[9:7];
+  assign \context_0_instruction.rows  = context_0_instruction[12:10];
+  assign \context_0_instruction.weight  = context_0_instruction[20:13];
+  assign \context_0_instruction.stride  = context_0_instruction[27:21];
+  assign \context_0_instruction.count  = context_0_instruction[34:28];
+  assign \context_0_instruction.groups  = context_0_instruction[36:35];
+  assign \context_0_instruction.last_rows  = context_0_instruction[39:37];
+  assign \context_0_instruction.last_columns  = context_0_instruction[42:40];
+  assign \context_0_instruction.shift  = context_0_instruction[45:43];
+  assign \context_0_instruction.sigma  = context_0_instruction[48:46];
+  assign \context_0_instruction.column  = context_0_instruction[55:49];
+  assign \context_0_instruction.start  = context_0_instruction[57:56];
+  assign \context_0_instruction.save  = context_0_instruction[58];
+  assign \context_0_instruction.drive  = context_0_instruction[60:59];
+  assign \context_0_instruction.drain  = context_0_instruction[62:61];
+  assign \context_0_instruction.drain_count  = context_0_instruction[65:63];
+  assign \context_0_instruction.drain_cycles  = context_0_instruction[68:66];
+  assign \context_0_instruction.target_plane  = context_0_instruction[70:69];
+  assign \context_0_instruction.target  = context_0_instruction[73:71];
+  assign \context_0_instruction.neuron  = context_0_instruction[77:74];
+  assign \context_0_instruction.first  = context_0_instruction[78];
+  assign \context_0_instruction.wants_error  = context_0_instruction[79];
+  assign \context_0_instruction.sync  = context_0_instruction[80];
+  assign \context_0_instruction.wait  = context_0_instruction[86:81];
+  assign \context_0_instruction.end  = context_0_instruction[87];
+  assign \offers[0]  = context_0_instruction;
+  assign \offers[0].op  = context_0_instruction[1:0];
+  assign \offers[0].feed  = context_0_instruction[3:2];
+  assign \offers[0].store  = context_0_instruction[4];
+  assign \offers[0].plane  = context_0_instruction[6:5];
+  assign \offers[0].vector  = context_0_instruction[9:7];
+  assign \offers[0].rows  = context_0_instruction[12:10];
+  assign \offers[0].weight  = context_0_instruction[20:13];
+  assign \offers[0].stride  = context_0_instruction[27:21];
+  assign \offers[0].count  = context_0_instruction[34:28];
+  assign \offers[0].groups  = context_0_instruction[36:35];
+  assign \offers[0].last_rows  = context_0_instruction[39:37];
+  assign \offers[0].last_columns  = context_0_instruction[42:40];
+  assign \offers[0].shift  = context_0_instruction[45:43];
+  assign \offers[0].sigma  = context_0_instruction[48:46];
+  assign \offers[0].column  = context_0_instruction[55:49];
+  assign \offers[0].start  = context_0_instruction[57:56];
+  assign \offers[0].save  = context_0_instruction[58];
+  assign \offers[0].drive  = context_0_instruction[60:59];
+  assign \offers[0].drain  = context_0_instruction[62:61];
+  assign \offers[0].drain_count  = context_0_instruction[65:63];
+  assign \offers[0].drain_cycles  = context_0_instruction[68:66];
+  assign \offers[0].target_plane  = context_0_instruction[70:69];
+  assign \offers[0].target  = context_0_instruction[73:71];
+  assign \offers[0].neuron  = context_0_instruction[77:74];
+  assign \offers[0].first  = context_0_instruction[78];
+  assign \offers[0].wants_error  = context_0_instruction[79];
+  assign \offers[0].sync  = context_0_instruction[80];
+  assign \offers[0].wait  = context_0_instruction[86:81];
+  assign \offers[0].end  = context_0_instruction[87];
   assign \$5  = context_0_idle;
   assign \$7  = context_0_idle;
-  assign \$31  = ready;
-  assign \$37  = ready;
-  assign \$40  = ready;
   assign events_busy = context_0_busy;
-  assign \$50  = ready;
+  assign \$43  = ready;
 endmodule
 
 module \tiny_sequencer.beats (beats_issue, beats_has_input, beats_work_valid, beats_work_ring, beats_work_columns, beats_work_rows, beats_instruction, beats_context, beats_slot, beats_position, beats_element, beats_o, beats_rate);
   wire \$1 ;
   wire \$10 ;
-  wire \$100 ;
-  wire [1:0] \$101 ;
+  wire [1:0] \$100 ;
+  wire \$101 ;
   wire \$102 ;
   wire \$103 ;
   wire \$104 ;
@@ -6210,11 +6754,10 @@ module \tiny_sequencer.beats (beats_issue, beats_has_input, beats_work_valid, be
   wire \$110 ;
   wire \$111 ;
   wire \$112 ;
-  wire \$113 ;
-  wire [1:0] \$114 ;
-  wire [2:0] \$115 ;
+  wire [1:0] \$113 ;
+  wire [2:0] \$114 ;
+  wire \$115 ;
   wire \$116 ;
-  wire \$117 ;
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
@@ -6246,22 +6789,22 @@ module \tiny_sequencer.beats (beats_issue, beats_has_input, beats_work_valid, be
   wire \$38 ;
   wire [7:0] \$39 ;
   wire \$4 ;
-  wire [8:0] \$40 ;
+  wire \$40 ;
   wire \$41 ;
   wire \$42 ;
-  wire \$43 ;
-  wire [6:0] \$44 ;
-  wire [9:0] \$45 ;
-  wire [9:0] \$46 ;
+  wire [6:0] \$43 ;
+  wire [8:0] \$44 ;
+  wire [8:0] \$45 ;
+  wire \$46 ;
   wire \$47 ;
   wire \$48 ;
   wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire \$51 ;
-  wire [5:0] \$52 ;
-  wire \$53 ;
-  wire [5:0] \$54 ;
+  wire [5:0] \$51 ;
+  wire \$52 ;
+  wire [5:0] \$53 ;
+  wire \$54 ;
   wire \$55 ;
   wire \$56 ;
   wire \$57 ;
@@ -6302,11 +6845,11 @@ module \tiny_sequencer.beats (beats_issue, beats_has_input, beats_work_valid, be
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
-  wire \$91 ;
-  wire [4:0] \$92 ;
-  wire [7:0] \$93 ;
-  wire \$94 ;
-  wire [1:0] \$95 ;
+  wire [4:0] \$91 ;
+  wire [7:0] \$92 ;
+  wire \$93 ;
+  wire [1:0] \$94 ;
+  wire \$95 ;
   wire \$96 ;
   wire \$97 ;
   wire \$98 ;
@@ -6319,7 +6862,7 @@ module \tiny_sequencer.beats (beats_issue, beats_has_input, beats_work_valid, be
   wire [1:0] \beats_element.group ;
   wire \beats_element.is_first ;
   wire \beats_element.is_last ;
-  wire [7:0] \beats_element.row_offset ;
+  wire [7:0] \beats_element.row_base ;
   wire [2:0] \beats_element.slot ;
   wire \beats_element.valid ;
   input beats_has_input;
@@ -6411,7 +6954,7 @@ module \tiny_sequencer.beats (beats_issue, beats_has_input, beats_work_valid, be
   wire \beats_position.is_first ;
   wire \beats_position.is_last ;
   wire [1:0] \beats_position.rotate ;
-  wire [7:0] \beats_position.row_offset ;
+  wire [7:0] \beats_position.row_base ;
   wire \beats_position.turned ;
   input [3:0] beats_rate;
   wire [3:0] beats_rate;
@@ -6480,85 +7023,84 @@ module \tiny_sequencer.beats (beats_issue, beats_has_input, beats_work_valid, be
   assign target_plane = \$35  ? beats_slot : \$37 ;
   assign \$38  = beats_instruction[1:0] == 1'h1;
   assign \$39  = \$38  ? beats_element[17:10] : beats_position[18:11];
-  assign \$40  = beats_instruction[20:13] + \$39 ;
-  assign \$41  = beats_instruction[1:0] == 1'h1;
-  assign \$42  = ! beats_instruction[3:2];
-  assign \$43  = \$41  | \$42 ;
-  assign \$44  = \$43  ? word : 7'h00;
-  assign \$45  = \$40  + \$44 ;
-  assign \$46  = valid ? \$45  : 10'h000;
-  assign \$47  = ! beats_instruction[1:0];
-  assign \$48  = valid & \$47 ;
-  assign \$49  = beats_instruction[3:2] == 2'h2;
-  assign \$50  = \$48  & \$49 ;
-  assign \$51  = ! beats_instruction[4];
-  assign \$52  = beats_instruction[4] ? { slot, \$32 [2:0] } : { vector_plane, \$22 [2:0] };
-  assign \$53  = ! beats_instruction[4];
-  assign \$54  = beats_instruction[4] ? { vector_plane, \$22 [2:0] } : { slot, \$32 [2:0] };
-  assign \$55  = ! beats_instruction[4];
-  assign \$57  = beats_instruction[3:2] == 2'h2;
-  assign \$58  = beats_instruction[1:0] == 1'h1;
+  assign \$40  = beats_instruction[1:0] == 1'h1;
+  assign \$41  = ! beats_instruction[3:2];
+  assign \$42  = \$40  | \$41 ;
+  assign \$43  = \$42  ? word : 7'h00;
+  assign \$44  = \$39  + \$43 ;
+  assign \$45  = valid ? \$44  : 9'h000;
+  assign \$46  = ! beats_instruction[1:0];
+  assign \$47  = valid & \$46 ;
+  assign \$48  = beats_instruction[3:2] == 2'h2;
+  assign \$49  = \$47  & \$48 ;
+  assign \$50  = ! beats_instruction[4];
+  assign \$51  = beats_instruction[4] ? { slot, \$32 [2:0] } : { vector_plane, \$22 [2:0] };
+  assign \$52  = ! beats_instruction[4];
+  assign \$53  = beats_instruction[4] ? { vector_plane, \$22 [2:0] } : { slot, \$32 [2:0] };
+  assign \$54  = ! beats_instruction[4];
+  assign \$56  = beats_instruction[3:2] == 2'h2;
+  assign \$57  = beats_instruction[1:0] == 1'h1;
+  assign \$58  = ! beats_instruction[4];
   assign \$59  = ! beats_instruction[4];
-  assign \$60  = ! beats_instruction[4];
-  assign \$62  = \$58  ? \$59  : \$61 ;
-  assign \$63  = beats_instruction[1:0] == 1'h1;
-  assign \$64  = ! beats_instruction[1:0];
-  assign \$65  = beats_instruction[3:2] == 1'h1;
-  assign \$66  = \$64  & \$65 ;
-  assign \$67  = beats_instruction[1:0] == 2'h2;
-  assign \$68  = beats_issue & \$67 ;
-  assign \$69  = beats_instruction[1:0] == 2'h3;
-  assign \$70  = beats_issue & \$69 ;
-  assign \$71  = ~ beats_position[19];
-  assign \$72  = \$70  & \$71 ;
-  assign \$73  = beats_instruction[1:0] == 2'h3;
-  assign \$74  = beats_issue & \$73 ;
-  assign \$75  = \$74  & beats_position[19];
-  assign \$77  = beats_instruction[1:0] == 1'h1;
-  assign \$78  = \$77  & beats_element[21];
-  assign \$79  = ! beats_instruction[1:0];
-  assign \$80  = \$79  & beats_position[20];
-  assign \$81  = beats_instruction[57:56] == 1'h1;
-  assign \$82  = \$80  & \$81 ;
-  assign \$83  = \$78  | \$82 ;
-  assign \$84  = ! beats_instruction[1:0];
-  assign \$85  = \$84  & beats_position[20];
-  assign \$86  = beats_instruction[57:56] == 2'h2;
-  assign \$87  = \$85  & \$86 ;
-  assign \$88  = ! beats_instruction[1:0];
-  assign \$89  = beats_issue & \$88 ;
-  assign \$90  = \$89  & beats_position[21];
-  assign \$91  = \$90  & beats_instruction[58];
-  assign \$92  = beats_instruction[48:46] + beats_rate;
-  assign \$93  = beats_instruction[55:49] + beats_element[7:1];
-  assign \$94  = beats_instruction[1:0] == 1'h1;
-  assign \$95  = \$94  ? beats_element[9:8] : beats_position[10:9];
-  assign \$96  = beats_instruction[1:0] == 1'h1;
-  assign \$97  = \$96  & beats_element[22];
-  assign \$98  = ! beats_instruction[1:0];
-  assign \$99  = beats_issue & \$98 ;
-  assign \$100  = \$99  & beats_position[21];
-  assign \$101  = \$100  ? beats_instruction[62:61] : 2'h0;
-  assign \$102  = ~ is_null;
-  assign beats_work_valid = valid & \$102 ;
-  assign \$103  = ! beats_instruction[1:0];
-  assign \$104  = beats_instruction[3:2] == 1'h1;
-  assign beats_work_ring = \$103  & \$104 ;
-  assign \$105  = ! beats_instruction[1:0];
-  assign \$106  = beats_instruction[3:2] == 1'h1;
-  assign \$107  = \$105  & \$106 ;
-  assign beats_work_columns = \$107  ? beats_instruction[42:40] : 3'h4;
-  assign \$108  = ! beats_instruction[1:0];
-  assign \$109  = beats_instruction[3:2] == 1'h1;
-  assign \$110  = \$108  & \$109 ;
-  assign \$111  = beats_instruction[1:0] == 1'h1;
-  assign \$112  = \$110  | \$111 ;
-  assign \$113  = beats_instruction[1:0] == 1'h1;
-  assign \$114  = \$113  ? beats_element[9:8] : beats_position[10:9];
-  assign \$115  = beats_instruction[36:35] - 1'h1;
-  assign \$116  = \$114  != \$115 ;
-  assign \$117  = \$112  & \$116 ;
-  assign beats_work_rows = \$117  ? 3'h4 : beats_instruction[39:37];
+  assign \$61  = \$57  ? \$58  : \$60 ;
+  assign \$62  = beats_instruction[1:0] == 1'h1;
+  assign \$63  = ! beats_instruction[1:0];
+  assign \$64  = beats_instruction[3:2] == 1'h1;
+  assign \$65  = \$63  & \$64 ;
+  assign \$66  = beats_instruction[1:0] == 2'h2;
+  assign \$67  = beats_issue & \$66 ;
+  assign \$68  = beats_instruction[1:0] == 2'h3;
+  assign \$69  = beats_issue & \$68 ;
+  assign \$70  = ~ beats_position[19];
+  assign \$71  = \$69  & \$70 ;
+  assign \$72  = beats_instruction[1:0] == 2'h3;
+  assign \$73  = beats_issue & \$72 ;
+  assign \$74  = \$73  & beats_position[19];
+  assign \$76  = beats_instruction[1:0] == 1'h1;
+  assign \$77  = \$76  & beats_element[21];
+  assign \$78  = ! beats_instruction[1:0];
+  assign \$79  = \$78  & beats_position[20];
+  assign \$80  = beats_instruction[57:56] == 1'h1;
+  assign \$81  = \$79  & \$80 ;
+  assign \$82  = \$77  | \$81 ;
+  assign \$83  = ! beats_instruction[1:0];
+  assign \$84  = \$83  & beats_position[20];
+  assign \$85  = beats_instruction[57:56] == 2'h2;
+  assign \$86  = \$84  & \$85 ;
+  assign \$87  = ! beats_instruction[1:0];
+  assign \$88  = beats_issue & \$87 ;
+  assign \$89  = \$88  & beats_position[21];
+  assign \$90  = \$89  & beats_instruction[58];
+  assign \$91  = beats_instruction[48:46] + beats_rate;
+  assign \$92  = beats_instruction[55:49] + beats_element[7:1];
+  assign \$93  = beats_instruction[1:0] == 1'h1;
+  assign \$94  = \$93  ? beats_element[9:8] : beats_position[10:9];
+  assign \$95  = beats_instruction[1:0] == 1'h1;
+  assign \$96  = \$95  & beats_element[22];
+  assign \$97  = ! beats_instruction[1:0];
+  assign \$98  = beats_issue & \$97 ;
+  assign \$99  = \$98  & beats_position[21];
+  assign \$100  = \$99  ? beats_instruction[62:61] : 2'h0;
+  assign \$101  = ~ is_null;
+  assign beats_work_valid = valid & \$101 ;
+  assign \$102  = ! beats_instruction[1:0];
+  assign \$103  = beats_instruction[3:2] == 1'h1;
+  assign beats_work_ring = \$102  & \$103 ;
+  assign \$104  = ! beats_instruction[1:0];
+  assign \$105  = beats_instruction[3:2] == 1'h1;
+  assign \$106  = \$104  & \$105 ;
+  assign beats_work_columns = \$106  ? beats_instruction[42:40] : 3'h4;
+  assign \$107  = ! beats_instruction[1:0];
+  assign \$108  = beats_instruction[3:2] == 1'h1;
+  assign \$109  = \$107  & \$108 ;
+  assign \$110  = beats_instruction[1:0] == 1'h1;
+  assign \$111  = \$109  | \$110 ;
+  assign \$112  = beats_instruction[1:0] == 1'h1;
+  assign \$113  = \$112  ? beats_element[9:8] : beats_position[10:9];
+  assign \$114  = beats_instruction[36:35] - 1'h1;
+  assign \$115  = \$113  != \$114 ;
+  assign \$116  = \$111  & \$115 ;
+  assign beats_work_rows = \$116  ? 3'h4 : beats_instruction[39:37];
   assign vector_local = \$22 [2:0];
   assign rows_local = \$32 [2:0];
   assign rows_plane = slot;
@@ -6596,14 +7138,14 @@ module \tiny_sequencer.beats (beats_issue, beats_has_input, beats_work_valid, be
   assign \beats_element.valid  = beats_element[0];
   assign \beats_element.column  = beats_element[7:1];
   assign \beats_element.group  = beats_element[9:8];
-  assign \beats_element.row_offset  = beats_element[17:10];
+  assign \beats_element.row_base  = beats_element[17:10];
   assign \beats_element.slot  = beats_element[20:18];
   assign \beats_element.is_first  = beats_element[21];
   assign \beats_element.is_last  = beats_element[22];
   assign \beats_position.index  = beats_position[6:0];
   assign \beats_position.rotate  = beats_position[8:7];
   assign \beats_position.group  = beats_position[10:9];
-  assign \beats_position.row_offset  = beats_position[18:11];
+  assign \beats_position.row_base  = beats_position[18:11];
   assign \beats_position.half  = beats_position[19];
   assign \beats_position.is_first  = beats_position[20];
   assign \beats_position.is_last  = beats_position[21];
@@ -6657,44 +7199,44 @@ module \tiny_sequencer.beats (beats_issue, beats_has_input, beats_work_valid, be
   assign beats_o[84] = beats_instruction[78];
   assign beats_o[83:80] = beats_instruction[77:74];
   assign beats_o[79:77] = beats_instruction[65:63];
-  assign beats_o[76:75] = \$101 ;
-  assign beats_o[74] = \$97 ;
-  assign beats_o[73:72] = \$95 ;
-  assign beats_o[71:65] = \$93 [6:0];
-  assign beats_o[64:60] = \$92 ;
-  assign beats_o[59] = \$91 ;
-  assign beats_o[58] = \$87 ;
-  assign beats_o[57] = \$83 ;
+  assign beats_o[76:75] = \$100 ;
+  assign beats_o[74] = \$96 ;
+  assign beats_o[73:72] = \$94 ;
+  assign beats_o[71:65] = \$92 [6:0];
+  assign beats_o[64:60] = \$91 ;
+  assign beats_o[59] = \$90 ;
+  assign beats_o[58] = \$86 ;
+  assign beats_o[57] = \$82 ;
   assign beats_o[56:54] = beats_instruction[45:43];
-  assign beats_o[53] = \$76 ;
-  assign beats_o[52] = \$75 ;
-  assign beats_o[51] = \$72 ;
-  assign beats_o[50] = \$68 ;
+  assign beats_o[53] = \$75 ;
+  assign beats_o[52] = \$74 ;
+  assign beats_o[51] = \$71 ;
+  assign beats_o[50] = \$67 ;
   assign beats_o[13:12] = beats_instruction[60:59];
   assign beats_o[3] = beats_context;
-  assign beats_o[2] = \$66 ;
-  assign beats_o[1] = \$63 ;
+  assign beats_o[2] = \$65 ;
+  assign beats_o[1] = \$62 ;
   assign beats_o[0] = valid;
-  assign beats_o[49] = \$62 ;
-  assign beats_o[48] = \$57 ;
-  assign beats_o[47] = \$56 ;
+  assign beats_o[49] = \$61 ;
+  assign beats_o[48] = \$56 ;
+  assign beats_o[47] = \$55 ;
   assign beats_o[46:45] = word[1:0];
   assign beats_o[43:38] = beats_element[6:1];
   assign beats_o[37:35] = slot;
-  assign beats_o[34:29] = \$54 ;
-  assign beats_o[28:23] = \$52 ;
-  assign beats_o[22] = \$50 ;
+  assign beats_o[34:29] = \$53 ;
+  assign beats_o[28:23] = \$51 ;
+  assign beats_o[22] = \$49 ;
   assign beats_o[21:20] = beats_position[8:7];
   assign beats_o[19:14] = { target_plane, \$34 [2:0] };
-  assign beats_o[11:4] = \$46 [7:0];
+  assign beats_o[11:4] = \$45 [7:0];
   assign \$19  = { 2'h0, word[6:2] };
-  assign \$76  = beats_instruction[4];
-  assign \$56  = beats_instruction[4];
-  assign \$61  = beats_instruction[4];
+  assign \$75  = beats_instruction[4];
+  assign \$55  = beats_instruction[4];
+  assign \$60  = beats_instruction[4];
 endmodule
 
-module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, context_0_begin, context_0_emitted, context_0_taken, context_0_finish, fetch_fetched, context_0_phase, context_0_wait, context_0_sample, context_0_idle, context_0_busy, context_0_clear, context_0_ready, context_0_free_step, context_0_nudged_step, context_0_update_done, context_0_emit, context_0_offered
-);
+module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, context_0_begin, context_0_emitted, context_0_finish, context_0_ends, context_0_taken, fetch_fetched, context_0_phase, context_0_wait, context_0_sample, context_0_idle, context_0_busy, context_0_clear, context_0_ready, context_0_free_step, context_0_nudged_step, context_0_update_done, context_0_emit
+, context_0_offered);
   reg \$auto$verilog_backend.cc:2355:dump_module$2 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$2 <= 0;
   wire \$1 ;
@@ -6711,15 +7253,15 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire \$22 ;
-  wire \$23 ;
-  reg [16:0] \$24 ;
-  reg [5:0] \$25 ;
+  reg [16:0] \$22 ;
+  reg [5:0] \$23 ;
+  reg \$24 ;
+  reg \$25 ;
   reg [2:0] \$26 ;
   wire \$3 ;
-  wire [6:0] \$4 ;
+  wire \$4 ;
   wire \$5 ;
-  wire \$6 ;
+  wire [6:0] \$6 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
@@ -6768,6 +7310,8 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   reg context_0_emit;
   input context_0_emitted;
   wire context_0_emitted;
+  input context_0_ends;
+  wire context_0_ends;
   input context_0_finish;
   wire context_0_finish;
   output context_0_free_step;
@@ -6805,6 +7349,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   wire \context_0_instruction.wants_error ;
   wire [7:0] \context_0_instruction.weight ;
   reg context_0_is_predicted;
+  (* init = 1'h1 *)
   wire context_0_may_move;
   output context_0_nudged_step;
   reg context_0_nudged_step;
@@ -6881,38 +7426,41 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   (* enum_value_111 = "UPDATE" *)
   wire [2:0] fetch_program;
   wire fetch_valid;
+  reg is_settled = 1'h1;
+  reg is_settling = 1'h1;
   reg [5:0] pending = 6'h00;
   input rst;
   wire rst;
   assign \$1  = context_0_wait >= pending;
   assign \$2  = context_0_finish & \$1 ;
-  assign \$3  = | pending;
-  assign \$4  = pending - 1'h1;
-  assign \$5  = context_0_begin | context_0_update;
-  assign \$6  = context_0_taken & fetch_fetched[87];
-  assign \$7  = ! pending;
-  assign \$8  = choice_begin | choice_learn_batch;
-  assign fetch_jump = \$8  | choice_advance;
-  assign \$9  = pending <= 1'h1;
-  assign \$10  = | context_0_wait;
-  assign \$11  = context_0_finish & \$10 ;
-  assign \$12  = ~ \$11 ;
-  assign context_0_may_move = \$9  & \$12 ;
-  assign \$13  = ~ fetch_fetched[80];
-  assign \$14  = \$13  | context_0_may_move;
-  assign \$15  = fetch_valid & \$14 ;
-  assign \$16  = ! pending;
-  assign \$17  = choice_running == 2'h2;
-  assign \$18  = ! control_state;
-  assign \$19  = control_state == 1'h1;
-  assign \$20  = control_state == 2'h2;
-  assign \$21  = control_state == 2'h3;
-  assign \$22  = control_state == 3'h4;
-  assign \$23  = control_state == 3'h5;
+  assign \$3  = ~ is_settled;
+  assign \$4  = ! context_0_wait;
+  assign \$5  = context_0_wait <= 1'h1;
+  assign \$6  = pending - 1'h1;
+  assign \$7  = pending == 1'h1;
+  assign \$8  = pending <= 2'h2;
+  assign \$9  = context_0_begin | context_0_update;
+  assign \$10  = context_0_taken & fetch_fetched[87];
+  assign \$11  = choice_begin | choice_learn_batch;
+  assign fetch_jump = \$11  | choice_advance;
+  assign \$12  = ~ fetch_fetched[80];
+  assign \$13  = \$12  | is_settling;
+  assign \$14  = fetch_valid & \$13 ;
+  assign \$15  = choice_running == 2'h2;
+  assign \$16  = ! control_state;
+  assign \$17  = control_state == 1'h1;
+  assign \$18  = control_state == 2'h2;
+  assign \$19  = control_state == 2'h3;
+  assign \$20  = control_state == 3'h4;
+  assign \$21  = control_state == 3'h5;
   always @(posedge clk)
-    context_0_sample <= \$24 ;
+    context_0_sample <= \$22 ;
   always @(posedge clk)
-    pending <= \$25 ;
+    pending <= \$23 ;
+  always @(posedge clk)
+    is_settled <= \$24 ;
+  always @(posedge clk)
+    is_settling <= \$25 ;
   always @(posedge clk)
     control_state <= \$26 ;
   \tiny_sequencer.context_0.choice  choice (
@@ -6943,24 +7491,48 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$24  = context_0_sample;
+    \$22  = context_0_sample;
     if (context_0_begin) begin
-      \$24  = context_0_offered;
+      \$22  = context_0_offered;
     end
     if (rst) begin
-      \$24  = 17'h00000;
+      \$22  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$25  = pending;
+    \$23  = pending;
     if (\$2 ) begin
-      \$25  = context_0_wait;
+      \$23  = context_0_wait;
     end else if (\$3 ) begin
-      \$25  = \$4 [5:0];
+      \$23  = \$6 [5:0];
     end
     if (rst) begin
-      \$25  = 6'h00;
+      \$23  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$24  = is_settled;
+    if (\$2 ) begin
+      \$24  = \$4 ;
+    end else if (\$3 ) begin
+      \$24  = \$7 ;
+    end
+    if (rst) begin
+      \$24  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$25  = is_settling;
+    if (\$2 ) begin
+      \$25  = \$5 ;
+    end else if (\$3 ) begin
+      \$25  = \$8 ;
+    end
+    if (rst) begin
+      \$25  = 1'h1;
     end
   end
   always @* begin
@@ -6968,21 +7540,21 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
     \$26  = control_state;
     casez (control_state)
       3'h0:
-          if (\$5 ) begin
+          if (\$9 ) begin
             \$26  = 3'h1;
           end
       3'h1:
           \$26  = 3'h2;
       3'h2:
-          if (\$6 ) begin
+          if (\$10 ) begin
             \$26  = 3'h3;
           end
       3'h3:
-          if (context_0_finish) begin
+          if (context_0_ends) begin
             \$26  = 3'h4;
           end
       3'h4:
-          if (\$7 ) begin
+          if (is_settled) begin
             (* full_case = 32'd1 *)
             if (choice_goes_on) begin
               \$26  = 3'h1;
@@ -7065,7 +7637,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
       3'h1:
           /* empty */;
       3'h2:
-          context_0_ready = \$15 ;
+          context_0_ready = \$14 ;
     endcase
   end
   always @* begin
@@ -7081,7 +7653,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
       3'h3:
           /* empty */;
       3'h4:
-          if (\$16 ) begin
+          if (is_settled) begin
             context_0_free_step = choice_is_free;
           end
     endcase
@@ -7099,7 +7671,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
       3'h3:
           /* empty */;
       3'h4:
-          if (\$16 ) begin
+          if (is_settled) begin
             context_0_nudged_step = choice_is_nudged;
           end
     endcase
@@ -7117,7 +7689,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
       3'h3:
           /* empty */;
       3'h4:
-          if (\$16 ) begin
+          if (is_settled) begin
             context_0_update_done = choice_is_update;
           end
     endcase
@@ -7135,7 +7707,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
       3'h3:
           /* empty */;
       3'h4:
-          if (\$16 ) begin
+          if (is_settled) begin
             if (choice_goes_on) begin
               choice_advance = 1'h1;
             end
@@ -7183,7 +7755,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
       3'h4:
           /* empty */;
       3'h5:
-          context_0_is_predicted = \$17 ;
+          context_0_is_predicted = \$15 ;
     endcase
   end
   assign choice_program = fetch_program;
@@ -7191,6 +7763,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   assign context_0_changed = choice_changed;
   assign choice_learns = context_0_sample[8];
   assign context_0_instruction = fetch_fetched;
+  assign context_0_may_move = is_settling;
   assign choice_phase = context_0_phase;
   assign \context_0_sample.slot  = context_0_sample[2:0];
   assign \context_0_sample.bank  = context_0_sample[3];
@@ -7592,13 +8165,13 @@ module \tiny_sequencer.context_0.fetch (rst, fetch_load, fetch_jump, fetch_valid
   wire [7:0] \schedule_word.weight ;
   reg [87:0] schedule [31:0];
   initial begin
-    schedule[0] = 88'h2040122500118c08000008;
-    schedule[1] = 88'h1c50892d00114c08080008;
-    schedule[2] = 88'h2161123100118861100000;
+    schedule[0] = 88'h1e40122500118c08000008;
+    schedule[1] = 88'h1a50892d00114c08080008;
+    schedule[2] = 88'h1f61123100118861100000;
     schedule[3] = 88'h9c7184b900112861110000;
-    schedule[4] = 88'h2000122200043011100104;
-    schedule[5] = 88'h1c10892a00023011108104;
-    schedule[6] = 88'h2121123100118861100000;
+    schedule[4] = 88'h1e00122200043011100104;
+    schedule[5] = 88'h1a10892a00023011108104;
+    schedule[6] = 88'h1f21123100118861100000;
     schedule[7] = 88'h9c3184b900112861110000;
     schedule[8] = 88'h0002126100118851120100;
     schedule[9] = 88'h0012926100118851130100;
@@ -7606,13 +8179,13 @@ module \tiny_sequencer.context_0.fetch (rst, fetch_load, fetch_jump, fetch_valid
     schedule[11] = 88'h0002126100118851120100;
     schedule[12] = 88'h0012926100118851130100;
     schedule[13] = 88'hc4a3096100114851140100;
-    schedule[14] = 88'h2061125500245811120214;
-    schedule[15] = 88'h1a7184dd00215811128214;
-    schedule[16] = 88'h21401241001c3011100114;
+    schedule[14] = 88'h1e61125500245811120214;
+    schedule[15] = 88'h187184dd00215811128214;
+    schedule[16] = 88'h1f401241001c3011100114;
     schedule[17] = 88'h9e508949001a3011108114;
-    schedule[18] = 88'h2021125200098861100010;
-    schedule[19] = 88'h1a3184da00092861110010;
-    schedule[20] = 88'h21001241001c3011100114;
+    schedule[18] = 88'h1e21125200098861100010;
+    schedule[19] = 88'h183184da00092861110010;
+    schedule[20] = 88'h1f001241001c3011100114;
     schedule[21] = 88'h9e108949001a3011108114;
     schedule[22] = 88'h1000048001815408000009;
     schedule[23] = 88'h1000048081813061100801;
@@ -7742,9 +8315,10 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_may_issue, issue_instruct
   initial \$auto$verilog_backend.cc:2355:dump_module$5 <= 0;
   wire \$1 ;
   reg [2:0] \$10 ;
+  reg \$11 ;
   wire \$2 ;
-  wire \$3 ;
-  wire [3:0] \$4 ;
+  wire [3:0] \$3 ;
+  wire \$4 ;
   wire [3:0] \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -7753,6 +8327,7 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_may_issue, issue_instruct
   input clk;
   wire clk;
   reg [2:0] draining = 3'h0;
+  reg is_draining = 1'h0;
   input issue_finish;
   wire issue_finish;
   input [87:0] issue_instruction;
@@ -7794,26 +8369,40 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_may_issue, issue_instruct
   wire rst;
   assign \$1  = | issue_instruction[62:61];
   assign \$2  = issue_finish & \$1 ;
-  assign \$3  = | draining;
-  assign \$4  = issue_instruction[68:66] - 1'h1;
+  assign \$3  = issue_instruction[68:66] - 1'h1;
+  assign \$4  = issue_instruction[68:66] != 1'h1;
   assign \$5  = draining - 1'h1;
-  assign \$6  = | issue_instruction[62:61];
-  assign \$7  = issue_is_last & \$6 ;
-  assign \$8  = | draining;
-  assign \$9  = \$7  & \$8 ;
+  assign \$6  = draining != 1'h1;
+  assign \$7  = | issue_instruction[62:61];
+  assign \$8  = issue_is_last & \$7 ;
+  assign \$9  = \$8  & is_draining;
   assign issue_may_issue = ~ \$9 ;
   always @(posedge clk)
     draining <= \$10 ;
+  always @(posedge clk)
+    is_draining <= \$11 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
     \$10  = draining;
     if (\$2 ) begin
-      \$10  = \$4 [2:0];
-    end else if (\$3 ) begin
+      \$10  = \$3 [2:0];
+    end else if (is_draining) begin
       \$10  = \$5 [2:0];
     end
     if (rst) begin
       \$10  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$11  = is_draining;
+    if (\$2 ) begin
+      \$11  = \$4 ;
+    end else if (is_draining) begin
+      \$11  = \$6 ;
+    end
+    if (rst) begin
+      \$11  = 1'h0;
     end
   end
   assign \issue_instruction.op  = issue_instruction[1:0];
@@ -7847,61 +8436,240 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_may_issue, issue_instruct
   assign \issue_instruction.end  = issue_instruction[87];
 endmodule
 
-module \tiny_sequencer.scan (clk, rst, scan_run, scan_clear, scan_done, scan_mask_index, scan_active, scan_instruction, scan_o, scan_mask_slots);
+module \tiny_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_instruction, scan_run, element, scan_mask_index, scan_mask_slots);
   reg \$auto$verilog_backend.cc:2355:dump_module$6 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$6 <= 0;
-  wire [5:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
+  wire \$100 ;
+  wire [4:0] \$101 ;
+  wire [4:0] \$102 ;
+  wire \$103 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire \$106 ;
+  wire \$107 ;
+  wire \$108 ;
+  wire [4:0] \$109 ;
+  wire [4:0] \$11 ;
+  wire \$110 ;
+  wire [4:0] \$111 ;
+  wire [4:0] \$112 ;
+  wire \$113 ;
+  wire \$114 ;
+  wire \$115 ;
+  wire [5:0] \$116 ;
+  wire [6:0] \$117 ;
+  wire \$118 ;
+  wire \$119 ;
+  wire [4:0] \$12 ;
+  wire \$120 ;
+  wire [14:0] \$121 ;
+  wire [14:0] \$122 ;
+  wire [14:0] \$123 ;
+  wire [14:0] \$124 ;
+  wire \$125 ;
+  wire [14:0] \$126 ;
+  wire \$127 ;
+  wire \$128 ;
+  wire [5:0] \$129 ;
   wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
+  wire [4:0] \$130 ;
+  wire [3:0] \$131 ;
+  wire \$132 ;
+  wire [2:0] \$133 ;
+  wire \$134 ;
+  wire [2:0] \$135 ;
+  wire [8:0] \$136 ;
+  reg [6:0] \$137 ;
+  reg \$138 ;
+  reg [2:0] \$139 ;
+  wire [4:0] \$14 ;
+  reg [2:0] \$140 ;
+  reg [3:0] \$141 ;
+  reg [119:0] \$142 ;
+  reg [6:0] \$143 ;
+  reg \$144 ;
+  reg [3:0] \$145 ;
+  reg \$146 ;
+  reg [14:0] \$147 ;
+  reg [4:0] \$148 ;
+  reg [2:0] \$149 ;
+  wire [4:0] \$15 ;
+  reg \$150 ;
+  reg \$151 ;
+  reg \$152 ;
+  reg [1:0] \$153 ;
+  reg [7:0] \$154 ;
+  reg \$155 ;
+  wire [1:0] \$16 ;
   wire \$17 ;
-  wire [7:0] \$18 ;
-  wire [7:0] \$19 ;
+  wire [4:0] \$18 ;
+  wire [4:0] \$19 ;
   wire \$2 ;
   wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
-  wire [2:0] \$23 ;
-  wire \$24 ;
+  wire [4:0] \$21 ;
+  wire [4:0] \$22 ;
+  wire [1:0] \$23 ;
+  wire [2:0] \$24 ;
   wire \$25 ;
-  wire [2:0] \$26 ;
-  wire [8:0] \$27 ;
-  wire \$28 ;
+  wire [4:0] \$26 ;
+  wire [4:0] \$27 ;
+  wire [3:0] \$28 ;
+  wire [6:0] \$280 ;
+  wire [6:0] \$283 ;
+  wire [6:0] \$286 ;
+  wire [6:0] \$289 ;
   wire \$29 ;
-  wire [4:0] \$3 ;
+  wire [6:0] \$293 ;
+  wire \$3 ;
   wire \$30 ;
   wire \$31 ;
   wire [7:0] \$32 ;
-  reg [4:0] \$33 ;
-  reg [1:0] \$34 ;
-  reg [7:0] \$35 ;
-  reg \$36 ;
-  reg [6:0] \$37 ;
-  reg [4:0] \$38 ;
-  reg [6:0] \$39 ;
+  wire \$33 ;
+  wire [4:0] \$34 ;
+  wire [4:0] \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire [3:0] \$38 ;
+  wire \$39 ;
   wire \$4 ;
+  wire \$40 ;
+  wire [3:0] \$41 ;
+  wire \$42 ;
+  wire [4:0] \$43 ;
+  wire [4:0] \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  wire [4:0] \$47 ;
+  wire \$48 ;
+  wire \$49 ;
   wire \$5 ;
+  wire [5:0] \$50 ;
+  wire \$51 ;
+  wire [4:0] \$52 ;
+  wire [4:0] \$53 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire \$56 ;
+  wire \$57 ;
+  wire \$58 ;
+  wire [4:0] \$59 ;
   wire \$6 ;
+  wire [4:0] \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire [4:0] \$66 ;
+  wire [4:0] \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
-  wire [2:0] \$8 ;
-  wire \$9 ;
-  wire advance;
-  wire [4:0] after_slots;
-  reg [6:0] ahead = 7'h00;
+  wire \$70 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire [4:0] \$73 ;
+  wire [4:0] \$74 ;
+  wire \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire \$78 ;
+  wire \$79 ;
+  wire [4:0] \$8 ;
+  wire [4:0] \$80 ;
+  wire [4:0] \$81 ;
+  wire \$82 ;
+  wire \$83 ;
+  wire \$84 ;
+  wire \$85 ;
+  wire \$86 ;
+  wire [4:0] \$87 ;
+  wire [4:0] \$88 ;
+  wire \$89 ;
+  wire [4:0] \$9 ;
+  wire \$90 ;
+  wire \$91 ;
+  wire \$92 ;
+  wire \$93 ;
+  wire [4:0] \$94 ;
+  wire [4:0] \$95 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
+  wire [14:0] answer;
+  wire [2:0] \answer.left ;
+  wire [6:0] \answer.number ;
+  wire [4:0] \answer.slots ;
+  reg [3:0] asked = 4'h0;
+  reg [6:0] asked_number_1 = 7'h00;
+  wire asks;
   input clk;
   wire clk;
-  reg [6:0] column = 7'h00;
-  wire [4:0] found_slots;
+  reg [14:0] column = 15'h0000;
+  wire [2:0] \column.left ;
+  wire [6:0] \column.number ;
+  wire [4:0] \column.slots ;
+  output [22:0] element;
+  wire [22:0] element;
+  wire [6:0] \element.column ;
+  wire [1:0] \element.group ;
+  wire \element.is_first ;
+  wire \element.is_last ;
+  wire [7:0] \element.row_base ;
+  wire [2:0] \element.slot ;
+  wire \element.valid ;
   reg [1:0] group = 2'h0;
-  reg [4:0] remaining_slots = 5'h00;
-  reg [7:0] row_offset = 8'h00;
+  reg is_first = 1'h0;
+  reg is_known_1 = 1'h0;
+  reg is_last = 1'h0;
+  reg is_last_group = 1'h0;
+  reg is_single = 1'h0;
+  reg [2:0] left = 3'h0;
+  reg [6:0] number = 7'h00;
+  wire over;
+  reg [2:0] queue_first = 3'h0;
+  reg [2:0] queue_last = 3'h0;
+  reg [3:0] queue_level = 4'h0;
+  reg [119:0] queue_words = 120'h000000000000000000000000000000;
+  wire [14:0] \queue_words[0] ;
+  wire [2:0] \queue_words[0].left ;
+  wire [6:0] \queue_words[0].number ;
+  wire [4:0] \queue_words[0].slots ;
+  wire [14:0] \queue_words[1] ;
+  wire [2:0] \queue_words[1].left ;
+  wire [6:0] \queue_words[1].number ;
+  wire [4:0] \queue_words[1].slots ;
+  wire [14:0] \queue_words[2] ;
+  wire [2:0] \queue_words[2].left ;
+  wire [6:0] \queue_words[2].number ;
+  wire [4:0] \queue_words[2].slots ;
+  wire [14:0] \queue_words[3] ;
+  wire [2:0] \queue_words[3].left ;
+  wire [6:0] \queue_words[3].number ;
+  wire [4:0] \queue_words[3].slots ;
+  wire [14:0] \queue_words[4] ;
+  wire [2:0] \queue_words[4].left ;
+  wire [6:0] \queue_words[4].number ;
+  wire [4:0] \queue_words[4].slots ;
+  wire [14:0] \queue_words[5] ;
+  wire [2:0] \queue_words[5].left ;
+  wire [6:0] \queue_words[5].number ;
+  wire [4:0] \queue_words[5].slots ;
+  wire [14:0] \queue_words[6] ;
+  wire [2:0] \queue_words[6].left ;
+  wire [6:0] \queue_words[6].number ;
+  wire [4:0] \queue_words[6].slots ;
+  wire [14:0] \queue_words[7] ;
+  wire [2:0] \queue_words[7].left ;
+  wire [6:0] \queue_words[7].number ;
+  wire [4:0] \queue_words[7].slots ;
+  reg [4:0] remaining = 5'h00;
+  reg [7:0] row_base = 8'h00;
   input rst;
   wire rst;
-  reg [4:0] samples_slots = 5'h00;
   input [4:0] scan_active;
   wire [4:0] scan_active;
   input scan_clear;
@@ -7943,192 +8711,445 @@ module \tiny_sequencer.scan (clk, rst, scan_run, scan_clear, scan_done, scan_mas
   wire [5:0] scan_mask_index;
   input [4:0] scan_mask_slots;
   wire [4:0] scan_mask_slots;
-  output [22:0] scan_o;
-  reg [22:0] scan_o;
+  wire [22:0] scan_o;
   wire [6:0] \scan_o.column ;
   wire [1:0] \scan_o.group ;
   wire \scan_o.is_first ;
   wire \scan_o.is_last ;
-  wire [7:0] \scan_o.row_offset ;
+  wire [7:0] \scan_o.row_base ;
   wire [2:0] \scan_o.slot ;
   wire \scan_o.valid ;
   input scan_run;
   wire scan_run;
+  reg [2:0] slot;
+  reg taken_1 = 1'h0;
   wire takes;
   reg valid = 1'h0;
-  assign \$1  = remaining_slots - 1'h1;
-  assign after_slots = remaining_slots & \$1 [4:0];
-  assign \$2  = scan_instruction[3:2] == 2'h2;
-  assign \$3  = \$2  ? scan_mask_slots : 5'h1f;
-  assign found_slots = scan_active & \$3 ;
-  assign \$4  = remaining_slots == samples_slots;
-  assign \$5  = ! after_slots;
-  assign \$6  = ~ valid;
-  assign \$7  = ! after_slots;
-  assign \$8  = scan_instruction[36:35] - 1'h1;
-  assign \$9  = group == \$8 ;
-  assign \$10  = \$7  & \$9 ;
-  assign \$11  = \$6  | \$10 ;
-  assign takes = scan_run & \$11 ;
-  assign \$12  = ahead == scan_instruction[34:28];
-  assign scan_done = takes & \$12 ;
-  assign \$13  = ahead == scan_instruction[34:28];
-  assign \$14  = ~ \$13 ;
-  assign \$15  = scan_run & \$14 ;
-  assign \$16  = ! found_slots;
-  assign \$17  = takes | \$16 ;
-  assign advance = \$15  & \$17 ;
-  assign \$18  = ahead + advance;
-  assign \$19  = scan_clear ? 8'h00 : \$18 ;
-  assign \$20  = scan_run & valid;
-  assign \$21  = ! after_slots;
-  assign \$22  = ~ \$21 ;
-  assign \$23  = scan_instruction[36:35] - 1'h1;
-  assign \$24  = group == \$23 ;
-  assign \$25  = ~ \$24 ;
-  assign \$26  = group + 1'h1;
-  assign \$27  = row_offset + scan_instruction[27:21];
-  assign \$28  = | found_slots;
-  assign \$29  = ahead == scan_instruction[34:28];
-  assign \$30  = ~ \$29 ;
-  assign \$31  = \$28  & \$30 ;
-  assign \$32  = ahead + advance;
+  assign \$1  = number == scan_instruction[34:28];
+  assign \$2  = ~ \$1 ;
+  assign \$3  = scan_run & \$2 ;
+  assign \$4  = asked != 4'h8;
+  assign asks = \$3  & \$4 ;
+  assign \$5  = number == scan_instruction[34:28];
+  assign \$6  = ! asked;
+  assign over = \$5  & \$6 ;
+  assign \$7  = scan_instruction[3:2] == 2'h2;
+  assign \$8  = \$7  ? scan_mask_slots : 5'h1f;
+  assign \$9  = scan_active & \$8 ;
+  assign \$10  = scan_instruction[3:2] == 2'h2;
+  assign \$11  = \$10  ? scan_mask_slots : 5'h1f;
+  assign \$12  = scan_active & \$11 ;
+  assign \$13  = scan_instruction[3:2] == 2'h2;
+  assign \$14  = \$13  ? scan_mask_slots : 5'h1f;
+  assign \$15  = scan_active & \$14 ;
+  assign \$16  = \$12 [0] + \$15 [1];
+  assign \$17  = scan_instruction[3:2] == 2'h2;
+  assign \$18  = \$17  ? scan_mask_slots : 5'h1f;
+  assign \$19  = scan_active & \$18 ;
+  assign \$20  = scan_instruction[3:2] == 2'h2;
+  assign \$21  = \$20  ? scan_mask_slots : 5'h1f;
+  assign \$22  = scan_active & \$21 ;
+  assign \$23  = \$19 [2] + \$22 [3];
+  assign \$24  = \$16  + \$23 ;
+  assign \$25  = scan_instruction[3:2] == 2'h2;
+  assign \$26  = \$25  ? scan_mask_slots : 5'h1f;
+  assign \$27  = scan_active & \$26 ;
+  assign \$28  = \$24  + \$27 [4];
+  assign \$29  = ~ valid;
+  assign \$30  = is_last & is_last_group;
+  assign \$31  = \$29  | \$30 ;
+  assign takes = scan_run & \$31 ;
+  assign scan_done = takes & over;
+  assign \$32  = number + 1'h1;
+  assign \$33  = scan_instruction[3:2] == 2'h2;
+  assign \$34  = \$33  ? scan_mask_slots : 5'h1f;
+  assign \$35  = scan_active & \$34 ;
+  assign \$36  = | \$35 ;
+  assign \$37  = is_known_1 & \$36 ;
+  assign \$38  = queue_last + \$37 ;
+  assign \$39  = | queue_level;
+  assign \$40  = takes & \$39 ;
+  assign \$41  = queue_first + \$40 ;
+  assign \$42  = scan_instruction[3:2] == 2'h2;
+  assign \$43  = \$42  ? scan_mask_slots : 5'h1f;
+  assign \$44  = scan_active & \$43 ;
+  assign \$45  = | \$44 ;
+  assign \$46  = is_known_1 & \$45 ;
+  assign \$47  = queue_level + \$46 ;
+  assign \$48  = | queue_level;
+  assign \$49  = takes & \$48 ;
+  assign \$50  = \$47  - \$49 ;
+  assign \$51  = scan_instruction[3:2] == 2'h2;
+  assign \$52  = \$51  ? scan_mask_slots : 5'h1f;
+  assign \$53  = scan_active & \$52 ;
+  assign \$54  = | \$53 ;
+  assign \$55  = is_known_1 & \$54 ;
+  assign \$56  = ! queue_last;
+  assign \$57  = \$55  & \$56 ;
+  assign \$58  = scan_instruction[3:2] == 2'h2;
+  assign \$59  = \$58  ? scan_mask_slots : 5'h1f;
+  assign \$60  = scan_active & \$59 ;
+  assign \$61  = | \$60 ;
+  assign \$62  = is_known_1 & \$61 ;
+  assign \$63  = queue_last == 1'h1;
+  assign \$64  = \$62  & \$63 ;
+  assign \$65  = scan_instruction[3:2] == 2'h2;
+  assign \$66  = \$65  ? scan_mask_slots : 5'h1f;
+  assign \$67  = scan_active & \$66 ;
+  assign \$68  = | \$67 ;
+  assign \$69  = is_known_1 & \$68 ;
+  assign \$70  = queue_last == 2'h2;
+  assign \$71  = \$69  & \$70 ;
+  assign \$72  = scan_instruction[3:2] == 2'h2;
+  assign \$73  = \$72  ? scan_mask_slots : 5'h1f;
+  assign \$74  = scan_active & \$73 ;
+  assign \$75  = | \$74 ;
+  assign \$76  = is_known_1 & \$75 ;
+  assign \$77  = queue_last == 2'h3;
+  assign \$78  = \$76  & \$77 ;
+  assign \$79  = scan_instruction[3:2] == 2'h2;
+  assign \$80  = \$79  ? scan_mask_slots : 5'h1f;
+  assign \$81  = scan_active & \$80 ;
+  assign \$82  = | \$81 ;
+  assign \$83  = is_known_1 & \$82 ;
+  assign \$84  = queue_last == 3'h4;
+  assign \$85  = \$83  & \$84 ;
+  assign \$86  = scan_instruction[3:2] == 2'h2;
+  assign \$87  = \$86  ? scan_mask_slots : 5'h1f;
+  assign \$88  = scan_active & \$87 ;
+  assign \$89  = | \$88 ;
+  assign \$90  = is_known_1 & \$89 ;
+  assign \$91  = queue_last == 3'h5;
+  assign \$92  = \$90  & \$91 ;
+  assign \$93  = scan_instruction[3:2] == 2'h2;
+  assign \$94  = \$93  ? scan_mask_slots : 5'h1f;
+  assign \$95  = scan_active & \$94 ;
+  assign \$96  = | \$95 ;
+  assign \$97  = is_known_1 & \$96 ;
+  assign \$98  = queue_last == 3'h6;
+  assign \$99  = \$97  & \$98 ;
+  assign \$100  = scan_instruction[3:2] == 2'h2;
+  assign \$101  = \$100  ? scan_mask_slots : 5'h1f;
+  assign \$102  = scan_active & \$101 ;
+  assign \$103  = | \$102 ;
+  assign \$104  = is_known_1 & \$103 ;
+  assign \$105  = queue_last == 3'h7;
+  assign \$106  = \$104  & \$105 ;
+  assign \$107  = | queue_level;
+  assign \$108  = takes & \$107 ;
+  assign \$109  = asked + asks;
+  assign \$110  = scan_instruction[3:2] == 2'h2;
+  assign \$111  = \$110  ? scan_mask_slots : 5'h1f;
+  assign \$112  = scan_active & \$111 ;
+  assign \$113  = | \$112 ;
+  assign \$114  = ~ \$113 ;
+  assign \$115  = is_known_1 & \$114 ;
+  assign \$116  = \$109  - \$115 ;
+  assign \$117  = $signed(\$116 ) - $signed({ 1'h0, taken_1 });
+  assign \$118  = ~ is_last;
+  assign \$119  = scan_run & \$118 ;
+  assign \$120  = | queue_level;
+  assign \$280  = queue_first * 4'hf;
+  assign \$121  = queue_words >> \$280 ;
+  assign \$283  = queue_first * 4'hf;
+  assign \$122  = queue_words >> \$283 ;
+  assign \$286  = queue_first * 4'hf;
+  assign \$123  = queue_words >> \$286 ;
+  assign \$289  = queue_first * 4'hf;
+  assign \$124  = queue_words >> \$289 ;
+  assign \$125  = \$124 [14:12] == 1'h1;
+  assign \$293  = queue_first * 4'hf;
+  assign \$126  = queue_words >> \$293 ;
+  assign \$127  = \$126 [14:12] == 1'h1;
+  assign \$128  = scan_instruction[36:35] == 1'h1;
+  assign \$129  = remaining - 1'h1;
+  assign \$130  = remaining & \$129 [4:0];
+  assign \$131  = left - 1'h1;
+  assign \$132  = left == 2'h2;
+  assign \$133  = scan_instruction[36:35] - 2'h2;
+  assign \$134  = group == \$133 ;
+  assign \$135  = group + 1'h1;
+  assign \$136  = row_base + scan_instruction[27:21];
   always @(posedge clk)
-    remaining_slots <= \$33 ;
+    number <= \$137 ;
   always @(posedge clk)
-    group <= \$34 ;
+    is_known_1 <= \$138 ;
   always @(posedge clk)
-    row_offset <= \$35 ;
+    queue_last <= \$139 ;
   always @(posedge clk)
-    valid <= \$36 ;
+    queue_first <= \$140 ;
   always @(posedge clk)
-    column <= \$37 ;
+    queue_level <= \$141 ;
   always @(posedge clk)
-    samples_slots <= \$38 ;
+    queue_words <= \$142 ;
   always @(posedge clk)
-    ahead <= \$39 ;
+    asked_number_1 <= \$143 ;
+  always @(posedge clk)
+    taken_1 <= \$144 ;
+  always @(posedge clk)
+    asked <= \$145 ;
+  always @(posedge clk)
+    valid <= \$146 ;
+  always @(posedge clk)
+    column <= \$147 ;
+  always @(posedge clk)
+    remaining <= \$148 ;
+  always @(posedge clk)
+    left <= \$149 ;
+  always @(posedge clk)
+    is_single <= \$150 ;
+  always @(posedge clk)
+    is_last <= \$151 ;
+  always @(posedge clk)
+    is_first <= \$152 ;
+  always @(posedge clk)
+    group <= \$153 ;
+  always @(posedge clk)
+    row_base <= \$154 ;
+  always @(posedge clk)
+    is_last_group <= \$155 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    scan_o[20:18] = 3'h0;
-    if (remaining_slots[4]) begin
-      scan_o[20:18] = 3'h4;
+    slot = 3'h0;
+    if (remaining[4]) begin
+      slot = 3'h4;
     end
-    if (remaining_slots[3]) begin
-      scan_o[20:18] = 3'h3;
+    if (remaining[3]) begin
+      slot = 3'h3;
     end
-    if (remaining_slots[2]) begin
-      scan_o[20:18] = 3'h2;
+    if (remaining[2]) begin
+      slot = 3'h2;
     end
-    if (remaining_slots[1]) begin
-      scan_o[20:18] = 3'h1;
+    if (remaining[1]) begin
+      slot = 3'h1;
     end
-    if (remaining_slots[0]) begin
-      scan_o[20:18] = 3'h0;
-    end
-    begin
-      begin
-        scan_o[0] = valid;
-        scan_o[7:1] = column;
-        scan_o[9:8] = group;
-        scan_o[17:10] = row_offset;
-        scan_o[21] = \$4 ;
-        scan_o[22] = \$5 ;
-      end
+    if (remaining[0]) begin
+      slot = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$33  = remaining_slots;
-    if (\$20 ) begin
-      if (\$22 ) begin
-        \$33  = after_slots;
-      end else if (\$25 ) begin
-        \$33  = samples_slots;
-      end
-    end
-    if (takes) begin
-      \$33  = found_slots;
-    end
-    if (rst) begin
-      \$33  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$34  = group;
-    if (\$20 ) begin
-      if (\$22 ) begin
-      end else if (\$25 ) begin
-        \$34  = \$26 [1:0];
-      end
-    end
-    if (takes) begin
-      \$34  = 2'h0;
-    end
-    if (rst) begin
-      \$34  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$35  = row_offset;
-    if (\$20 ) begin
-      if (\$22 ) begin
-      end else if (\$25 ) begin
-        \$35  = \$27 [7:0];
-      end
-    end
-    if (takes) begin
-      \$35  = 8'h00;
-    end
-    if (rst) begin
-      \$35  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$36  = valid;
-    if (takes) begin
-      \$36  = \$31 ;
+    \$137  = number;
+    if (asks) begin
+      \$137  = \$32 [6:0];
     end
     if (scan_clear) begin
-      \$36  = 1'h0;
+      \$137  = 7'h00;
     end
     if (rst) begin
-      \$36  = 1'h0;
+      \$137  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$37  = column;
+    \$138  = asks;
+    if (rst) begin
+      \$138  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$139  = \$38 [2:0];
+    if (rst) begin
+      \$139  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$140  = \$41 [2:0];
+    if (rst) begin
+      \$140  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$141  = \$50 [3:0];
+    if (rst) begin
+      \$141  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$142  = queue_words;
+    if (\$57 ) begin
+      \$142 [14:0] = answer;
+    end
+    if (\$64 ) begin
+      \$142 [29:15] = answer;
+    end
+    if (\$71 ) begin
+      \$142 [44:30] = answer;
+    end
+    if (\$78 ) begin
+      \$142 [59:45] = answer;
+    end
+    if (\$85 ) begin
+      \$142 [74:60] = answer;
+    end
+    if (\$92 ) begin
+      \$142 [89:75] = answer;
+    end
+    if (\$99 ) begin
+      \$142 [104:90] = answer;
+    end
+    if (\$106 ) begin
+      \$142 [119:105] = answer;
+    end
+    if (rst) begin
+      \$142  = 120'h000000000000000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$143  = number;
+    if (rst) begin
+      \$143  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$144  = \$108 ;
+    if (rst) begin
+      \$144  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$145  = \$117 [3:0];
+    if (rst) begin
+      \$145  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$146  = valid;
     if (takes) begin
-      \$37  = ahead;
+      \$146  = \$120 ;
     end
-    if (rst) begin
-      \$37  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$38  = samples_slots;
-    if (takes) begin
-      \$38  = found_slots;
-    end
-    if (rst) begin
-      \$38  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$39  = \$32 [6:0];
     if (scan_clear) begin
-      \$39  = 7'h00;
+      \$146  = 1'h0;
     end
     if (rst) begin
-      \$39  = 7'h00;
+      \$146  = 1'h0;
     end
   end
-  assign scan_mask_index = \$19 [5:0];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$147  = column;
+    if (takes) begin
+      \$147  = \$121 ;
+    end
+    if (rst) begin
+      \$147  = 15'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$148  = remaining;
+    if (takes) begin
+      \$148  = \$122 [11:7];
+    end else if (\$119 ) begin
+      \$148  = \$130 ;
+    end else if (scan_run) begin
+      \$148  = column[11:7];
+    end
+    if (rst) begin
+      \$148  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$149  = left;
+    if (takes) begin
+      \$149  = \$123 [14:12];
+    end else if (\$119 ) begin
+      \$149  = \$131 [2:0];
+    end else if (scan_run) begin
+      \$149  = column[14:12];
+    end
+    if (rst) begin
+      \$149  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$150  = is_single;
+    if (takes) begin
+      \$150  = \$125 ;
+    end
+    if (rst) begin
+      \$150  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$151  = is_last;
+    if (takes) begin
+      \$151  = \$127 ;
+    end else if (\$119 ) begin
+      \$151  = \$132 ;
+    end else if (scan_run) begin
+      \$151  = is_single;
+    end
+    if (rst) begin
+      \$151  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$152  = is_first;
+    if (takes) begin
+      \$152  = 1'h1;
+    end else if (\$119 ) begin
+      \$152  = 1'h0;
+    end else if (scan_run) begin
+      \$152  = 1'h1;
+    end
+    if (rst) begin
+      \$152  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$153  = group;
+    if (takes) begin
+      \$153  = 2'h0;
+    end else if (\$119 ) begin
+    end else if (scan_run) begin
+      \$153  = \$135 [1:0];
+    end
+    if (rst) begin
+      \$153  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$154  = row_base;
+    if (takes) begin
+      \$154  = scan_instruction[20:13];
+    end else if (\$119 ) begin
+    end else if (scan_run) begin
+      \$154  = \$136 [7:0];
+    end
+    if (rst) begin
+      \$154  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$155  = is_last_group;
+    if (takes) begin
+      \$155  = \$128 ;
+    end else if (\$119 ) begin
+    end else if (scan_run) begin
+      \$155  = \$134 ;
+    end
+    if (rst) begin
+      \$155  = 1'h0;
+    end
+  end
+  assign scan_o = element;
+  assign scan_mask_index = number[5:0];
   assign \scan_instruction.op  = scan_instruction[1:0];
   assign \scan_instruction.feed  = scan_instruction[3:2];
   assign \scan_instruction.store  = scan_instruction[4];
@@ -8158,16 +9179,71 @@ module \tiny_sequencer.scan (clk, rst, scan_run, scan_clear, scan_done, scan_mas
   assign \scan_instruction.sync  = scan_instruction[80];
   assign \scan_instruction.wait  = scan_instruction[86:81];
   assign \scan_instruction.end  = scan_instruction[87];
-  assign \scan_o.valid  = scan_o[0];
-  assign \scan_o.column  = scan_o[7:1];
-  assign \scan_o.group  = scan_o[9:8];
-  assign \scan_o.row_offset  = scan_o[17:10];
-  assign \scan_o.slot  = scan_o[20:18];
-  assign \scan_o.is_first  = scan_o[21];
-  assign \scan_o.is_last  = scan_o[22];
+  assign \answer.number  = answer[6:0];
+  assign \answer.slots  = answer[11:7];
+  assign \answer.left  = answer[14:12];
+  assign \element.valid  = element[0];
+  assign \element.column  = element[7:1];
+  assign \element.group  = element[9:8];
+  assign \element.row_base  = element[17:10];
+  assign \element.slot  = element[20:18];
+  assign \element.is_first  = element[21];
+  assign \element.is_last  = element[22];
+  assign \column.number  = column[6:0];
+  assign \column.slots  = column[11:7];
+  assign \column.left  = column[14:12];
+  assign \scan_o.valid  = element[0];
+  assign \scan_o.column  = element[7:1];
+  assign \scan_o.group  = element[9:8];
+  assign \scan_o.row_base  = element[17:10];
+  assign \scan_o.slot  = element[20:18];
+  assign \scan_o.is_first  = element[21];
+  assign \scan_o.is_last  = element[22];
+  assign \queue_words[0]  = queue_words[14:0];
+  assign \queue_words[0].number  = queue_words[6:0];
+  assign \queue_words[0].slots  = queue_words[11:7];
+  assign \queue_words[0].left  = queue_words[14:12];
+  assign \queue_words[1]  = queue_words[29:15];
+  assign \queue_words[1].number  = queue_words[21:15];
+  assign \queue_words[1].slots  = queue_words[26:22];
+  assign \queue_words[1].left  = queue_words[29:27];
+  assign \queue_words[2]  = queue_words[44:30];
+  assign \queue_words[2].number  = queue_words[36:30];
+  assign \queue_words[2].slots  = queue_words[41:37];
+  assign \queue_words[2].left  = queue_words[44:42];
+  assign \queue_words[3]  = queue_words[59:45];
+  assign \queue_words[3].number  = queue_words[51:45];
+  assign \queue_words[3].slots  = queue_words[56:52];
+  assign \queue_words[3].left  = queue_words[59:57];
+  assign \queue_words[4]  = queue_words[74:60];
+  assign \queue_words[4].number  = queue_words[66:60];
+  assign \queue_words[4].slots  = queue_words[71:67];
+  assign \queue_words[4].left  = queue_words[74:72];
+  assign \queue_words[5]  = queue_words[89:75];
+  assign \queue_words[5].number  = queue_words[81:75];
+  assign \queue_words[5].slots  = queue_words[86:82];
+  assign \queue_words[5].left  = queue_words[89:87];
+  assign \queue_words[6]  = queue_words[104:90];
+  assign \queue_words[6].number  = queue_words[96:90];
+  assign \queue_words[6].slots  = queue_words[101:97];
+  assign \queue_words[6].left  = queue_words[104:102];
+  assign \queue_words[7]  = queue_words[119:105];
+  assign \queue_words[7].number  = queue_words[111:105];
+  assign \queue_words[7].slots  = queue_words[116:112];
+  assign \queue_words[7].left  = queue_words[119:117];
+  assign element[20:18] = slot;
+  assign element[22] = is_last;
+  assign element[21] = is_first;
+  assign element[17:10] = row_base;
+  assign element[9:8] = group;
+  assign element[7:1] = column[6:0];
+  assign element[0] = valid;
+  assign answer[14:12] = \$28 [2:0];
+  assign answer[11:7] = \$9 ;
+  assign answer[6:0] = asked_number_1;
 endmodule
 
-module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_instruction, walk_nonzero, walk_o, clk);
+module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_next, walk_instruction, walk_nonzero, walk_o, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$7 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$7 <= 0;
   wire \$1 ;
@@ -8176,42 +9252,41 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_instruction, walk_
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire \$15 ;
+  wire [7:0] \$15 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
-  wire \$19 ;
+  wire [7:0] \$19 ;
   wire \$2 ;
-  wire [2:0] \$20 ;
+  wire [7:0] \$20 ;
   wire \$21 ;
-  wire \$22 ;
+  wire [2:0] \$22 ;
   wire \$23 ;
-  wire [7:0] \$24 ;
-  wire \$25 ;
-  wire \$26 ;
+  wire [2:0] \$24 ;
+  wire [8:0] \$25 ;
+  wire [2:0] \$26 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire \$30 ;
+  wire [7:0] \$30 ;
   wire \$31 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
-  wire \$37 ;
-  wire [7:0] \$38 ;
-  wire [7:0] \$39 ;
+  reg \$37 ;
+  reg \$38 ;
+  reg [6:0] \$39 ;
   wire \$4 ;
-  wire [2:0] \$40 ;
-  wire [8:0] \$41 ;
-  wire [2:0] \$42 ;
+  reg \$40 ;
+  reg [1:0] \$41 ;
+  reg \$42 ;
   reg \$43 ;
-  reg [6:0] \$44 ;
-  reg [1:0] \$45 ;
-  reg [1:0] \$46 ;
-  reg [7:0] \$47 ;
+  reg [1:0] \$44 ;
+  reg [7:0] \$45 ;
+  reg [6:0] \$46 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -8223,10 +9298,15 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_instruction, walk_
   reg [1:0] group = 2'h0;
   reg half = 1'h0;
   reg [6:0] index = 7'h00;
+  reg is_first = 1'h0;
+  reg is_last = 1'h0;
+  reg is_last_group = 1'h0;
+  reg [6:0] last_index = 7'h00;
   reg [1:0] rotate = 2'h0;
-  reg [7:0] row_offset = 8'h00;
+  reg [7:0] row_base = 8'h00;
   input rst;
   wire rst;
+  reg turned = 1'h0;
   input walk_clear;
   wire walk_clear;
   input [87:0] walk_instruction;
@@ -8260,6 +9340,37 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_instruction, walk_
   wire [5:0] \walk_instruction.wait ;
   wire \walk_instruction.wants_error ;
   wire [7:0] \walk_instruction.weight ;
+  input [87:0] walk_next;
+  wire [87:0] walk_next;
+  wire [6:0] \walk_next.column ;
+  wire [6:0] \walk_next.count ;
+  wire [1:0] \walk_next.drain ;
+  wire [2:0] \walk_next.drain_count ;
+  wire [2:0] \walk_next.drain_cycles ;
+  wire [1:0] \walk_next.drive ;
+  wire \walk_next.end ;
+  wire [1:0] \walk_next.feed ;
+  wire \walk_next.first ;
+  wire [1:0] \walk_next.groups ;
+  wire [2:0] \walk_next.last_columns ;
+  wire [2:0] \walk_next.last_rows ;
+  wire [3:0] \walk_next.neuron ;
+  wire [1:0] \walk_next.op ;
+  wire [1:0] \walk_next.plane ;
+  wire [2:0] \walk_next.rows ;
+  wire \walk_next.save ;
+  wire [2:0] \walk_next.shift ;
+  wire [2:0] \walk_next.sigma ;
+  wire [1:0] \walk_next.start ;
+  wire \walk_next.store ;
+  wire [6:0] \walk_next.stride ;
+  wire \walk_next.sync ;
+  wire [2:0] \walk_next.target ;
+  wire [1:0] \walk_next.target_plane ;
+  wire [2:0] \walk_next.vector ;
+  wire [5:0] \walk_next.wait ;
+  wire \walk_next.wants_error ;
+  wire [7:0] \walk_next.weight ;
   input [6:0] walk_nonzero;
   wire [6:0] walk_nonzero;
   output [22:0] walk_o;
@@ -8270,82 +9381,96 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_instruction, walk_
   wire \walk_o.is_first ;
   wire \walk_o.is_last ;
   wire [1:0] \walk_o.rotate ;
-  wire [7:0] \walk_o.row_offset ;
+  wire [7:0] \walk_o.row_base ;
   wire \walk_o.turned ;
   input walk_step;
   wire walk_step;
   always @(posedge clk)
-    row_offset <= \$47 ;
-  assign \$1  = ! walk_instruction[1:0];
-  assign \$2  = walk_instruction[3:2] == 2'h2;
+    group <= \$44 ;
+  always @(posedge clk)
+    row_base <= \$45 ;
+  always @(posedge clk)
+    last_index <= \$46 ;
+  assign \$1  = ! walk_next[1:0];
+  assign \$2  = walk_next[3:2] == 2'h2;
   assign \$3  = \$1  & \$2 ;
-  assign \$4  = ! walk_instruction[1:0];
-  assign \$5  = walk_instruction[3:2] == 2'h3;
+  assign \$4  = ! walk_next[1:0];
+  assign \$5  = walk_next[3:2] == 2'h3;
   assign \$6  = \$4  & \$5 ;
   assign \$7  = ! walk_nonzero;
   assign \$8  = \$7  ? 7'h01 : walk_nonzero;
-  assign \$9  = rotate == 2'h3;
-  assign \$10  = ! index;
-  assign \$11  = ! rotate;
+  assign \$9  = walk_instruction[1:0] == 2'h3;
+  assign \$10  = ! walk_instruction[1:0];
+  assign \$11  = walk_instruction[3:2] == 1'h1;
   assign \$12  = \$10  & \$11 ;
-  assign \$13  = ! group;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = ~ half;
-  assign \$16  = \$14  & \$15 ;
-  assign \$17  = ! walk_instruction[1:0];
-  assign \$18  = walk_instruction[3:2] == 1'h1;
-  assign \$19  = \$17  & \$18 ;
-  assign \$20  = walk_instruction[36:35] - 1'h1;
-  assign \$21  = group == \$20 ;
-  assign \$22  = rotate == 2'h3;
-  assign \$23  = \$21  & \$22 ;
-  assign \$24  = count - 1'h1;
-  assign \$25  = index == \$24 ;
-  assign \$26  = walk_instruction[1:0] == 2'h3;
-  assign \$27  = ~ \$26 ;
-  assign \$28  = half | \$27 ;
-  assign \$29  = \$25  & \$28 ;
-  assign \$30  = \$19  ? \$23  : \$29 ;
-  assign \$31  = walk_instruction[1:0] == 2'h3;
-  assign \$32  = ! walk_instruction[1:0];
-  assign \$33  = walk_instruction[3:2] == 1'h1;
-  assign \$34  = \$32  & \$33 ;
-  assign \$35  = ~ \$34 ;
-  assign \$36  = rotate == 2'h3;
-  assign \$37  = ~ half;
-  assign \$38  = index + half;
-  assign \$39  = index + 1'h1;
-  assign \$40  = group + 1'h1;
-  assign \$41  = row_offset + walk_instruction[27:21];
-  assign \$42  = rotate + 1'h1;
+  assign \$13  = ~ \$12 ;
+  assign \$14  = ~ half;
+  assign \$15  = index + half;
+  assign \$16  = ~ half;
+  assign \$17  = index == last_index;
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = index + 1'h1;
+  assign \$20  = index + 1'h1;
+  assign \$21  = \$20  == last_index;
+  assign \$22  = walk_instruction[36:35] - 2'h2;
+  assign \$23  = group == \$22 ;
+  assign \$24  = group + 1'h1;
+  assign \$25  = row_base + walk_instruction[27:21];
+  assign \$26  = rotate + 1'h1;
+  assign \$27  = rotate == 2'h2;
+  assign \$28  = rotate == 2'h2;
+  assign \$29  = \$28  & is_last_group;
+  assign \$30  = count - 1'h1;
+  assign \$31  = walk_next[36:35] == 1'h1;
+  assign \$32  = walk_next[1:0] == 2'h3;
+  assign \$33  = ! walk_next[1:0];
+  assign \$34  = walk_next[3:2] == 1'h1;
+  assign \$35  = \$33  & \$34 ;
+  assign \$36  = count == 1'h1;
   always @(posedge clk)
-    half <= \$43 ;
+    is_first <= \$37 ;
   always @(posedge clk)
-    index <= \$44 ;
+    half <= \$38 ;
   always @(posedge clk)
-    rotate <= \$45 ;
+    index <= \$39 ;
   always @(posedge clk)
-    group <= \$46 ;
+    is_last <= \$40 ;
+  always @(posedge clk)
+    rotate <= \$41 ;
+  always @(posedge clk)
+    turned <= \$42 ;
+  always @(posedge clk)
+    is_last_group <= \$43 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$47  = row_offset;
+    \$45  = row_base;
     if (walk_step) begin
-      if (\$31 ) begin
-      end else if (\$35 ) begin
-      end else if (\$36 ) begin
-        \$47  = \$41 [7:0];
+      if (\$9 ) begin
+      end else if (\$13 ) begin
+      end else if (turned) begin
+        \$45  = \$25 [7:0];
       end
     end
     if (walk_clear) begin
-      \$47  = 8'h00;
+      \$45  = walk_next[20:13];
     end
     if (rst) begin
-      \$47  = 8'h00;
+      \$45  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    count = walk_instruction[34:28];
+    \$46  = last_index;
+    if (walk_clear) begin
+      \$46  = \$30 [6:0];
+    end
+    if (rst) begin
+      \$46  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    count = walk_next[34:28];
     if (\$3 ) begin
       count = \$8 ;
     end else if (\$6 ) begin
@@ -8354,73 +9479,189 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_instruction, walk_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$43  = half;
+    \$37  = is_first;
     if (walk_step) begin
-      if (\$31 ) begin
-        \$43  = \$37 ;
-      end
+      \$37  = 1'h0;
     end
     if (walk_clear) begin
-      \$43  = 1'h0;
+      \$37  = 1'h1;
     end
     if (rst) begin
-      \$43  = 1'h0;
+      \$37  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$44  = index;
+    \$38  = half;
     if (walk_step) begin
-      if (\$31 ) begin
-        \$44  = \$38 [6:0];
-      end else if (\$35 ) begin
-        \$44  = \$39 [6:0];
+      if (\$9 ) begin
+        \$38  = \$14 ;
       end
     end
     if (walk_clear) begin
-      \$44  = 7'h00;
+      \$38  = 1'h0;
     end
     if (rst) begin
-      \$44  = 7'h00;
+      \$38  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$45  = rotate;
+    \$39  = index;
+    if (walk_step) begin
+      if (\$9 ) begin
+        \$39  = \$15 [6:0];
+      end else if (\$13 ) begin
+        \$39  = \$19 [6:0];
+      end
+    end
+    if (walk_clear) begin
+      \$39  = 7'h00;
+    end
+    if (rst) begin
+      \$39  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$40  = is_last;
     if (walk_step) begin
       (* full_case = 32'd1 *)
-      if (\$31 ) begin
-      end else if (\$35 ) begin
-      end else if (\$36 ) begin
-        \$45  = 2'h0;
+      if (\$9 ) begin
+        \$40  = \$18 ;
+      end else if (\$13 ) begin
+        \$40  = \$21 ;
+      end else if (turned) begin
+        \$40  = 1'h0;
       end else begin
-        \$45  = \$42 [1:0];
+        \$40  = \$29 ;
       end
     end
     if (walk_clear) begin
-      \$45  = 2'h0;
+      (* full_case = 32'd1 *)
+      if (\$32 ) begin
+        \$40  = 1'h0;
+      end else if (\$35 ) begin
+        \$40  = 1'h0;
+      end else begin
+        \$40  = \$36 ;
+      end
     end
     if (rst) begin
-      \$45  = 2'h0;
+      \$40  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$46  = group;
+    \$41  = rotate;
     if (walk_step) begin
-      if (\$31 ) begin
-      end else if (\$35 ) begin
-      end else if (\$36 ) begin
-        \$46  = \$40 [1:0];
+      (* full_case = 32'd1 *)
+      if (\$9 ) begin
+      end else if (\$13 ) begin
+      end else if (turned) begin
+        \$41  = 2'h0;
+      end else begin
+        \$41  = \$26 [1:0];
       end
     end
     if (walk_clear) begin
-      \$46  = 2'h0;
+      \$41  = 2'h0;
     end
     if (rst) begin
-      \$46  = 2'h0;
+      \$41  = 2'h0;
     end
   end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$42  = turned;
+    if (walk_step) begin
+      (* full_case = 32'd1 *)
+      if (\$9 ) begin
+      end else if (\$13 ) begin
+      end else if (turned) begin
+        \$42  = 1'h0;
+      end else begin
+        \$42  = \$27 ;
+      end
+    end
+    if (walk_clear) begin
+      \$42  = 1'h0;
+    end
+    if (rst) begin
+      \$42  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$43  = is_last_group;
+    if (walk_step) begin
+      if (\$9 ) begin
+      end else if (\$13 ) begin
+      end else if (turned) begin
+        \$43  = \$23 ;
+      end
+    end
+    if (walk_clear) begin
+      \$43  = \$31 ;
+    end
+    if (rst) begin
+      \$43  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
+    \$44  = group;
+    if (walk_step) begin
+      if (\$9 ) begin
+      end else if (\$13 ) begin
+      end else if (turned) begin
+        \$44  = \$24 [1:0];
+      end
+    end
+    if (walk_clear) begin
+      \$44  = 2'h0;
+    end
+    if (rst) begin
+      \$44  = 2'h0;
+    end
+  end
+  assign \walk_o.index  = walk_o[6:0];
+  assign \walk_o.rotate  = walk_o[8:7];
+  assign \walk_o.group  = walk_o[10:9];
+  assign \walk_o.row_base  = walk_o[18:11];
+  assign \walk_o.half  = walk_o[19];
+  assign \walk_o.is_first  = walk_o[20];
+  assign \walk_o.is_last  = walk_o[21];
+  assign \walk_o.turned  = walk_o[22];
+  assign \walk_next.op  = walk_next[1:0];
+  assign \walk_next.feed  = walk_next[3:2];
+  assign \walk_next.store  = walk_next[4];
+  assign \walk_next.plane  = walk_next[6:5];
+  assign \walk_next.vector  = walk_next[9:7];
+  assign \walk_next.rows  = walk_next[12:10];
+  assign \walk_next.weight  = walk_next[20:13];
+  assign \walk_next.stride  = walk_next[27:21];
+  assign \walk_next.count  = walk_next[34:28];
+  assign \walk_next.groups  = walk_next[36:35];
+  assign \walk_next.last_rows  = walk_next[39:37];
+  assign \walk_next.last_columns  = walk_next[42:40];
+  assign \walk_next.shift  = walk_next[45:43];
+  assign \walk_next.sigma  = walk_next[48:46];
+  assign \walk_next.column  = walk_next[55:49];
+  assign \walk_next.start  = walk_next[57:56];
+  assign \walk_next.save  = walk_next[58];
+  assign \walk_next.drive  = walk_next[60:59];
+  assign \walk_next.drain  = walk_next[62:61];
+  assign \walk_next.drain_count  = walk_next[65:63];
+  assign \walk_next.drain_cycles  = walk_next[68:66];
+  assign \walk_next.target_plane  = walk_next[70:69];
+  assign \walk_next.target  = walk_next[73:71];
+  assign \walk_next.neuron  = walk_next[77:74];
+  assign \walk_next.first  = walk_next[78];
+  assign \walk_next.wants_error  = walk_next[79];
+  assign \walk_next.sync  = walk_next[80];
+  assign \walk_next.wait  = walk_next[86:81];
+  assign \walk_next.end  = walk_next[87];
   assign \walk_instruction.op  = walk_instruction[1:0];
   assign \walk_instruction.feed  = walk_instruction[3:2];
   assign \walk_instruction.store  = walk_instruction[4];
@@ -8450,18 +9691,10 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_instruction, walk_
   assign \walk_instruction.sync  = walk_instruction[80];
   assign \walk_instruction.wait  = walk_instruction[86:81];
   assign \walk_instruction.end  = walk_instruction[87];
-  assign \walk_o.index  = walk_o[6:0];
-  assign \walk_o.rotate  = walk_o[8:7];
-  assign \walk_o.group  = walk_o[10:9];
-  assign \walk_o.row_offset  = walk_o[18:11];
-  assign \walk_o.half  = walk_o[19];
-  assign \walk_o.is_first  = walk_o[20];
-  assign \walk_o.is_last  = walk_o[21];
-  assign \walk_o.turned  = walk_o[22];
-  assign walk_o[21] = \$30 ;
-  assign walk_o[20] = \$16 ;
-  assign walk_o[22] = \$9 ;
-  assign walk_o[18:11] = row_offset;
+  assign walk_o[21] = is_last;
+  assign walk_o[20] = is_first;
+  assign walk_o[22] = turned;
+  assign walk_o[18:11] = row_base;
   assign walk_o[10:9] = group;
   assign walk_o[19] = half;
   assign walk_o[8:7] = rotate;
@@ -8475,84 +9708,85 @@ module tiny_softmax(sum, index, \context , wants_error, label, clk, rst, predict
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
-  wire [43:0] \$12 ;
+  wire \$12 ;
   wire [43:0] \$13 ;
-  wire \$14 ;
-  wire [43:0] \$15 ;
+  wire [43:0] \$14 ;
+  wire \$15 ;
   wire [43:0] \$16 ;
   wire [43:0] \$17 ;
-  wire \$18 ;
+  wire [43:0] \$18 ;
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
-  wire [13:0] \$21 ;
-  wire [14:0] \$22 ;
-  wire \$23 ;
+  wire \$21 ;
+  wire [13:0] \$22 ;
+  wire [14:0] \$23 ;
   wire \$24 ;
-  wire [21:0] \$25 ;
-  wire \$26 ;
+  wire \$25 ;
+  wire [21:0] \$26 ;
   wire \$27 ;
   wire \$28 ;
-  wire [10:0] \$29 ;
+  wire \$29 ;
   wire \$3 ;
-  wire \$30 ;
+  wire [10:0] \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire [9:0] \$33 ;
-  wire \$34 ;
+  wire \$33 ;
+  wire [9:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
-  wire [8:0] \$37 ;
-  wire \$38 ;
+  wire \$37 ;
+  wire [8:0] \$38 ;
   wire \$39 ;
   wire [4:0] \$4 ;
   wire \$40 ;
-  wire [7:0] \$41 ;
-  reg [10:0] \$42 ;
-  wire \$43 ;
+  wire \$41 ;
+  wire [7:0] \$42 ;
+  reg [10:0] \$43 ;
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
   wire \$47 ;
-  wire [7:0] \$48 ;
+  wire \$48 ;
   wire [7:0] \$49 ;
   wire \$5 ;
-  wire [43:0] \$50 ;
-  wire \$51 ;
-  wire [7:0] \$52 ;
-  reg \$53 ;
+  wire [7:0] \$50 ;
+  wire [43:0] \$51 ;
+  wire \$52 ;
+  wire [7:0] \$53 ;
   reg \$54 ;
-  reg [3:0] \$55 ;
+  reg \$55 ;
   reg [3:0] \$56 ;
-  reg \$57 ;
-  reg [42:0] \$58 ;
-  reg [3:0] \$59 ;
+  reg [3:0] \$57 ;
+  reg \$58 ;
+  reg [42:0] \$59 ;
   wire \$6 ;
-  reg [7:0] \$60 ;
-  reg \$61 ;
+  reg [3:0] \$60 ;
+  reg [7:0] \$61 ;
   reg \$62 ;
   reg \$63 ;
-  reg [3:0] \$64 ;
+  reg \$64 ;
   reg [3:0] \$65 ;
   reg [3:0] \$66 ;
-  reg [13:0] \$67 ;
-  reg \$68 ;
-  reg [3:0] \$69 ;
+  reg [3:0] \$67 ;
+  reg [13:0] \$68 ;
+  reg \$69 ;
   wire \$7 ;
   reg [3:0] \$70 ;
   reg [3:0] \$71 ;
-  reg [1:0] \$72 ;
-  reg [5:0] \$73 ;
-  reg [21:0] \$74 ;
-  reg [22:0] \$75 ;
-  reg \$76 ;
+  reg [3:0] \$72 ;
+  reg [1:0] \$73 ;
+  reg [5:0] \$74 ;
+  reg [21:0] \$75 ;
+  reg [22:0] \$76 ;
   reg \$77 ;
   reg \$78 ;
   reg \$79 ;
   wire \$8 ;
-  reg [3:0] \$80 ;
-  reg [7:0] \$81 ;
-  wire \$9 ;
+  reg \$80 ;
+  reg [3:0] \$81 ;
+  reg [7:0] \$82 ;
+  wire [43:0] \$9 ;
   reg [5:0] below = 6'h00;
   input clk;
   wire clk;
@@ -8994,98 +10228,100 @@ module tiny_softmax(sum, index, \context , wants_error, label, clk, rst, predict
     _3_ <= reciprocals[below];
   end
   assign reciprocals_word = _3_;
-  assign \$19  = walking & \$18 ;
-  assign \$20  = ! first_class_3;
-  assign \$21  = \$20  ? 14'h0000 : total;
-  assign \$22  = \$21  + exponentials_word;
-  assign \$23  = first_class_3 == 4'h9;
-  assign \$24  = first_3 & \$23 ;
-  assign \$25  = kept_read_word * reciprocals_word;
-  assign \$26  = | product_1[11:0];
-  assign \$27  = \$26  | product_1[13];
-  assign \$28  = product_1[12] & \$27 ;
-  assign \$29  = product_1[21:13] + \$28 ;
-  assign \$30  = | product_1[12:0];
-  assign \$31  = \$30  | product_1[14];
-  assign \$32  = product_1[13] & \$31 ;
-  assign \$33  = product_1[21:14] + \$32 ;
-  assign \$34  = | product_1[13:0];
-  assign \$35  = \$34  | product_1[15];
-  assign \$36  = product_1[14] & \$35 ;
-  assign \$37  = product_1[21:15] + \$36 ;
-  assign \$38  = | product_1[14:0];
-  assign \$39  = \$38  | product_1[16];
-  assign \$40  = product_1[15] & \$39 ;
-  assign \$41  = product_1[21:16] + \$40 ;
-  assign \$43  = walking & is_second;
-  assign \$44  = | difference[23:7];
-  assign \$45  = ~ \$44 ;
-  assign \$46  = & difference[23:7];
-  assign \$47  = \$45  | \$46 ;
-  assign \$48  = difference[23] ? 8'h80 : 8'h7f;
-  assign \$49  = \$47  ? difference[7:0] : \$48 ;
-  assign \$50  = $signed(greatest) - $signed(logits_read_word);
-  assign \$51  = second_class_3 == label_kept;
-  assign \$52  = \$51  ? 8'h80 : 8'h00;
-  assign difference = $signed({ 1'h0, \$52  }) - $signed(probability);
+  assign \$18  = \$15  ? 44'h000000000ff : \$17 ;
+  assign \$19  = ~ is_second;
+  assign \$20  = walking & \$19 ;
+  assign \$21  = ! first_class_3;
+  assign \$22  = \$21  ? 14'h0000 : total;
+  assign \$23  = \$22  + exponentials_word;
+  assign \$24  = first_class_3 == 4'h9;
+  assign \$25  = first_3 & \$24 ;
+  assign \$26  = kept_read_word * reciprocals_word;
+  assign \$27  = | product_1[11:0];
+  assign \$28  = \$27  | product_1[13];
+  assign \$29  = product_1[12] & \$28 ;
+  assign \$30  = product_1[21:13] + \$29 ;
+  assign \$31  = | product_1[12:0];
+  assign \$32  = \$31  | product_1[14];
+  assign \$33  = product_1[13] & \$32 ;
+  assign \$34  = product_1[21:14] + \$33 ;
+  assign \$35  = | product_1[13:0];
+  assign \$36  = \$35  | product_1[15];
+  assign \$37  = product_1[14] & \$36 ;
+  assign \$38  = product_1[21:15] + \$37 ;
+  assign \$39  = | product_1[14:0];
+  assign \$40  = \$39  | product_1[16];
+  assign \$41  = product_1[15] & \$40 ;
+  assign \$42  = product_1[21:16] + \$41 ;
+  assign \$44  = walking & is_second;
+  assign \$45  = | difference[23:7];
+  assign \$46  = ~ \$45 ;
+  assign \$47  = & difference[23:7];
+  assign \$48  = \$46  | \$47 ;
+  assign \$49  = difference[23] ? 8'h80 : 8'h7f;
+  assign \$50  = \$48  ? difference[7:0] : \$49 ;
+  assign \$51  = $signed(greatest) - $signed(logits_read_word);
+  assign \$52  = second_class_3 == label_kept;
+  assign \$53  = \$52  ? 8'h80 : 8'h00;
+  assign difference = $signed({ 1'h0, \$53  }) - $signed(probability);
   always @(posedge clk)
-    walking <= \$53 ;
+    walking <= \$54 ;
   always @(posedge clk)
-    is_second <= \$54 ;
+    is_second <= \$55 ;
   always @(posedge clk)
-    count <= \$55 ;
+    count <= \$56 ;
   always @(posedge clk)
-    label_kept <= \$56 ;
+    label_kept <= \$57 ;
   always @(posedge clk)
-    o_context <= \$57 ;
+    o_context <= \$58 ;
   always @(posedge clk)
-    greatest <= \$58 ;
+    greatest <= \$59 ;
   always @(posedge clk)
-    prediction <= \$59 ;
+    prediction <= \$60 ;
   always @(posedge clk)
-    place <= \$60 ;
+    place <= \$61 ;
   always @(posedge clk)
-    first_1 <= \$61 ;
+    first_1 <= \$62 ;
   always @(posedge clk)
-    first_2 <= \$62 ;
+    first_2 <= \$63 ;
   always @(posedge clk)
-    first_3 <= \$63 ;
+    first_3 <= \$64 ;
   always @(posedge clk)
-    first_class_1 <= \$64 ;
+    first_class_1 <= \$65 ;
   always @(posedge clk)
-    first_class_2 <= \$65 ;
+    first_class_2 <= \$66 ;
   always @(posedge clk)
-    first_class_3 <= \$66 ;
+    first_class_3 <= \$67 ;
   always @(posedge clk)
-    total <= \$67 ;
+    total <= \$68 ;
   always @(posedge clk)
-    summed <= \$68 ;
+    summed <= \$69 ;
   always @(posedge clk)
-    second_class_1 <= \$69 ;
+    second_class_1 <= \$70 ;
   always @(posedge clk)
-    second_class_2 <= \$70 ;
+    second_class_2 <= \$71 ;
   always @(posedge clk)
-    second_class_3 <= \$71 ;
+    second_class_3 <= \$72 ;
   always @(posedge clk)
-    extra <= \$72 ;
+    extra <= \$73 ;
   always @(posedge clk)
-    below <= \$73 ;
+    below <= \$74 ;
   always @(posedge clk)
-    product_1 <= \$74 ;
+    product_1 <= \$75 ;
   always @(posedge clk)
-    probability <= \$75 ;
+    probability <= \$76 ;
   always @(posedge clk)
-    second_1 <= \$76 ;
+    second_1 <= \$77 ;
   always @(posedge clk)
-    second_2 <= \$77 ;
+    second_2 <= \$78 ;
   always @(posedge clk)
-    second_3 <= \$78 ;
+    second_3 <= \$79 ;
   always @(posedge clk)
-    o_valid <= \$79 ;
+    o_valid <= \$80 ;
   always @(posedge clk)
-    o_index <= \$80 ;
+    o_index <= \$81 ;
   always @(posedge clk)
-    o_word <= \$81 ;
+    o_word <= \$82 ;
   assign \$1  = valid & wants_error;
   assign \$2  = index == 4'h9;
   assign \$3  = \$1  & \$2 ;
@@ -9094,50 +10330,36 @@ module tiny_softmax(sum, index, \context , wants_error, label, clk, rst, predict
   assign \$6  = ! \context ;
   assign \$7  = valid & \$6 ;
   assign \$8  = ! index;
-  assign \$9  = $signed(sum) > $signed(greatest);
-  assign \$10  = \$8  | \$9 ;
-  assign \$11  = \$7  & \$10 ;
-  assign \$12  = \$50 [42:0] + 28'h8000000;
-  assign \$14  = \$13  > 8'hff;
-  assign \$15  = \$50 [42:0] + 28'h8000000;
-  assign \$17  = \$14  ? 44'h000000000ff : \$16 ;
-  assign \$18  = ~ is_second;
+  assign \$9  = $signed(greatest) - $signed(sum);
+  assign \$10  = $signed(\$9 ) < $signed(1'h0);
+  assign \$11  = \$8  | \$10 ;
+  assign \$12  = \$7  & \$11 ;
+  assign \$13  = \$51 [42:0] + 28'h8000000;
+  assign \$15  = \$14  > 8'hff;
+  assign \$16  = \$51 [42:0] + 28'h8000000;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     casez (extra)
       2'h0:
-          \$42  = \$29 ;
+          \$43  = \$30 ;
       2'h1:
-          \$42  = { \$33 [9], \$33  };
+          \$43  = { \$34 [9], \$34  };
       2'h2:
-          \$42  = { \$37 [8], \$37 [8], \$37  };
+          \$43  = { \$38 [8], \$38 [8], \$38  };
       2'h3:
-          \$42  = { \$41 [7], \$41 [7], \$41 [7], \$41  };
+          \$43  = { \$42 [7], \$42 [7], \$42 [7], \$42  };
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$53  = walking;
+    \$54  = walking;
     if (\$3 ) begin
-      \$53  = 1'h1;
+      \$54  = 1'h1;
     end else if (walking) begin
       if (\$5 ) begin
-        \$53  = 1'h0;
+        \$54  = 1'h0;
       end
-    end else if (summed) begin
-      \$53  = 1'h1;
-    end
-    if (rst) begin
-      \$53  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$54  = is_second;
-    if (\$3 ) begin
-      \$54  = 1'h0;
-    end else if (walking) begin
     end else if (summed) begin
       \$54  = 1'h1;
     end
@@ -9147,26 +10369,29 @@ module tiny_softmax(sum, index, \context , wants_error, label, clk, rst, predict
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$55  = count;
+    \$55  = is_second;
     if (\$3 ) begin
-      \$55  = 4'h0;
+      \$55  = 1'h0;
     end else if (walking) begin
-      \$55  = \$4 [3:0];
-      if (\$5 ) begin
-        \$55  = 4'h0;
-      end
     end else if (summed) begin
-      \$55  = 4'h0;
+      \$55  = 1'h1;
     end
     if (rst) begin
-      \$55  = 4'h0;
+      \$55  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$56  = label_kept;
+    \$56  = count;
     if (\$3 ) begin
-      \$56  = label;
+      \$56  = 4'h0;
+    end else if (walking) begin
+      \$56  = \$4 [3:0];
+      if (\$5 ) begin
+        \$56  = 4'h0;
+      end
+    end else if (summed) begin
+      \$56  = 4'h0;
     end
     if (rst) begin
       \$56  = 4'h0;
@@ -9174,216 +10399,226 @@ module tiny_softmax(sum, index, \context , wants_error, label, clk, rst, predict
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$57  = o_context;
+    \$57  = label_kept;
     if (\$3 ) begin
-      \$57  = \context ;
+      \$57  = label;
     end
     if (rst) begin
-      \$57  = 1'h0;
+      \$57  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$58  = greatest;
-    if (\$11 ) begin
-      \$58  = sum;
+    \$58  = o_context;
+    if (\$3 ) begin
+      \$58  = \context ;
     end
     if (rst) begin
-      \$58  = 43'h00000000000;
+      \$58  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$59  = prediction;
-    if (\$11 ) begin
-      \$59  = index;
+    \$59  = greatest;
+    if (\$12 ) begin
+      \$59  = sum;
     end
     if (rst) begin
-      \$59  = 4'h0;
+      \$59  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$60  = \$17 [7:0];
+    \$60  = prediction;
+    if (\$12 ) begin
+      \$60  = index;
+    end
     if (rst) begin
-      \$60  = 8'h00;
+      \$60  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$61  = \$19 ;
+    \$61  = \$18 [7:0];
     if (rst) begin
-      \$61  = 1'h0;
+      \$61  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$62  = first_1;
+    \$62  = \$20 ;
     if (rst) begin
       \$62  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$63  = first_2;
+    \$63  = first_1;
     if (rst) begin
       \$63  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$64  = count;
+    \$64  = first_2;
     if (rst) begin
-      \$64  = 4'h0;
+      \$64  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$65  = first_class_1;
+    \$65  = count;
     if (rst) begin
       \$65  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$66  = first_class_2;
+    \$66  = first_class_1;
     if (rst) begin
       \$66  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$67  = total;
+    \$67  = first_class_2;
+    if (rst) begin
+      \$67  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$68  = total;
     if (first_3) begin
-      \$67  = \$22 [13:0];
+      \$68  = \$23 [13:0];
     end
     if (rst) begin
-      \$67  = 14'h0000;
+      \$68  = 14'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$68  = \$24 ;
+    \$69  = \$25 ;
     if (rst) begin
-      \$68  = 1'h0;
+      \$69  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$69  = count;
-    if (rst) begin
-      \$69  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$70  = second_class_1;
+    \$70  = count;
     if (rst) begin
       \$70  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$71  = second_class_2;
+    \$71  = second_class_1;
     if (rst) begin
       \$71  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$72  = extra;
+    \$72  = second_class_2;
+    if (rst) begin
+      \$72  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$73  = extra;
     if (total[10]) begin
-      \$72  = 2'h0;
+      \$73  = 2'h0;
     end
     if (total[11]) begin
-      \$72  = 2'h1;
+      \$73  = 2'h1;
     end
     if (total[12]) begin
-      \$72  = 2'h2;
+      \$73  = 2'h2;
     end
     if (total[13]) begin
-      \$72  = 2'h3;
+      \$73  = 2'h3;
     end
     if (rst) begin
-      \$72  = 2'h0;
+      \$73  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$73  = below;
+    \$74  = below;
     if (total[10]) begin
-      \$73  = total[9:4];
+      \$74  = total[9:4];
     end
     if (total[11]) begin
-      \$73  = total[10:5];
+      \$74  = total[10:5];
     end
     if (total[12]) begin
-      \$73  = total[11:6];
+      \$74  = total[11:6];
     end
     if (total[13]) begin
-      \$73  = total[12:7];
+      \$74  = total[12:7];
     end
     if (rst) begin
-      \$73  = 6'h00;
+      \$74  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$74  = \$25 ;
+    \$75  = \$26 ;
     if (rst) begin
-      \$74  = 22'h000000;
+      \$75  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$75  = { \$42 [10], \$42 [10], \$42 [10], \$42 [10], \$42 [10], \$42 [10], \$42 [10], \$42 [10], \$42 [10], \$42 [10], \$42 [10], \$42 [10], \$42  };
+    \$76  = { \$43 [10], \$43 [10], \$43 [10], \$43 [10], \$43 [10], \$43 [10], \$43 [10], \$43 [10], \$43 [10], \$43 [10], \$43 [10], \$43 [10], \$43  };
     if (rst) begin
-      \$75  = 23'h000000;
+      \$76  = 23'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$76  = \$43 ;
-    if (rst) begin
-      \$76  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$77  = second_1;
+    \$77  = \$44 ;
     if (rst) begin
       \$77  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$78  = second_2;
+    \$78  = second_1;
     if (rst) begin
       \$78  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$79  = second_3;
+    \$79  = second_2;
     if (rst) begin
       \$79  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$80  = second_class_3;
+    \$80  = second_3;
     if (rst) begin
-      \$80  = 4'h0;
+      \$80  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$81  = \$49 ;
+    \$81  = second_class_3;
     if (rst) begin
-      \$81  = 8'h00;
+      \$81  = 4'h0;
     end
   end
-  assign distance = \$50 [42:0];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$82  = \$50 ;
+    if (rst) begin
+      \$82  = 8'h00;
+    end
+  end
+  assign distance = \$51 [42:0];
   assign product = { 1'h0, product_1 };
   assign logits_write_address = index;
   assign logits_write_word = sum;
@@ -9397,8 +10632,8 @@ module tiny_softmax(sum, index, \context , wants_error, label, clk, rst, predict
   assign reciprocals_address = below;
   assign \prediction[0]  = prediction;
   assign \greatest[0]  = greatest;
-  assign \$13  = { 28'h0000000, \$12 [43:28] };
-  assign \$16  = { 28'h0000000, \$15 [43:28] };
+  assign \$14  = { 28'h0000000, \$13 [43:28] };
+  assign \$17  = { 28'h0000000, \$16 [43:28] };
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 

@@ -8,9 +8,10 @@ import pytest
 from fregen import runtime, tools
 from fregen.design.document import Design
 from fregen.emit.emitted import emit
-from fregen.emit.render import render_bench, render_example
+from fregen.emit.render import primitive_models, render_bench, render_example
 from fregen.emit.yosys import run_yosys
 from fregen.errors import ToolError
+from fregen.plan import PIPELINES
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,6 +83,20 @@ def test_verilator_lints_bench_and_example(sources):
     assert verilator([sources["core"], sources["bench"]], "bench", BENCH_WAIVERS, "--timing") == (0, "")
     top = f"{sources['top']}_example"
     assert verilator([sources["core"], sources["example"]], top, EXAMPLE_WAIVERS) == (0, "")
+
+
+@pytest.mark.parametrize("family", PIPELINES)
+def test_counts_that_fill_their_bits(family, tmp_path):
+    """Of the cycles until errors are there: one that begins with all bits set is not compared with what it never is."""
+    pipeline, lanes = PIPELINES[family], 16
+    classes = next(n for n in range(1, 40) if pipeline.errors_left((n - 1) % lanes + 1, n) in (31, 63, 127))
+    table = small(lanes, (3, 2, classes))
+    table["hardware"] |= {"samples": 2, "drain": 2, "family": family}
+    core, primitives = tmp_path / "lint.v", tmp_path / "primitives.v"
+    core.write_text(emit(Design.parse(table)).verilog)
+    primitives.write_text(primitive_models({family}))
+    code, said = verilator([core, primitives], "lint")
+    assert (code, said) == (0, ""), said
 
 
 def test_verilator_lint_sees_a_fault(sources, tmp_path):

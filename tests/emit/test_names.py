@@ -75,3 +75,16 @@ def test_designs_that_are_called_like_a_wire_of_the_bench_compile(tmp_path):
         env=runtime.environment("verilator"),
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("family", ["portable", "ecp5"])
+def test_no_block_waits_for_an_event_that_may_never_come(family):
+    """yosys writes a signal that is assigned in part by choices, in part without, in blocks that wait for a change.
+
+    Icarus would give X until there is one: what is chosen is a signal of its own.
+    """
+    text = emit(
+        design("residual").replace(hardware={"family": family, "lanes": 4, "drain": 2, "words": 2, "samples": 2})
+    ).verilog
+    assert "always @* begin\n" in text
+    assert not re.findall(r"always @\*\n.*", text)

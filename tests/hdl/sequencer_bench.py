@@ -75,6 +75,7 @@ class Bench:
         }  # fmt: skip
         watched = [unit.beat.as_value(), *ports.values()]
         changed, at, slots = 0, 0, []
+        answers = [0] * (sizes.pipeline.steer - 1)  # of the masks, the next one first
         loads_at = 0  # in which cycle the next sample is there; None while the host waits for an idle core
         for cycle in range(cycles):
             if queue and loads_at == cycle:
@@ -82,7 +83,8 @@ class Bench:
             _, _, beat, *values = await ctx.tick().sample(*watched)
             now = dict(zip(ports, values, strict=True))
             at = now["slot"]
-            ctx.set(unit.mask.slots, self.masks[now["mask_index"]] if now["mask_index"] < len(self.masks) else 0)
+            answers.append(self.masks[now["mask_index"]] if now["mask_index"] < len(self.masks) else 0)
+            ctx.set(unit.mask.slots, answers.pop(0))
             for name in self.EVENTS:
                 self.counts[name] += now[name].bit_count()
             if now["sample"]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from unit_bench import make_sizes
 
-from fregen.plan import Drain, Feed, Op, Passage, Plane, Program, Start, Store
+from fregen.plan import PORTABLE, Drain, Feed, Op, Passage, Plane, Program, Start, Store
 from fregen.plan.cycles import PHASE_OF, PHASES
 
 DESIGNS = {  # layers, lanes, learning
@@ -35,10 +35,11 @@ DESIGNS = {  # layers, lanes, learning
 }  # fmt: skip
 
 
-def sizes_of(name, samples, drain=1, words=1):
+def sizes_of(name, samples, drain=1, words=1, pipeline=PORTABLE):
     layers, lanes, learning = DESIGNS[name]
     hardware = {"samples": samples, "drain": drain, "words": words}
-    return make_sizes(layers, lanes, learning=learning, network={"beta": 2**-3}, hardware=hardware)
+    network = {"beta": 2**-3}
+    return make_sizes(layers, lanes, learning=learning, network=network, hardware=hardware, pipeline=pipeline)
 
 
 @dataclass

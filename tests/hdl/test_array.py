@@ -1,5 +1,6 @@
 """The lanes at work, told by hand-made beats: products by broadcast and ring, drives, learning; against numpy."""
 
+import inspect
 from itertools import cycle
 
 import numpy as np
@@ -14,6 +15,7 @@ from fregen.hdl.array import ArrayUnit
 from fregen.hdl.beat import beat_layout
 from fregen.hdl.lane import LaneUnit
 from fregen.plan import PORTABLE, Drain, Pipeline, pack_weights
+from fregen.plan.pipeline import ECP5
 
 pytestmark = pytest.mark.rtl
 
@@ -24,6 +26,10 @@ DEEP = {
     "memories with output registers": Pipeline(read=2),
     "multipliers with all their registers": Pipeline(multiply=3),
     "every stage deeper": Pipeline(*(2 + k for k in range(9))),
+    "an address that is there as soon as the list answers": Pipeline(address=2, steer=2, scan=2),
+    "addresses and operands in steps": Pipeline(address=4, read=2, operand=3, steer=2, scan=2),
+    "registers of the lanes' own": Pipeline(operand=2, multiply=2, spread=1),
+    "those of a family": ECP5,
 }
 
 
@@ -65,7 +71,7 @@ class Player:
         lanes, cycle = self.sizes.lanes, self.now
         self.at(cycle, beat=packed(self.layout, valid=1, **fields))
         self.at(cycle + 1, beat=0)
-        self.at(cycle + self.sizes.pipeline.address, index=index)
+        self.at(cycle + self.sizes.pipeline.address - self.sizes.pipeline.lead, index=index)
         fill = self.rng.integers(-8, 8, lanes).tolist()  # what an unused port happens to show
         cycle += self.sizes.pipeline.answered
         self.at(cycle, input_word=word, **{"vectors.states": pack((*states,) or fill, self.sizes.state_width)})
@@ -346,7 +352,7 @@ def update_differences(lanes, rounding, seed=3, pipeline=PORTABLE):
     reads = []
     for address in range(memory.weight_depth):
         player.at(player.now, **{"outside.read": 1, "outside.address": address})
-        reads.append(player.now + player.sizes.pipeline.read)
+        reads.append(player.now + player.sizes.pipeline.lead + player.sizes.pipeline.read)
         player.now += 1
     found = player.play(
         ["write.is_update", "write.lanes", "write.address", "write.words", "write.limited", "outside.weights"]
@@ -389,27 +395,31 @@ def test_the_bench_sees_a_ring_that_turns_the_other_way(monkeypatch):
 
 
 def test_the_bench_sees_a_ring_in_which_no_sum_moves(monkeypatch):
-    plant(monkeypatch, LaneUnit, {"Mux(control.add.ring, self.neighbour, self.total)": "self.total"}, "_add")
+    plant(monkeypatch, LaneUnit, {"wanders.eq(control.add.ring)": "wanders.eq(0)"}, "_add")
     assert product_differences(2)
 
 
 DRAIN_FAULTS = {
     "a chain that shifts by one": {"chain[drain:]": "chain[1:]"},
-    "logits that leave together": {"(o.drain == Drain.SOFTMAX)": "(o.drain == Drain.NONE)"},
-    "all that leave one by one": {"(o.drain == Drain.SOFTMAX)": "(o.drain != Drain.NONE)"},
+    "logits that leave together": {"(drain == Drain.SOFTMAX)": "(drain == Drain.NONE)"},
+    "all that leave one by one": {"(drain == Drain.SOFTMAX)": "(drain != Drain.NONE)"},
     "lanes counted one by one": {"o.lane + drain": "o.lane + 1"},
     "a last group that is always full": {"left > k)": "left != 0)"},
     "a neuron too few": {"left > k)": "left > k + 1)"},
     "logits in the first lane of a group": {"(part == k)": "(k == 0)"},
     "logits that begin where the last ones ended": {"            part.eq(0),\n": ""},
-    "logits that shift with every one": {"~is_logit | (part == drain - 1)": "1"},
+    "logits that shift with every one": {"~one_by_one | (part == self.sizes.drain - 1)": "1"},
+    "a chain that does not wait for the next tile": {"with m.Elif(is_left)": "with m.Else()"},
+    "a chain that shifts in the cycle before": {"is_logit.eq(one_by_one)": "is_logit.eq(0)"},
     "as many left as before": {"left < drain, 0, left - drain": "left < drain, 0, left - 1"},
 }
 
 
 @pytest.mark.parametrize("fault", DRAIN_FAULTS)
 def test_the_bench_sees_a_drain_that_goes_wrong(monkeypatch, fault):
-    plant(monkeypatch, ArrayUnit, DRAIN_FAULTS[fault], "_drain")
+    ((text, planted),) = DRAIN_FAULTS[fault].items()
+    method = "_valid" if text in inspect.getsource(ArrayUnit._valid) else "_drain"
+    plant(monkeypatch, ArrayUnit, {text: planted}, method)
     assert product_differences(8, drain=2)
 
 

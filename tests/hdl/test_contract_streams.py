@@ -247,7 +247,7 @@ WIDE_FAULTS = {
     "a list that does not wrap": ("list", "_list", {" + has_passed": ""}),
     "lists by place instead of in turn": ("list", "_list", {"entry[:low] == turn": "place == turn"}),
     "the list that is asked next": (
-        "list", "_list", {'delayed(m, self.list_index[:low], 1, "turn")': "self.list_index[:low]"},
+        "list", "_list", {'delayed(m, self.list_index[:low], sizes.pipeline.steer, "turn")': "self.list_index[:low]"},
     ),
     "the first word of a row": ("word", "_words", {"pick(words.read_word, place)": "words.read_word[0]"}),
     "a mask of the first word of a row": (

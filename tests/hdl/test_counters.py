@@ -64,8 +64,8 @@ def test_all_counters_begin_at_zero_and_rest():
 FAULTS = {
     "waits of an idle core": {"self.events.busy & ~self.events.beat": "~self.events.beat"},
     "beats that wait": {"self.events.busy & ~self.events.beat": "self.events.busy"},
-    "cycles without a beat": {"with m.If(self.events.beat & (self.events.phase == number))":
-                              "with m.If(self.events.busy & (self.events.phase == number))"},
+    "cycles without a beat": {"with m.If(beat & (phase_late == number))":
+                              "with m.If(delayed(m, self.events.busy, 1, \"busy\") & (phase_late == number))"},
     "one step of two": {"popcount(self.events.free_steps)": "self.events.free_steps.any()"},
     "one limited offset of two": {"popcount(self.limited_offsets)": "self.limited_offsets.any()"},
     "limited offsets of the first activation": {"popcount(self.limited_offsets)": "self.limited_offsets[0]"},

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from amaranth.hdl import Const
 from unit_bench import make_sizes, plant, play, random_words
 
 from fregen.fixed import round_shift
@@ -160,9 +161,10 @@ def test_latency_is_seven():
 
 
 @pytest.mark.parametrize("form", ["offset", "states"])
-def test_deeper_memories_and_multiplier_give_the_same_words_later(form):
-    pipeline = Pipeline(read=3, multiply=4)
-    assert pipeline.neuron == 12
+@pytest.mark.parametrize(("depths", "latency"), [((3, 4, 3), 12), ((2, 5, 4), 13), ((2, 5, 5), 14), ((2, 1, 7), 12)])
+def test_deeper_memories_multiplier_and_rounding_give_the_same_words_later(depths, latency, form):
+    pipeline = Pipeline(read=depths[0], wide=depths[1], result=depths[2])
+    assert pipeline.neuron == latency
     wrong, _, _ = differences("8/12 tanh 8", form, pipeline=pipeline)
     assert not wrong, wrong[:5]
 
@@ -246,7 +248,7 @@ def test_samples_in_flight_keep_words_slopes_and_changes_apart(form, contexts):
 
 
 def test_samples_in_flight_in_a_deeper_pipeline():
-    assert not differences_in_flight("offset", 2, pipeline=Pipeline(read=3, multiply=4))[0]
+    assert not differences_in_flight("offset", 2, pipeline=Pipeline(read=3, wide=4, result=5))[0]
 
 
 CONTEXT_FAULTS = {
@@ -276,7 +278,7 @@ def test_the_bench_sees_samples_that_meet(monkeypatch, fault):
 
 
 MUTANTS = {
-    "round_shift": lambda word, shift: word >> shift if shift > 0 else word << -shift,
+    "round_parts": lambda word, shift: (word >> shift if shift > 0 else word << -shift, Const(0, 1)),
     "saturate": lambda word, target: word[: target.width].as_signed(),
     "fits": lambda word, width: word.any(),
 }

@@ -404,7 +404,7 @@ NEURON_FAULTS = {
     "a segment too early": {"magnitude[spec.tau + seg_bits :]": "magnitude[spec.tau + seg_bits - 1 :]"},
     "a slope where it is flat": {"used.eq(Mux(zero, 0, slope))": "used.eq(slope)"},
     "the slope of the other neuron": {
-        "self._kept_slope(m, neuron,": "self._kept_slope(m, [~n for n in neuron[:2]] + neuron[2:],"
+        "self._kept_slope(m, family, neuron,": "self._kept_slope(m, family, [~n for n in neuron[:2]] + neuron[2:],"
     },
     "no sign": {"-rounded if table.odd else 0": "rounded"},
     "a limit not told": {"~fits(rounded, spec.offset.width)": "Const(0, 1)"},

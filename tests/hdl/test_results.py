@@ -145,7 +145,7 @@ FAULTS = {
     "an error in all words of its row": {"1 << error_lane[:drain_bits]": "-1"},
     "an error in the next row": {"error_lane & ~(self.sizes.drain - 1)": "error_lane + self.sizes.drain"},
     "an error in a lane that is no multiple": {"error_lane & ~(self.sizes.drain - 1)": "error_lane"},
-    "the first logit of a row alone": {"softmax.sum.eq(drained.sums[k])": "softmax.sum.eq(drained.sums[0])"},
+    "the first logit of a row alone": {"logit.eq(drained.sums[k])": "logit.eq(drained.sums[0])"},
     "logits that activations take, too": {"drained.valid[k] & ~to_softmax": "drained.valid[k]"},
     "sums of the first neuron": {"neuron.sum.eq(drained.sums[k])": "neuron.sum.eq(drained.sums[0])"},
     "all words or none": {"Cat(neuron.o_valid for neuron in neurons)": "neurons[0].o_valid.replicate(len(neurons))"},

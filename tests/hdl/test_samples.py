@@ -184,7 +184,10 @@ WIDE_MUTANTS = {
     "a list that takes its word twice": ("_list", {"found[:low] > turn if": "found[:low] >= turn if"}),
     "lists by place instead of in turn": ("_list", {"entry[:low] == turn": "place == turn"}),
     "an entry without its place": ("_list", {"Cat(Const(place, low), row)": "Cat(Const(0, low), row)"}),
-    "the list that is asked next": ("_list", {'delayed(m, self.list_index[:low], 1, "turn")': "self.list_index[:low]"}),
+    "the list that is asked next": (
+        "_list",
+        {'delayed(m, self.list_index[:low], sizes.pipeline.steer, "turn")': "self.list_index[:low]"},
+    ),
     "the word that is asked next": (
         "_words",
         {'delayed(m, self.word_index[:low], sizes.pipeline.read, "word_place")': "self.word_index[:low]"},
@@ -196,7 +199,7 @@ WIDE_MUTANTS = {
     ),
     "the mask that is asked next": (
         "_masks",
-        {'delayed(m, self.mask.index[:low], 1, "mask_place")': "self.mask.index[:low]"},
+        {'delayed(m, self.mask.index[:low], sizes.pipeline.steer, "mask_place")': "self.mask.index[:low]"},
     ),
     "masks of the first words alone": ("_masks", {"slots[:count] for _ in": "slots[:count] & -(_ == 0) for _ in"}),
 }

@@ -8,7 +8,7 @@ from sequencer_script import DESIGNS, Sample, expected_beats, placed, sizes_of
 from unit_bench import PERIOD, make_sizes
 
 from fregen.hdl.sequencer import SequencerUnit
-from fregen.plan import CycleModel, Program
+from fregen.plan import PIPELINES, CycleModel, Pipeline, Program
 
 pytestmark = pytest.mark.rtl
 
@@ -38,6 +38,22 @@ def test_cycles_where_neurons_leave_and_words_come_several_at_a_time(name, sampl
     """Tiles leave in fewer cycles, samples are there sooner: no beat is another, and the model says when each comes."""
     sizes = sizes_of(name, samples, drain, words)
     wrong, _ = differences(sizes, seed=len(name) + 1)
+    assert not wrong, wrong[:6]
+
+
+DEEPER = {
+    "a family": PIPELINES["ecp5"],
+    "one more of each": Pipeline(2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 1),
+    "a long scan": Pipeline(address=3, steer=3, scan=4, element=2),
+}
+
+
+@pytest.mark.parametrize("samples", [1, 2, 4])
+@pytest.mark.parametrize("depth", DEEPER)
+@pytest.mark.parametrize("name", ["defaults", "recomputed offsets", "small", "ones"])
+def test_cycles_where_the_pipeline_is_deeper(name, depth, samples):
+    """As of a family that has more registers: the same beats, and the model says when each comes."""
+    wrong, _ = differences(sizes_of(name, samples, pipeline=DEEPER[depth]), seed=len(name) + samples)
     assert not wrong, wrong[:6]
 
 

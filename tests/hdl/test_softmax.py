@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.hdl import Const
 from unit_bench import plant, play, random_words
 
 from fregen.design.document import Design
 from fregen.fixed import Q
 from fregen.golden import SoftmaxModel
 from fregen.hdl import softmax as softmax_module
-from fregen.hdl.requant import round_shift
+from fregen.hdl.requant import round_parts
 from fregen.hdl.softmax import SoftmaxUnit
 from fregen.plan import PORTABLE, Pipeline
 from fregen.runs.softmax_cases import softmax
@@ -107,9 +108,13 @@ def test_every_number_of_classes(classes):
 
 
 @pytest.mark.parametrize("classes", [1, 2, 7])
-def test_deeper_memories_and_multiplier_give_the_same_words_later(classes):
-    pipeline = Pipeline(read=3, multiply=4)
-    assert pipeline.errors(classes) == classes + 18
+@pytest.mark.parametrize(
+    ("depths", "latency"), [((3, 4, 3, 1), 18), ((2, 5, 4, 2), 18), ((2, 5, 5, 3), 20), ((1, 1, 6, 1), 12)]
+)
+def test_deeper_memories_multiplier_and_rounding_give_the_same_words_later(depths, latency, classes):
+    read, wide, result, index = depths
+    pipeline = Pipeline(read=read, wide=wide, result=result, index=index)
+    assert pipeline.errors(classes) == classes + latency
     wrong, _ = differences(spec_of(classes, "q1.7"), pipeline=pipeline)
     assert not wrong, wrong[:5]
 
@@ -195,7 +200,13 @@ def predictions_of(unit):
 
 @pytest.mark.parametrize(
     ("classes", "contexts", "pipeline"),
-    [(1, 2, PORTABLE), (2, 4, PORTABLE), (3, 2, PORTABLE), (10, 4, PORTABLE), (5, 2, Pipeline(read=3, multiply=4))],
+    [
+        (1, 2, PORTABLE),
+        (2, 4, PORTABLE),
+        (3, 2, PORTABLE),
+        (10, 4, PORTABLE),
+        (5, 2, Pipeline(read=3, wide=4, result=5, index=2)),
+    ],
 )
 def test_samples_in_flight_keep_their_logits_apart(classes, contexts, pipeline):
     """Logits of several samples mixed, also while errors of another are computed; a prediction stays until the next."""
@@ -226,7 +237,7 @@ def test_the_bench_sees_samples_that_meet(monkeypatch, fault):
 
 
 MUTANTS = {
-    "round_shift": lambda word, shift: word >> shift if shift > 0 else word << -shift,
+    "round_parts": lambda word, shift: (word >> shift if shift > 0 else word << -shift, Const(0, 1)),
     "saturate": lambda word, target: word[: target.width].as_signed(),
 }
 
@@ -241,7 +252,7 @@ def without_sticky_bit(place):
     """Rounding that does not see one bit below the half: ``--inject 20 --seed 0`` on the tiny design plants bit 1."""
 
     def mutant(word, shift):
-        return round_shift(word & ~(1 << place) if shift == 13 else word, shift)
+        return round_parts(word & ~(1 << place) if shift == 13 else word, shift)
 
     return mutant
 
@@ -253,7 +264,7 @@ def test_a_sticky_bit_that_random_logits_miss_is_seen_by_the_run_that_aims_at_it
     aimed = [(row.tolist(), int(row.argmax()), True) for logits in trace.logits[:40] for row in logits]
     assert not differences(network.softmax, samples=aimed)[0]
     for place, seen in {1: True, 2: False, 4: True}.items():
-        monkeypatch.setattr(softmax_module, "round_shift", without_sticky_bit(place))
+        monkeypatch.setattr(softmax_module, "round_parts", without_sticky_bit(place))
         assert bool(differences(network.softmax, samples=aimed)[0]) == seen
-    monkeypatch.setattr(softmax_module, "round_shift", without_sticky_bit(1))
+    monkeypatch.setattr(softmax_module, "round_parts", without_sticky_bit(1))
     assert not differences(network.softmax)[0]

@@ -4,7 +4,19 @@ import numpy as np
 import pytest
 
 from fregen.design.document import Design
-from fregen.plan import CycleModel, Passage, PhaseCycles, Program, Schedule
+from fregen.plan import (
+    PORTABLE,
+    CycleModel,
+    Feed,
+    Instruction,
+    Op,
+    Passage,
+    PhaseCycles,
+    Pipeline,
+    Program,
+    Schedule,
+)
+from fregen.plan.beats import learning_work
 from fregen.spec.network import NetworkSpec
 
 pytestmark = pytest.mark.unit
@@ -23,69 +35,69 @@ def model_of(layers=(4, 3, 2), lanes=2, samples=1, drain=1, **learning):
 def test_a_free_step_as_worked_by_hand():
     """Sizes 4, 3, 2 on 2 lanes; three inputs are not zero.
 
-    Cycle 0 jumps.  Tile 0 (2 neurons): taken in 1, beats 2 to 4.  Tile 1 (1 neuron): taken with the last of these,
-    beats 5 to 7.  Its results are written 13 cycles and one a neuron after the last beat, 14 after cycle 7, and
-    compared: in cycle 7 + 14 + 1 = 22 the sequencer decides, so 23 cycles.  (Tile 0: 4 + 14 + 1 = 19 is sooner.)
-    Multiplications: 3 inputs times 3 neurons.
+    Cycle 0 jumps.  Tile 0 (2 neurons): taken in 1, begins with the end of 2, beats 3 to 5.  Tile 1 (1 neuron): taken
+    with the first of these, begins with the end of the last; beats 6 to 8.  Its results are written 13 cycles and one a
+    neuron after the last beat, 14 after cycle 8, and compared: in cycle 8 + 14 + 1 = 23 the sequencer decides, so 24
+    cycles.  (Tile 0: 5 + 14 + 2 = 21 is sooner.)  Multiplications: 3 inputs times 3 neurons.
     """
-    assert model_of().work(Program.FREE_FIRST, 3) == (6, 9, 23)
+    assert model_of().work(Program.FREE_FIRST, 3) == (6, 9, 24)
 
 
 def test_a_sample_without_nonzero_inputs_takes_one_beat_a_tile():
-    """Beats 2 and 4: the second instruction is there two cycles after the first is taken, too late to follow at once.
+    """Beats 3 and 5: the second instruction is taken in 3, with the first one's beat; its own is two cycles later.
 
-    Decided in 4 + 14 + 1 = 19, 20 cycles; no multiplication is useful.
+    Decided in 5 + 14 + 1 = 20, 21 cycles; no multiplication is useful.
     """
-    assert model_of().work(Program.FREE_FIRST, 0) == (2, 0, 20)
+    assert model_of().work(Program.FREE_FIRST, 0) == (2, 0, 21)
 
 
 def test_two_beats_hide_that_the_next_instruction_is_fetched():
-    """Beats 2, 3 and 4, 5: decided in 20, one cycle later than with a beat each, for two beats more."""
-    assert model_of().work(Program.FREE_FIRST, 2) == (4, 6, 21)
+    """Beats 3, 4 and 5, 6: decided in 21, one cycle later than with a beat each, for two beats more."""
+    assert model_of().work(Program.FREE_FIRST, 2) == (4, 6, 22)
 
 
 def test_a_later_step_of_one_hidden_layer_only_loads_its_drive():
     """One null beat a tile, as with no inputs; the number of inputs does not matter."""
     model = model_of()
-    assert model.work(Program.FREE_STEP, 4) == model.work(Program.FREE_STEP) == (2, 0, 20)
+    assert model.work(Program.FREE_STEP, 4) == model.work(Program.FREE_STEP) == (2, 0, 21)
 
 
 def test_a_readout_as_worked_by_hand():
-    """W1 is kept as 3 x 2: one ring tile of 2 row groups of 2 beats, cycles 2 to 5; 3 x 2 useful multiplications.
+    """W1 is kept as 3 x 2: one ring tile of 2 row groups of 2 beats, cycles 3 to 6; 3 x 2 useful multiplications.
 
-    The first logit leaves 7 cycles after the last beat, the second in 5 + 8 = 13: in that cycle it is decided, and in
-    the next the prediction is there; 14 cycles.  The first error comes 2 + 9 cycles after the last logit, in 24, the
-    second in 25; phase and program change two cycles after the decision, which is in 24: 25 cycles.
+    The first logit leaves 7 cycles after the last beat, the second in 6 + 8 = 14: in that cycle it is decided, and in
+    the next the prediction is there; 15 cycles.  The first error comes 2 + 9 cycles after the last logit, in 25, the
+    second in 26; phase and program change two cycles after the decision, which is in 25: 26 cycles.
     """
-    assert model_of().work(Program.PREDICT) == (4, 6, 14)
-    assert model_of().work(Program.READOUT) == (4, 6, 25)
+    assert model_of().work(Program.PREDICT) == (4, 6, 15)
+    assert model_of().work(Program.READOUT) == (4, 6, 26)
 
 
 def test_a_drain_holds_the_next_tile_back():
     """Sizes 1, 6, 1 on 4 lanes, one input: each tile has one beat.
 
-    Tile 0 beats in 2 and drains 4 neurons: the next may drain 4 cycles later, in 6 (not in 4).  Decided 2 neurons
-    later: 6 + 15 + 1 = 22; 23 cycles.
+    Tile 0 beats in 3 and drains 4 neurons: the next may drain 4 cycles later, in 7 (not in 5).  Decided 2 neurons
+    later: 7 + 15 + 1 = 23; 24 cycles.
     """
-    assert model_of((1, 6, 1), 4).work(Program.FREE_FIRST, 1) == (2, 6, 23)
+    assert model_of((1, 6, 1), 4).work(Program.FREE_FIRST, 1) == (2, 6, 24)
 
 
 @pytest.mark.parametrize("drain", [2, 4])
 def test_a_drain_of_several_neurons_a_cycle_holds_no_longer(drain):
-    """The same, but tile 0 leaves in 2 cycles or 1: the next one drains in 4, when its instruction is there.
+    """The same, but tile 0 leaves in 2 cycles or 1: the next one drains in 5, when its instruction begins.
 
-    Its 2 neurons leave in one cycle.  Decided 14 cycles later: 4 + 14 + 1 = 19; 20 cycles.
+    Its 2 neurons leave in one cycle.  Decided 14 cycles later: 5 + 14 + 1 = 20; 21 cycles.
     """
-    assert model_of((1, 6, 1), 4, drain=drain).work(Program.FREE_FIRST, 1) == (2, 6, 20)
+    assert model_of((1, 6, 1), 4, drain=drain).work(Program.FREE_FIRST, 1) == (2, 6, 21)
 
 
-@pytest.mark.parametrize(("drain", "cycles"), [(1, 41), (2, 37), (4, 35)])
+@pytest.mark.parametrize(("drain", "cycles"), [(1, 42), (2, 38), (4, 36)])
 def test_a_sync_waits_for_as_many_cycles_as_neurons_leave_in(drain, cycles):
     """Sizes 1, 4, 4, 1 on 4 lanes, one input: a tile of one beat, then one of four that reads it.
 
-    Beat 2; a single word would be read by a beat in 16, so the last of 4 words, which leave in 4, 2 or 1 cycles, by one
-    in 19, 17 or 16.  The last of four beats is 3 later; its words are compared 14 cycles after it, and again 3, 1 or 0
-    later.  Decided in the next cycle: 22 + 17 + 1 = 40, 20 + 15 + 1 = 36, 19 + 14 + 1 = 34.
+    Beat 3; a single word would be read by a beat in 17, so the last of 4 words, which leave in 4, 2 or 1 cycles, by one
+    in 20, 18 or 17.  The last of four beats is 3 later; its words are compared 14 cycles after it, and again 3, 1 or 0
+    later.  Decided in the next cycle: 23 + 17 + 1 = 41, 21 + 15 + 1 = 37, 20 + 14 + 1 = 35.
     """
     assert model_of((1, 4, 4, 1), 4, drain=drain).work(Program.FREE_FIRST, 1) == (5, 4 + 16, cycles)
 
@@ -93,43 +105,95 @@ def test_a_sync_waits_for_as_many_cycles_as_neurons_leave_in(drain, cycles):
 def test_logits_leave_one_a_cycle_whatever_leaves_of_other_tiles():
     """A readout takes as long as it did; 3 neurons on 2 lanes are decided by the last one, which leaves alone."""
     wide = model_of(drain=2)
-    assert wide.work(Program.PREDICT) == (4, 6, 14)
-    assert wide.work(Program.READOUT) == (4, 6, 25)
-    assert wide.work(Program.FREE_FIRST, 3) == (6, 9, 23)
+    assert wide.work(Program.PREDICT) == (4, 6, 15)
+    assert wide.work(Program.READOUT) == (4, 6, 26)
+    assert wide.work(Program.FREE_FIRST, 3) == (6, 9, 24)
 
 
 def test_a_sync_waits_for_what_was_written():
     """Sizes 1, 1, 1, 1 on one lane: the second layer reads the first one's state.
 
-    Beat 2, written in 2 + 7 + 7 = 16, read by a beat in 16 at the soonest (its address comes a cycle later): taken in
-    15, which is 2 + its wait of 13.  Written and compared 14 cycles after its beat in 16; decided in 31, 32 cycles.
+    Beat 3, written in 3 + 7 + 7 = 17, read by a beat in 17 at the soonest (its address comes a cycle later): taken in
+    15, which is 3 + its wait of 12.  Written and compared 14 cycles after its beat in 17; decided in 32, 33 cycles.
     """
-    assert model_of((1, 1, 1, 1), 1).work(Program.FREE_FIRST, 1) == (2, 2, 32)
+    assert model_of((1, 1, 1, 1), 1).work(Program.FREE_FIRST, 1) == (2, 2, 33)
 
 
 def test_a_program_that_there_is_not_takes_no_cycle():
     """The ``offset`` form has no contrast.
 
-    That of ``states`` has 2 rows of 2 lanes, 2 beats each; beside them it jumps, takes the instruction and decides.
+    That of ``states`` has 2 rows of 2 lanes, 2 beats each; beside them it jumps, takes the instruction, begins it, and
+    decides.
     """
     assert model_of().work(Program.CONTRAST) == (0, 0, 0)
-    assert model_of(nudged="states").work(Program.CONTRAST) == (4, 0, 7)
+    assert model_of(nudged="states").work(Program.CONTRAST) == (4, 0, 8)
 
 
 def test_an_update_as_worked_by_hand():
     """Sizes 4, 3, 2 on 2 lanes: W0 has 2 row groups of 4 columns, W1 (kept 3 x 2) 2 row groups of 2 columns.
 
-    Occupancy 0, 2, 0, 1.  Cycle 0 jumps, 1 loads; scanning begins in 2.  Column 0 costs a cycle, column 1 is found in 3
-    and takes 4 beats (4 to 7), column 3 is found meanwhile and takes 2 (8, 9).  W1 is taken in 9; its first column is
-    found in 10, 2 x 2 x 2 beats: 11 to 18.  The last weight is written 9 cycles later, and the end decided: in 27, 28
-    cycles.  Multiplications: 3 samples x 3 rows + 4 x 3 rows.
+    Occupancy 0, 2, 0, 1.  Cycle 0 jumps, in 1 the instruction is taken, with the end of 2 it begins; column 0 is asked
+    for in 3, column 1 in 4; its mask is there in 5; it is in the queue in 6 and has 4 beats, 7 to 10.  Column 3, asked
+    for in 6, has waited since 8 and has 2 (11, 12).  W1 begins with the end of 12; its first column is asked for in 13,
+    in the queue in 15; 2 x 2 x 2 beats: 16 to 23.  The last weight is written 9 cycles later, and the end decided: in
+    32, 33 cycles.  Multiplications: 3 samples x 3 rows + 4 x 3 rows.
     """
-    assert model_of().update(np.array([0, 2, 0, 1]), 2) == (14, 21, 28)
+    assert model_of().update(np.array([0, 2, 0, 1]), 2) == (14, 21, 33)
 
 
 def test_an_update_without_any_input_still_scans():
-    """4 columns, one cycle each and one to see the end: 2 to 6; 7 finds, beats 8 to 15; decided in 24, 25 cycles."""
-    assert model_of().update(np.zeros(4, dtype=int), 2) == (8, 12, 25)
+    """4 columns, asked for in 3 to 6; that nobody feeds the last one is told in 7, and in 8 that this is the end.
+
+    With it W1 begins: beats 12 to 19; decided in 28, 29 cycles.
+    """
+    assert model_of().update(np.zeros(4, dtype=int), 2) == (8, 12, 29)
+
+
+def walked(loads, groups=1, pipeline=PORTABLE):
+    """Cycles of an update with so many samples a column."""
+    line = Instruction(Op.UPDATE, feed=Feed.INPUT, count=len(loads), groups=groups, last_rows=1)
+    return learning_work(line, 1, np.array(loads), 16, pipeline).cycles
+
+
+def test_columns_are_looked_for_while_others_are_worked_on():
+    """Column 0 is asked for in cycle 1; its mask is there in 2, in 3 it waits, in 4 is its beat.
+
+    It is taken from the queue in 3, which is told in 4; so it is known from 5 on that nothing waits.  That costs a
+    cycle at the end, if the last column has a single beat.  A column that nobody feeds costs a cycle, if none before it
+    has beats that hide it; and at the end less, for it enters no queue: asked for in 4, told in 5, the end in 6.
+    """
+    assert walked([1]) == 4 + 1
+    assert walked([1] * 50) == 53 + 1
+    assert walked([0, 0, 0, 1]) == 7 + 1
+    assert walked([5, 0, 0, 1]) == 9 + 1
+    assert walked([2, 0, 0, 0, 0, 1]) == 9 + 1
+    assert walked([2, 0, 0, 0, 0, 2]) == 10
+    assert walked([0, 0, 0, 0]) == 6
+    assert walked([2, 2], groups=3) == 3 + 12
+
+
+def test_no_more_columns_wait_than_the_queue_holds():
+    """Column 0 has 40 beats, in 4 to 43; columns 1 to 8, of a beat each, wait, the last one asked for in 9.
+
+    Column 0 is taken from the queue in 3, so that there is room for column 8.  In 43 column 1 is taken, which is told
+    in 44, so that in 45 there is room, and column 9 is asked for.  Nobody feeds it nor the 11 after it.  In 44 column 2
+    is taken, and so on: from 45 on there is room for one more in every cycle, and one a cycle is asked for; column 21
+    in 57, and its beat is in 60.
+    """
+    assert walked([40, *[1] * 8]) == 43 + 8 + 1
+    assert walked([40, *[1] * 8, *[0] * 12, 1]) == 60 + 1
+
+
+def test_a_deeper_scan_comes_later_and_is_as_quick():
+    """A column's samples are known ``scan`` cycles after it is asked for, and ``element`` registers follow.
+
+    Nobody feeds any: told ``scan`` cycles after the last is asked for.  At most 8 columns are under way: so a scan of
+    20 cycles asks for column 8 when column 0 is no longer one of them, in 1 + 20 + 1.
+    """
+    deep = Pipeline(scan=4, element=2)
+    assert walked([1] * 50, pipeline=deep) == 53 + 1 + 3 + 2
+    assert walked([0] * 4, pipeline=deep) == 4 + 4 + 1 + 2
+    assert walked([0] * 9, pipeline=Pipeline(scan=20)) == 22 + 20 + 1
 
 
 def passages_of(nonzero, free, nudged, batches):
@@ -153,11 +217,11 @@ def test_predict_adds_programs_up():
         "update": 14,
     }
     assert total.macs == {"free": 9, "readout": 2 * 6, "nudged": sum(w.macs for w in nudged), "update": 21}
-    assert total.total_cycles == sum(work.cycles for work in works) + 28
+    assert total.total_cycles == sum(work.cycles for work in works) + 33
     assert total.waiting == total.total_cycles - sum(total.cycles.values()) > 0
     inferred = model.predict(passages_of([2, 1], [2, 3], [None, None], [None, None]))
     assert inferred.cycles == {"free": total.cycles["free"], "readout": 2 * 4, "nudged": 0, "update": 0}
-    assert inferred.total_cycles == 21 + 20 + 3 * 20 + 2 * 14
+    assert inferred.total_cycles == 22 + 21 + 3 * 21 + 2 * 15
 
 
 def test_samples_in_flight_change_no_work_and_less_waiting():

@@ -42,58 +42,60 @@ def learns(samples=0, **settings):
 def test_two_samples_as_worked_by_hand():
     """Sizes 1, 1, 1 on one lane, both inferred.
 
-    Sample 0 is taken in cycle 0.  It jumps in 1; its first instruction is taken in 2, beat 3.  The word is written and
-    compared 14 cycles later, decided in 18.  The readout jumps in 19, beat 21; the prediction is decided 7 later, in
-    28, and handed over in 29.  The one input word of sample 1 comes in cycle 1, so that it is taken in 2, and all else
-    is two cycles later than sample 0's: the last cycle of its program is 30.  From 1 to 30 a program runs.  Alone: 18
-    and 10.
+    Sample 0 is taken in cycle 0.  It jumps in 1; its first instruction is taken in 2 and begins in 3, beat 4.  The word
+    is written and compared 14 cycles later, decided in 19.  The readout jumps in 20, beat 23; the prediction is decided
+    7 later, in 30, and handed over in 31.  The one input word of sample 1 comes in cycle 1, so that it is taken in 2,
+    and all else is two cycles later than sample 0's: the last cycle of its program is 32.  From 1 to 32 a program runs.
+    Alone: 19 and 11.
     """
     busy, replay = replay_of([infers(), infers()])
-    assert replay._spans == [(1, 18), (3, 20), (19, 28), (21, 30)]
-    assert busy == 30
-    assert replay_of([infers(), infers()], samples=1)[0] == 2 * (18 + 10)
+    assert replay._spans == [(1, 19), (3, 21), (20, 30), (22, 32)]
+    assert busy == 32
+    assert replay_of([infers(), infers()], samples=1)[0] == 2 * (19 + 11)
 
 
 def test_a_third_sample_waits_for_the_context_of_the_first():
-    """It is there in 4, but context 0 is idle in 30 only, the cycle after sample 0's prediction is handed over."""
+    """It is there in 4, but context 0 is idle in 32 only, the cycle after sample 0's prediction is handed over."""
     _, replay = replay_of([infers()] * 3)
-    assert replay._spans[4:] == [(31, 48), (49, 58)]
-    assert replay_of([infers()] * 3, samples=4)[1]._spans[-1] == (23, 32)
+    assert replay._spans[4:] == [(33, 51), (52, 62)]
+    assert replay_of([infers()] * 3, samples=4)[1]._spans[-1] == (24, 34)
 
 
 def test_the_oldest_sample_has_the_lanes_first():
     """Sizes 9, 1, 1 with all inputs, then none: the second sample's beat comes when the first one's nine are issued.
 
-    Sample 0 beats in 3 to 11.  Sample 1 is taken in 10, as soon as its 9 words are there; jumps in 11; beats 13 to 21.
-    Sample 2, without an input, is taken in 20; its beat is 23; that of sample 0's readout, decided in 26, is 29.
+    Sample 0 beats in 4 to 12.  Sample 1 is taken in 10, as soon as its 9 words are there; jumps in 11; its instruction
+    is taken in 12, beats 14 to 22.  Sample 2, without an input, is taken in 20; its beat is 24; that of sample 0's
+    readout, decided in 27, is 31.
     """
     passages = [Passage(9, 1), Passage(9, 1), Passage(0, 1)]
     _, replay = replay_of(passages, layers=(9, 1, 1), samples=4)
-    assert replay._spans[:3] == [(1, 11 + 15), (11, 21 + 15), (21, 23 + 15)]
+    assert replay._spans[:3] == [(1, 12 + 15), (11, 22 + 15), (21, 24 + 15)]
 
 
 def test_a_tile_keeps_the_lanes_and_others_follow():
-    """Sizes 3, 8, 1: each tile has 3 beats.  Sample 0: 3 to 26, tile after tile.
+    """Sizes 3, 8, 1: each tile has 3 beats.  Sample 0: 4 to 27, tile after tile.
 
-    Sample 1 is taken in 4 and could beat in 7; all eight tiles of the older sample come first: 27 to 50.  Between its
-    tiles the older one's readout has the lanes: it is decided in 41, jumps in 42, and could beat in 44; the tile that
-    has begun in 42 lasts until 44, so that 8 ring beats follow in 45 to 52, and the last two tiles in 53 to 58.
+    Sample 1 is taken in 4 and could beat in 8; all eight tiles of the older sample come first, and its own from 28 on.
+    Between these the older one's readout has the lanes: decided in 42, it jumps in 43 and is there in 44.  The sixth
+    tile's beats are 43 to 45, and with the first of them the seventh is taken: 46 to 48.  With its first beat, in 46,
+    the readout is taken: 8 ring beats in 49 to 56; and the last tile's beats are 57 to 59.
     """
     _, replay = replay_of([Passage(3, 1), Passage(3, 1)], layers=(3, 8, 1))
-    assert sorted(replay._spans)[:3] == [(1, 26 + 15), (5, 58 + 15), (42, 52 + 7)]
+    assert sorted(replay._spans)[:3] == [(1, 27 + 15), (5, 59 + 15), (43, 56 + 7)]
 
 
 def test_a_tile_drains_before_the_next_sample_s_may():
-    """Sizes 1, 4, 1 on 4 lanes: sample 0 beats in 3 and drains 4 neurons; sample 1, taken in 2, beats in 7, not 5."""
+    """Sizes 1, 4, 1 on 4 lanes: sample 0 beats in 4 and drains 4 neurons; sample 1, taken in 2, beats in 8, not 6."""
     _, replay = replay_of([infers(), infers()], layers=(1, 4, 1), lanes=4)
-    assert replay._spans[:2] == [(1, 3 + 17 + 1), (3, 7 + 17 + 1)]
+    assert replay._spans[:2] == [(1, 4 + 17 + 1), (3, 8 + 17 + 1)]
 
 
 @pytest.mark.parametrize(("drain", "cycles"), [(2, 2), (4, 1)])
 def test_a_tile_that_drains_several_neurons_a_cycle_holds_nobody(drain, cycles):
-    """The same, but 4 neurons leave in 2 cycles or 1: sample 1 beats in 5."""
+    """The same, but 4 neurons leave in 2 cycles or 1: sample 1 beats in 6."""
     _, replay = replay_of([infers(), infers()], layers=(1, 4, 1), lanes=4, drain=drain)
-    assert replay._spans[:2] == [(1, 3 + 13 + cycles + 1), (3, 5 + 13 + cycles + 1)]
+    assert replay._spans[:2] == [(1, 4 + 13 + cycles + 1), (3, 6 + 13 + cycles + 1)]
 
 
 @pytest.mark.parametrize(
@@ -102,55 +104,55 @@ def test_a_tile_that_drains_several_neurons_a_cycle_holds_nobody(drain, cycles):
 def test_a_sample_comes_as_many_words_a_cycle_as_the_stream_takes(inputs, words, beats):
     """Sample 0 is taken in 0, and the beats of sample 1 come in 1 and so on; in the cycle after the last it is taken.
 
-    It jumps in the next one, and its step ends 17 cycles later.  One that is held has its beats from 30 on, when the
+    It jumps in the next one, and its step ends 18 cycles later.  One that is held has its beats from 32 on, when the
     core is idle.
     """
     settings = {"layers": (inputs, 1, 1), "words": words}
     _, replay = replay_of([infers(), infers()], **settings)
-    assert replay._spans[:2] == [(1, 18), (beats + 2, beats + 19)]
+    assert replay._spans[:2] == [(1, 19), (beats + 2, beats + 20)]
     _, held = replay_of([infers(), infers(is_held=True)], **settings)
-    assert held._spans[2] == (30 + beats + 1, 30 + beats + 18)
+    assert held._spans[2] == (32 + beats + 1, 32 + beats + 19)
 
 
 def test_a_sample_that_is_held_comes_when_the_core_is_idle():
-    """Sample 0 is handed over in 29, so the core is idle in 30: the word comes in 30, and in 31 the sample is taken.
+    """Sample 0 is handed over in 31, so the core is idle in 32: the word comes in 32, and in 33 the sample is taken.
 
     The cycles in which the host waits are not counted.
     """
     busy, replay = replay_of([infers(), infers(is_held=True)])
-    assert replay._spans == [(1, 18), (19, 28), (32, 49), (50, 59)]
-    assert busy == 28 + 28
-    assert replay.elapsed == 59
+    assert replay._spans == [(1, 19), (20, 30), (34, 52), (53, 63)]
+    assert busy == 30 + 30
+    assert replay.elapsed == 63
 
 
 def test_a_batch_is_learnt_when_its_samples_are_done():
     """Two samples that learn, and one that comes meanwhile.
 
-    Sample 0: free 1 to 18, readout from 19.  Its beat is 21, its only error is written 7 + 10 later in 38; decided in
-    37, handed over in 38.  Nudged: jumps in 39, beat 41, decided in 41 + 15 = 56, so that it is idle in 57.
+    Sample 0: free 1 to 19, readout from 20.  Its beat is 23, its only error is written 7 + 10 later in 40; decided in
+    39, handed over in 40.  Nudged: jumps in 41, beat 44, decided in 44 + 15 = 59, so that it is idle in 60.
 
-    Sample 1 is two cycles later until its readout, which could beat in 23: it is held back to 31, so that its logit
-    comes in 38, in which that error is written.  Decided in 47, handed over in 48, nudged from 49 to 66; idle in 67.
+    Sample 1 is two cycles later until its readout, which could beat in 25: it is held back to 33, so that its logit
+    comes in 40, in which that error is written.  Decided in 49, handed over in 50, nudged from 51 to 69; idle in 70.
 
-    The update jumps in 68 and is taken in 69; the column is found in 70, beats 71 and 72 (two samples).  The other
-    matrix is taken in 72: found in 73, beats 74 and 75.  Written 9 later, in 84, in which it ends.  The sample that has
-    waited is taken in 85.
+    The update jumps in 71 and is taken in 72; it begins with the end of 73, its column is asked for in 74: beats 77 and
+    78 (two samples).  The other matrix begins with the end of 78: beats 82 and 83.  Written 9 later, in 92, in which it
+    ends.  The sample that has waited is taken in 93.
     """
     _, replay = replay_of([learns(), learns(2), infers()])
-    spans = [(1, 18), (3, 20), (19, 37), (21, 47), (39, 56), (49, 66), (68, 84), (86, 103), (104, 113)]
+    spans = [(1, 19), (3, 21), (20, 39), (22, 49), (41, 59), (51, 69), (71, 92), (94, 112), (113, 123)]
     assert replay._spans == spans
 
 
 def test_an_inferred_sample_between_learners_is_waited_for_and_leaves_in_its_turn():
-    """Sample 1 is ready to be handed over in 31; sample 0's turn comes first, in 38; so it leaves in 39.
+    """Sample 1 is ready to be handed over in 33; sample 0's turn comes first, in 40; so it leaves in 41.
 
     It does not wait for the batch, but the batch for it: were sample 1 slow, the update would begin later.
     """
     _, replay = replay_of([learns(), infers(), learns(2)], samples=4)
-    assert replay._last_emission > 39
+    assert replay._last_emission > 41
     assert replay._emitted == 3
     _, quick = replay_of([learns(), infers(), learns(2)], samples=2)
-    assert quick.contexts[1].idle == 40
+    assert quick.contexts[1].idle == 42
     slow = Passage(1, 16)
     _, late = replay_of([learns(), slow, learns(2)], samples=4, free_steps=16)
     begun = max(begin for begin, _ in late._spans)

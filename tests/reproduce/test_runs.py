@@ -74,6 +74,7 @@ LEFT_OUT = {
     "hardware.samples": 2,
     "hardware.drain": 2,
     "hardware.words": 4,
+    "hardware.family": "ecp5",
     "data.path": "elsewhere",
 }
 
