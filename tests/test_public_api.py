@@ -17,6 +17,7 @@ def test_names_are_sorted_and_complete():
         "Design",
         "FloatNetwork",
         "NetworkModel",
+        "build",
         "demo",
         "generate",
         "load_data",

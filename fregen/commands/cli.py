@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..design.document import Design
+from ..design.document import FAMILIES, Design
 from ..errors import ToolError
 from ..files import make_folder
 from .command import DESIGN, MISMATCH, SEED, TOLERANCE, CommandGroup, json_option, percent, precision_option, print_json
@@ -173,6 +173,60 @@ def generate(design: Path, out: Path, weights: Path | None, memories: str, as_js
             ("file", "sha256"),
             str(summary["folder"]),
         )
+    return 0
+
+
+@cli.command()
+@DESIGN
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder to write.  [default: build/fpga/NAME]")
+@click.option("--device", metavar="PART", default="lfe5u-85f", show_default=True, help="lfe5u-25f, -45f or -85f.")
+@click.option("--grade", type=click.IntRange(6, 8), default=6, show_default=True, help="Speed grade of the part.")
+@click.option("--family", type=click.Choice(FAMILIES), help="Instead of the design's.")
+@click.option("--seed", type=SEED, default=1, show_default=True, help="Of the first placement.")
+@click.option("--placements", type=click.IntRange(1, 100), default=1, show_default=True, help="The best one counts.")
+@click.option("--processes", type=click.IntRange(1, 256), default=os.cpu_count() or 1, help="Placements at once.")
+@click.option("--mhz", type=click.FloatRange(1, 1000), default=200, show_default=True, help="Clock to aim at.")
+@json_option
+def build(
+    design: Path,
+    out: Path | None,
+    device: str,
+    grade: int,
+    family: str | None,
+    seed: int,
+    placements: int,
+    processes: int,
+    mhz: float,
+    as_json: bool,
+) -> int:
+    """Synthesize the core of DESIGN, place and route it: its clock, its cells, its worst path by unit.
+
+    Needs pip install 'fregen[fpga]'.  Minutes; a stage that has been done is not done again.
+    """
+    from .build import build as run
+
+    chip = Design.load(design)
+    if family is not None:
+        chip = chip.replace(hardware={"family": family})
+    folder, seeds = out or Path("build") / "fpga" / chip.name, range(seed, seed + placements)
+    with Bars() as bars:
+        found = run(chip, folder, device, seeds, mhz, grade, processes, bars.only("build"))
+    if as_json:
+        print_json(found)
+        return 0
+    best, available = found["placements"][0], found["available"]
+    table(
+        [
+            ("part", f"{found['device']}, speed grade {found['grade']}"),
+            ("family of the core", found["family"]),
+            ("clock", f"{found['mhz']:.1f} MHz (seed {best['seed']})"),
+            *((f"seed {one['seed']}", f"{one['mhz']:.1f} MHz") for one in found["placements"][1:]),
+            *((kind, f"{used:,} of {available[kind]:,}") for kind, used in best["used"].items()),
+            ("worst path", " → ".join(dict.fromkeys(step["unit"] for step in best["path"]))),
+        ],
+        title=f"fregen build: {found['design']}",
+    )
+    click.echo(f"report: {folder / 'report.html'}   summary: {folder / 'summary.json'}")
     return 0
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +28,7 @@ from .reserved import reason
 from .toml_file import read_toml
 
 __all__ = [
+    "FAMILIES",
     "RATE_WIDTH",
     "Activation",
     "ConnectionScale",
@@ -43,6 +44,10 @@ __all__ = [
     "log2_scale",
 ]
 
+
+Family = Literal["portable", "ecp5"]
+FAMILIES: tuple[str, ...] = get_args(Family)
+"""What ``hardware.family`` may be."""
 
 RATE_WIDTH = 4
 """Bits of k of a scale ``2**-k`` in fixed point, as the core's port ``rate`` has it: from 1 down to ``2**-15``."""
@@ -274,7 +279,7 @@ class Hardware(Section):
 
     words: Literal[1, 2, 4, 8] = 1
     """W: input words that the sample stream takes in a cycle."""
-    family: Literal["portable", "ecp5"] = "portable"
+    family: Family = "portable"
     """Whose memories and multipliers the core is made of: any FPGA's, as synthesis infers them, or those of one family
     with all their registers."""
 

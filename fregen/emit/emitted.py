@@ -12,13 +12,14 @@ from ..design.document import Design
 from ..hdl import Core
 from ..hdl.beat import Sizes
 from ..hdl.families import FAMILIES, Portable
+from ..hdl.harness import Harness
 from ..hdl.library import UnitLibrary
 from ..hdl.names import named_ports
 from ..spec.network import NetworkSpec
 from .manifest import manifest
 from .verilog import with_waivers, without_zeros, write_verilog
 
-__all__ = ["Emitted", "Memories", "emit", "emit_rtlil"]
+__all__ = ["Emitted", "Memories", "emit", "emit_harness", "emit_rtlil"]
 
 
 class Memories(StrEnum):
@@ -117,6 +118,13 @@ def emit_rtlil(design: Design, counter_start: Mapping[str, int] | None = None) -
         What counters begin with at reset, by name; 0 unless given.
     """
     return _rtlil(Core(NetworkSpec(design), counter_start), design, FAMILIES[design.hardware.family]())
+
+
+def emit_harness(design: Design) -> str:
+    """Generate the RTLIL of a core in the harness in which it is placed: module ``top``, pins ``i`` and ``o``."""
+    harness = Harness(Core(NetworkSpec(design)))
+    platform = FAMILIES[design.hardware.family]()
+    return str(rtlil.convert(harness, name="top", ports=[harness.i, harness.o], platform=platform, emit_src=False))
 
 
 def _rtlil(core: Core, design: Design, platform: Portable) -> str:

@@ -335,6 +335,22 @@ def test_a_core_without_a_fault_passes_all_runs_that_look_for_one(injected: tupl
     assert result.runs >= 16 + 5
 
 
+def test_counters_carry_through_all_their_bits_after_an_odd_number_of_counts(
+    injected: tuple[InjectResult, Path],
+) -> None:
+    """Else a fault that turns a high bit over with each count could turn it back; the carry comes within a run."""
+    _, where = injected
+    totals = []
+    for run in sorted(where.glob("broad_*")):
+        with np.load(run / "expected.npz") as file:
+            distance = (1 << 47) - file["counter_start"]
+            totals.append(file["counters"])
+        assert np.all(distance % 2 == 1)
+    assert len(totals) == 5
+    counted = np.max(totals, axis=0)
+    assert np.all(distance[counted > 1] <= counted[counted > 1])
+
+
 def test_no_caught_fault_is_proven_equivalent(injected: tuple[InjectResult, Path], tmp_path: Path) -> None:
     """The number that selects none is proven at once."""
     result, where = injected
