@@ -100,7 +100,10 @@ def cells() -> str:
         with TemporaryDirectory() as folder:
             core, found = Path(folder) / "core.il", Path(folder) / "cells.json"
             core.write_text(emit_rtlil(design.replace(hardware=hardware)), encoding="utf-8")
-            run_yosys([f"read_rtlil {core}", f"synth_ecp5 -top {design.name}", f"tee -q -o {found} stat -json"])
+            run_yosys(
+                [f"read_rtlil {core.name}", f"synth_ecp5 -top {design.name}", f"tee -q -o {found.name} stat -json"],
+                Path(folder),
+            )
             counted = json.loads(found.read_text(encoding="utf-8"))["design"]["num_cells_by_type"]
         lines.append(row(*map(str, hardware.values()), *(f"{counted.get(cell, 0):,}" for cell in CELLS)))
     return "\n".join(lines)

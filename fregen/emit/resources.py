@@ -73,8 +73,8 @@ def resources(design: Design) -> tuple[Resource, ...]:
     with tempfile.TemporaryDirectory(prefix="fregen-") as scratch:
         rtlil, answer = Path(scratch) / "design.il", Path(scratch) / "stat.json"
         rtlil.write_text(emit_rtlil(design), encoding="utf-8")
-        lines = [line.format(rtlil=rtlil, answer=answer) for line in _SCRIPT]
-        run_yosys(lines)
+        lines = [line.format(rtlil=rtlil.name, answer=answer.name) for line in _SCRIPT]
+        run_yosys(lines, Path(scratch))
         return count_cells(json.loads(answer.read_text(encoding="utf-8"))["design"])
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..errors import ToolError
 from ..processes import captured
@@ -19,13 +20,15 @@ for command in json.load(sys.stdin):
 """
 
 
-def run_yosys(commands: Sequence[str]) -> None:
-    """Run passes over a design that is empty at first; they read and write files by absolute paths.
+def run_yosys(commands: Sequence[str], folder: Path) -> None:
+    """Run passes over a design that is empty at first; they read and write files of a folder, by name.
 
     Parameters
     ----------
     commands : sequence of str
         Passes with their arguments.
+    folder : Path
+        Where they run: its own path, which may have spaces, is in no pass.
 
     Raises
     ------
@@ -33,6 +36,6 @@ def run_yosys(commands: Sequence[str]) -> None:
         If yosys is missing or refuses; the end of its log is quoted.
     """
     find_yosys()
-    done = captured([sys.executable, "-c", _PROGRAM], json.dumps(list(commands)))
+    done = captured([sys.executable, "-P", "-c", _PROGRAM], json.dumps(list(commands)), cwd=folder)
     if done.returncode:
         raise ToolError(f"yosys failed: {(done.stdout + done.stderr).strip()[-800:]}")

@@ -105,22 +105,22 @@ def plant(rtlil: str, name: str, count: int, seed: int, where: Path) -> Mutants:
     # A $pmux whose selects are not one-hot means one thing to the simulator and another to the netlist: only $mux stay.
     # Constant registers go before flattening; afterwards opt_dff would tie wires that have differing initial values.
     run_yosys([
-        f"read_rtlil {source}", f"hierarchy -top {name}", "proc", "opt_clean", "opt_expr", "opt_dff", "opt_clean",
+        f"read_rtlil {source.name}", f"hierarchy -top {name}", "proc", "opt_clean", "opt_expr", "opt_dff", "opt_clean",
         "flatten", "opt -full -noff", "wreduce -memx", "pmuxtree", "opt -full -noff", "opt_clean -purge",
-        "check -assert", f"write_rtlil {flat}",
+        "check -assert", f"write_rtlil {flat.name}",
         "select -set operators " + " ".join(f"t:${kind}" for kind in OPERATORS) + " %u" * (len(OPERATORS) - 1),
-        f"mutate -list {count} -seed {seed + 1} -ctrl fault 16 1 -o {list_} @operators",
-        f"tee -q -o /dev/null script {list_}", "opt_clean", "check -assert",
-        f"write_rtlil {planted}", f"write_verilog -noattr {verilog}",
-        "memory -nomap", "memory_map -rom-only", "opt_clean", f"write_rtlil {mapped}",
-    ])  # fmt: skip
+        f"mutate -list {count} -seed {seed + 1} -ctrl fault 16 1 -o {list_.name} @operators",
+        f"tee -q -o /dev/null script {list_.name}", "opt_clean", "check -assert",
+        f"write_rtlil {planted.name}", f"write_verilog -noattr {verilog.name}",
+        "memory -nomap", "memory_map -rom-only", "opt_clean", f"write_rtlil {mapped.name}",
+    ], where)  # fmt: skip
     # A fault that depends on another bit of its own port makes loops between signals, though none between bits.
     verilog.write_text(f"// verilator lint_off UNOPTFLAT\n{verilog.read_text(encoding='utf-8')}", encoding="utf-8")
     cut.write_text("".join(_without_memories(mapped.read_text(encoding="utf-8"))), encoding="utf-8")
     run_yosys([
-        f"read_rtlil {cut}", "setundef -zero", "opt_expr", "opt_clean", "dffunmap", "techmap", "simplemap",
-        "opt_clean", "aigmap", "opt_clean", f"write_aiger -ascii -symbols {netlist}",
-    ])  # fmt: skip
+        f"read_rtlil {cut.name}", "setundef -zero", "opt_expr", "opt_clean", "dffunmap", "techmap", "simplemap",
+        "opt_clean", "aigmap", "opt_clean", f"write_aiger -ascii -symbols {netlist.name}",
+    ], where)  # fmt: skip
     cells = re.findall(r"^  cell \$(\w+) (\S+)$", flat.read_text(encoding="utf-8"), re.MULTILINE)
     kinds = {cell.removeprefix("\\"): kind for kind, cell in cells}
     faults = list(_faults(list_.read_text(encoding="utf-8"), kinds))

@@ -45,10 +45,10 @@ class Circuit:
             source, netlist = Path(scratch) / "circuit.il", Path(scratch) / "circuit.aag"
             source.write_text(rtlil, encoding="utf-8")
             run_yosys([
-                f"read_rtlil {source}", f"hierarchy -top {top}", "proc", "flatten", "opt_clean", "memory -nomap",
+                f"read_rtlil {source.name}", f"hierarchy -top {top}", "proc", "flatten", "opt_clean", "memory -nomap",
                 "memory_map", "opt -full -noff", "setundef -zero", "dffunmap", "techmap", "aigmap", "opt_clean",
-                f"write_aiger -ascii -symbols {netlist}",
-            ])  # fmt: skip
+                f"write_aiger -ascii -symbols {netlist.name}",
+            ], Path(scratch))  # fmt: skip
             self.net = Netlist.read(netlist)
         self.outputs = self.net.ports("o", len(self.net.outputs))
         self.registers = self.net.ports("l", len(self.net.latches))

@@ -203,7 +203,7 @@ def _synthesize(text: str, device: Device, goal: Path) -> None:
     source = goal.with_name(".core.il.tmp")
     try:
         source.write_text(text, encoding="utf-8")
-        run_yosys([f"read_rtlil {source.resolve()}", f"{device.synthesis} -top top -json {goal.resolve()}"])
+        run_yosys([f"read_rtlil {source.name}", f"{device.synthesis} -top top -json {goal.name}"], goal.parent)
     finally:
         source.unlink(missing_ok=True)
 

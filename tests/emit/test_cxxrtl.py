@@ -60,7 +60,7 @@ def test_cxxrtl_gives_the_golden_words_and_no_read_is_out_of_bounds(tmp_path):
     spec = NetworkSpec(design)
     (tmp_path / "core.v").write_text(emit(design).verilog)
     (tmp_path / "main.cc").write_text((Path(__file__).parent / "cxxrtl.cc").read_text())
-    run_yosys([f"read_verilog {tmp_path / 'core.v'}", "hierarchy -top little", f"write_cxxrtl {tmp_path / 'core.cc'}"])
+    run_yosys(["read_verilog core.v", "hierarchy -top little", "write_cxxrtl core.cc"], tmp_path)
     include = tools.find_yosys().program / "share" / "include" / "backends" / "cxxrtl" / "runtime"
     command = [str(tools.find_compiler().program), "-std=c++17", "-O0", "-w", f"-I{include}", "-o", "run", "main.cc"]
     subprocess.run(command, cwd=tmp_path, check=True)

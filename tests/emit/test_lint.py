@@ -135,7 +135,8 @@ CHECKS = (
 
 
 def test_yosys_finds_no_latch_no_loop_and_nothing_undriven(sources):
-    run_yosys([f"read_verilog {sources['core']}", f"hierarchy -check -top {sources['top']}", *CHECKS])
+    core = sources["core"]
+    run_yosys([f"read_verilog {core.name}", f"hierarchy -check -top {sources['top']}", *CHECKS], core.parent)
 
 
 @pytest.mark.parametrize(
@@ -145,4 +146,4 @@ def test_yosys_checks_can_fail(tmp_path, body):
     path = tmp_path / "bad.v"
     path.write_text(f"module bad(input a, input b, output y); {body} endmodule")
     with pytest.raises(ToolError, match="yosys failed"):
-        run_yosys([f"read_verilog {path}", "hierarchy -check -top bad", *CHECKS])
+        run_yosys([f"read_verilog {path.name}", "hierarchy -check -top bad", *CHECKS], tmp_path)

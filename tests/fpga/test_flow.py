@@ -141,10 +141,11 @@ def test_progress_tells_what_nextpnr_says_and_ends(tmp_path, nextpnr, synthesize
 
 @pytest.mark.rtl
 def test_yosys_makes_a_netlist_whose_units_are_ours(tmp_path):
-    goal = tmp_path / "netlist.json"
+    goal = tmp_path / "a folder" / "netlist.json"
+    goal.parent.mkdir()
     design = Design.parse(ONE).replace(hardware={"family": "ecp5"})
     flow._synthesize(flow.emit_harness(design), find_device("lfe5u-25f"), goal)
-    assert [path.name for path in tmp_path.iterdir()] == ["netlist.json"]
+    assert [path.name for path in goal.parent.iterdir()] == ["netlist.json"]
     cells = Units(goal).cells
     assert {"array.lane", "array.lane.updater", "sequencer.scan", "softmax", "harness"} <= set(cells)
     assert cells["array.lane"]["MULT18X18D"] == 1

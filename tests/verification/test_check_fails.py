@@ -317,7 +317,7 @@ def test_words_that_differ_are_told_apart_from_words_that_never_came(run: Path, 
 
 @pytest.fixture(scope="module")
 def injected(tmp_path_factory) -> tuple[InjectResult, Path]:
-    where = tmp_path_factory.mktemp("inject")
+    where = tmp_path_factory.mktemp("planted faults")
     return inject(Design.load(ROOT / "rtl/tiny/design.toml"), where, faults=16, seed=1), where
 
 
