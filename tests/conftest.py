@@ -11,7 +11,7 @@ WITHOUT_ICARUS = "Icarus Verilog is not installed: apt-get install iverilog"
 WITHOUT_DATA = f"MNIST is absent: set {DATA} to the folder of its four files"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def icarus():
     """Icarus Verilog, as a Tool."""
     from fregen.tools import find_icarus  # no sooner: that costs every run of a single test a second

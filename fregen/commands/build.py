@@ -117,8 +117,8 @@ def _summary(
 
 def _page(summary: Mapping[str, Any], best: Placed, figures: Mapping[str, str]) -> str:
     """Return ``report.html``: everything as text, the template computes nothing."""
-    most = sorted(summary["units"].items(), key=lambda unit: -_logic(unit[1]))
-    sums = {kind: sum(kinds.get(kind, 0) for _, kinds in most) for kind in _KINDS}
+    units = summary["units"]
+    sums = {kind: sum(kinds.get(kind, 0) for kinds in units.values()) for kind in _KINDS}
     return render(
         "build.html.j2",
         name=summary["design"],
@@ -135,16 +135,12 @@ def _page(summary: Mapping[str, Any], best: Placed, figures: Mapping[str, str]) 
         path=[(unit, f"{cells:.2f}", f"{nets:.2f}") for unit, cells, nets in best.units],
         total=f"{sum(step.nanoseconds for step in best.path):.2f}",
         kinds=list(_KINDS.values()),
-        units=[(unit, [f"{kinds.get(kind, 0):,}" for kind in _KINDS]) for unit, kinds in most],
+        units=[(unit, [f"{kinds.get(kind, 0):,}" for kind in _KINDS]) for unit, kinds in units.items()],
         sums=[f"{sums[kind]:,}" for kind in _KINDS],
         figures=figures,
         seconds=[(name, f"{value:,.1f} s") for name, value in summary["seconds"].items()],
         versions=list(summary["versions"].items()),
     )
-
-
-def _logic(kinds: Mapping[str, int]) -> int:
-    return kinds.get("LUT4", 0) + 2 * kinds.get("CCU2C", 0)
 
 
 def _share(used: int, available: int) -> str:

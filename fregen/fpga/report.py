@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +63,12 @@ class Placed:
     @property
     def units(self) -> list[tuple[str, float, float]]:
         """Units along the worst path, each with its nanoseconds in cells and along nets; a unit once a visit."""
-        found: list[tuple[str, float, float]] = []
-        for step in self.path:
-            if not found or found[-1][0] != step.unit:
-                found.append((step.unit, 0.0, 0.0))
-            name, cells, nets = found[-1]
-            along = step.kind == "routing"
-            found[-1] = name, cells + step.nanoseconds * (not along), nets + step.nanoseconds * along
+        found = []
+        for unit, steps in groupby(self.path, lambda step: step.unit):
+            times = {True: 0.0, False: 0.0}
+            for step in steps:
+                times[step.kind == "routing"] += step.nanoseconds
+            found.append((unit, times[False], times[True]))
         return found
 
 
@@ -83,7 +83,7 @@ class Units:
     Attributes
     ----------
     cells : dict of str to dict
-        Cells by unit and kind.
+        Cells by unit and kind; units with most logic first, where a carry cell counts as two lookup tables.
 
     Raises
     ------
@@ -103,7 +103,8 @@ class Units:
         for name, kind in kinds.items():
             if kind != "$scopeinfo":
                 found.setdefault(self.unit(name), Counter())[kind] += 1
-        self.cells = {unit: dict(sorted(found[unit].items())) for unit in sorted(found)}
+        most = sorted(found, key=lambda unit: (-found[unit]["LUT4"] - 2 * found[unit]["CCU2C"], unit))
+        self.cells = {unit: dict(sorted(found[unit].items())) for unit in most}
 
     def unit(self, cell: str) -> str:
         """Return the unit of ours that a cell lies in, without numbers of instances: ``array.lane``.

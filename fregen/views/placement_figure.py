@@ -22,22 +22,17 @@ def path_figure(steps: Sequence[tuple[str, str, float]]) -> Figure:
     steps : sequence of (str, str, float)
         Unit, kind of step (``routing``, or one in a cell) and nanoseconds, in the order of the path.
     """
-    visits: list[str] = []
+    visits = [(unit, list(visit)) for unit, visit in groupby(steps, lambda step: step[0])]
     at = 0.0
     with matplotlib.rc_context(STYLE):
-        figure = Figure(
-            figsize=(8.6, 1.0 + 0.34 * len(list(groupby(unit for unit, _, _ in steps)))), layout="constrained"
-        )
+        figure = Figure(figsize=(8.6, 1.0 + 0.34 * len(visits)), layout="constrained")
         axes = figure.subplots()
-        for unit, kind, nanoseconds in steps:
-            if not visits or visits[-1] != unit:
-                visits.append(unit)
-            colour = SKY if kind == "routing" else BLUE
-            axes.barh(
-                len(visits) - 1, nanoseconds, left=at, height=0.62, color=colour, edgecolor="white", linewidth=0.5
-            )
-            at += nanoseconds
-        axes.set_yticks(range(len(visits)), visits)
+        for row, (_, visit) in enumerate(visits):
+            for _, kind, nanoseconds in visit:
+                colour = SKY if kind == "routing" else BLUE
+                axes.barh(row, nanoseconds, left=at, height=0.62, color=colour, edgecolor="white", linewidth=0.5)
+                at += nanoseconds
+        axes.set_yticks(range(len(visits)), [unit for unit, _ in visits])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("ns from the clock's edge; dark: in cells, light: along nets")
@@ -46,16 +41,16 @@ def path_figure(steps: Sequence[tuple[str, str, float]]) -> Figure:
 
 
 def cells_figure(units: Mapping[str, Mapping[str, int]]) -> Figure:
-    """Draw the cells of the units that take most logic.
+    """Draw the cells of the first units.
 
     Parameters
     ----------
     units : dict of str to dict
-        Cells of a netlist by unit and kind.
+        Cells of a netlist by unit and kind, units with most logic first (:class:`fregen.fpga.report.Units`).
     """
     parts = (("LUT4", 1, BLUE), ("CCU2C", 2, ORANGE))
     labels = {"lookup tables": BLUE, "carry chains": ORANGE, "flip-flops": GREEN}
-    rows = sorted(units.items(), key=lambda unit: -(unit[1].get("LUT4", 0) + 2 * unit[1].get("CCU2C", 0)))[:_MOST_UNITS]
+    rows = list(units.items())[:_MOST_UNITS]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.6, 1.2 + 0.32 * max(len(rows), 1)), layout="constrained")
         axes = figure.subplots()

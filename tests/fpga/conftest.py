@@ -5,4 +5,4 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fake_nextpnr import nextpnr, synthesized  # noqa: F401
+from fake_nextpnr import nextpnr, synthesized  # noqa: F401  (pytest finds fixtures here)

@@ -160,5 +160,6 @@ def test_the_smallest_core_is_placed_and_routed(tmp_path):
     (placed,), _, stages = place(tmp_path, design)
     assert placed.mhz > 50
     assert placed.used["MULT18X18D"] == 9
-    assert sum(step.nanoseconds for step in placed.path) == pytest.approx(1000 / placed.mhz, rel=0.02)
+    # nextpnr's report has whole picoseconds of each step.
+    assert sum(step.nanoseconds for step in placed.path) == pytest.approx(1000 / placed.mhz, abs=0.01)
     assert json.loads((tmp_path / "stages.json").read_text()).keys() == stages.keys()

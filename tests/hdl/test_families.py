@@ -12,6 +12,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data
 
+from fregen.design import document
 from fregen.design.document import Design
 from fregen.emit.render import primitive_models
 from fregen.emit.verilog import without_zeros, write_verilog
@@ -205,13 +206,8 @@ endmodule
 
 
 @pytest.fixture(scope="module")
-def counts(tmp_path_factory):
+def counts(icarus, tmp_path_factory):
     """Counts by name."""
-    from fregen.tools import find_icarus
-
-    icarus = find_icarus()
-    if icarus is None:
-        pytest.skip("Icarus Verilog is not installed: apt-get install iverilog")
     where, dut = tmp_path_factory.mktemp("families"), Comparison()
     with without_zeros():
         text = write_verilog(str(rtlil.convert(dut, name="comparison", ports=[dut.random, dut.counts], emit_src=False)))
@@ -273,7 +269,7 @@ def test_only_large_memories_with_two_cycles_to_answer_are_made_of_blocks():
 def test_units_are_made_of_the_portable_family_unless_another_is_named():
     assert type(family_of(None)) is Portable
     assert type(family_of(Ecp5())) is Ecp5
-    assert FAMILIES.keys() == PIPELINES.keys() == {"portable", "ecp5"}
+    assert FAMILIES.keys() == PIPELINES.keys() == set(document.FAMILIES) == {"portable", "ecp5"}
     with pytest.raises(TypeError, match=r"units are elaborated for a family of fregen.hdl.families, not for str"):
         family_of("ecp5")
 
