@@ -51,8 +51,8 @@ class FetchUnit(wiring.Component):
         m = Module()
         schedule = self.schedule
         place = Signal(bits(len(schedule.instructions) + 1))
-        words = instruction_words(schedule)
-        m.d.comb += self.fetched.eq(family_of(platform).rom(m, "schedule", self.fetched.shape(), words, place))
+        words, width = instruction_words(schedule), self.fetched.shape().size
+        m.d.comb += self.fetched.eq(family_of(platform).rom(m, "schedule", width, words, place))
         fetching = Signal()
         m.d.comb += self.valid.eq(~fetching)
         m.d.sync += fetching.eq(self.jump | self.load)

@@ -33,6 +33,10 @@ def instruction_layout(schedule: Schedule) -> data.StructLayout:
     return data.StructLayout(shapes)
 
 
-def instruction_words(schedule: Schedule) -> list[dict[str, int]]:
-    """Contents of the schedule memory."""
-    return _numbers(schedule)
+def instruction_words(schedule: Schedule) -> list[int]:
+    """Contents of the schedule memory: each instruction's fields in the bits of :func:`instruction_layout`.
+
+    The layout's own constants would give the same words, and take a quarter of the time in which a core is emitted.
+    """
+    offsets = {name: field.offset for name, field in instruction_layout(schedule)}
+    return [sum(entry[name] << offset for name, offset in offsets.items()) for entry in _numbers(schedule)]

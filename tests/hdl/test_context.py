@@ -5,10 +5,10 @@ from itertools import chain
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
-from unit_bench import PERIOD, make_sizes, packed, plant
+from unit_bench import PERIOD, make_sizes, plant
 
 from fregen.hdl.context import ContextUnit
-from fregen.hdl.program import instruction_layout, instruction_words
+from fregen.hdl.program import instruction_words
 from fregen.plan import PORTABLE, Op, Pipeline, Program
 from fregen.plan.cycles import PHASE_OF, PHASES
 
@@ -54,8 +54,7 @@ class Lanes:
     def __init__(self, sizes, seed, slow):
         self.sizes, self.rng, self.slow = sizes, np.random.default_rng(seed), slow
         self.unit, self.wrong, self.now = ContextUnit(sizes), [], 0
-        layout, words = instruction_layout(sizes.schedule), instruction_words(sizes.schedule)
-        self.words = [packed(layout, **word) for word in words]
+        self.words = instruction_words(sizes.schedule)
         self.written, self.early = 0, 0  # from which cycle nothing is under way; last instructions taken during others
         self.events = dict.fromkeys(("free_step", "nudged_step", "update_done"), 0)
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.rtl
 
 def word_of(sizes, number):
     """An instruction of the schedule as the number of its bits."""
-    return packed(instruction_layout(sizes.schedule), **instruction_words(sizes.schedule)[number])
+    return instruction_words(sizes.schedule)[number]
 
 
 def fields_of(layout, number):
@@ -38,6 +38,18 @@ def played(sizes, program, gaps):
         events.append(len(rows) - 1)
     rows.append({"load": 0})
     return play(FetchUnit(sizes.schedule), rows, ["valid", "fetched"], after=3), events
+
+
+def test_a_word_of_the_schedule_is_its_instruction_laid_out():
+    """By the layout's own constants, field by field; a shift is its place in the list of shifts."""
+    schedule = make_sizes((6, 5, 4, 3), 2).schedule
+    layout, words = instruction_layout(schedule), instruction_words(schedule)
+    assert len(words) == len(schedule.instructions)
+    for instruction, word in zip(schedule.instructions, words, strict=True):
+        fields = {name: int(getattr(instruction, name)) for name, _ in layout}
+        fields["shift"] = schedule.shifts.index(instruction.shift)
+        fields["sigma"] = max(instruction.sigma - schedule.sigmas[0], 0)
+        assert Const.cast(layout.const(fields)).value == word
 
 
 @pytest.mark.parametrize("program", [p for p in Program if p is not Program.CONTRAST])
