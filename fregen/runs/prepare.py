@@ -43,6 +43,11 @@ class Prepared:
     number: str
     limit: int
 
+    @property
+    def cycles(self) -> int:
+        """About how many cycles it takes."""
+        return self.limit // 2
+
 
 def prepare(scenario: Scenario, where: Path, progress: Progress | None = None) -> tuple[Prepared, NetworkModel]:
     """Write stimulus and expectations of a scenario; return the run and the golden model as it ends.

@@ -99,7 +99,7 @@ def simulate(
     asked, _ = prepare(scenario, where, progress)
     if progress:
         progress(0, 0, f"building the {simulator} model")
-    optimise = optimisation(asked.limit // 2)
+    optimise = optimisation(asked.cycles)
     built = build(sources, simulator, optimise=optimise)
     count = scenario.samples
 

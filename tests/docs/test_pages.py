@@ -1,6 +1,7 @@
 """Links between pages, and what code cites of them."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 from typing import get_args
@@ -52,6 +53,7 @@ def test_files_that_a_page_names_are_there(page):
     assert not wrong
 
 
+@functools.cache
 def attributes():
     """Names inside every class of the package, those of its bases included, by class name; from the source text."""
     found, bases = {}, {}

@@ -1,5 +1,6 @@
 """A nextpnr that answers at once: it notes how it was called, and reports what it is told to."""
 
+import functools
 import json
 import os
 import stat
@@ -98,6 +99,10 @@ class FakeNextpnr:
         return path.read_text().splitlines() if path.exists() else []
 
 
+harness = functools.cache(flow.emit_harness)
+"""A design's text is made once for all tests."""
+
+
 @pytest.fixture
 def nextpnr(tmp_path, monkeypatch):
     home = tmp_path / "bin"
@@ -108,7 +113,7 @@ def nextpnr(tmp_path, monkeypatch):
 
 @pytest.fixture
 def synthesized(monkeypatch):
-    """Sources that were synthesized; yosys itself takes a quarter of a minute for the smallest core."""
+    """Sources that were synthesized; yosys takes a quarter of a minute for the smallest core, Amaranth a second."""
     sources = []
 
     def synthesize(text, device, goal):
@@ -116,4 +121,5 @@ def synthesized(monkeypatch):
         goal.write_text(json.dumps(netlist()))
 
     monkeypatch.setattr(flow, "_synthesize", synthesize)
+    monkeypatch.setattr(flow, "emit_harness", harness)
     return sources

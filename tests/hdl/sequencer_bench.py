@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from amaranth.sim import Simulator
 from sequencer_script import expected_beats, masks_of, multiplications, passages_of, programs_of, script_of
-from unit_bench import PERIOD, flat
+from unit_bench import PERIOD, Watched, flat
 
 from fregen.hdl.beat import beat_layout
 from fregen.hdl.sequencer import SequencerUnit
@@ -48,40 +48,46 @@ class Bench:
         self.counts = dict.fromkeys((*self.EVENTS, *(f"{phase}_cycles" for phase in PHASES), "waiting_cycles"), 0)
 
     def play(self, cycles=60_000):
-        simulator = Simulator(self.unit)
+        ports = self._ports()
+        watched = Watched(self.unit, [self.unit.beat.as_value(), *ports.values()])
+        simulator = Simulator(watched.module)
         simulator.add_clock(PERIOD)
 
         async def surroundings(ctx):
             with ctx.critical():
-                await self._surroundings(ctx, cycles)
+                await self._surroundings(ctx, cycles, watched, list(ports))
 
         simulator.add_process(surroundings)
         simulator.run()
         return self
 
-    async def _surroundings(self, ctx, cycles):
-        unit, sizes, queue = self.unit, self.sizes, list(self.samples)
-        count, beats, falters = sizes.contexts, sizes.memory.sample_beats, self.falter is not None
-        ctx.set(unit.rate, self.rate)
-        ctx.set(unit.emit_ready, 1)
-        ports = {
+    def _ports(self):
+        """What is read in every cycle, by name."""
+        unit, contexts = self.unit, range(self.sizes.contexts)
+        return {
             "take": unit.sample.take, "slot": unit.sample.slot, "clear": unit.clear, "busy": unit.events.busy,
             "idle": unit.idle, "mask_index": unit.mask.index, "list_index": unit.list_index, "issues": unit.events.beat,
             "list_bank": unit.list_bank, "rows": unit.work.rows, "columns": unit.work.columns, "works": unit.work.valid,
             "phase": unit.events.phase, "emit": unit.emit, "emit_context": unit.emit_context,
             **{name: getattr(unit.events, name) for name in self.EVENTS},
-            **{f"phase_{k}": unit.phases[k] for k in range(count)},
-            **{f"label_{k}": unit.labels[k] for k in range(count)},
+            **{f"phase_{k}": unit.phases[k] for k in contexts},
+            **{f"label_{k}": unit.labels[k] for k in contexts},
         }  # fmt: skip
-        watched = [unit.beat.as_value(), *ports.values()]
+
+    async def _surroundings(self, ctx, cycles, watched, names):
+        unit, sizes, queue = self.unit, self.sizes, list(self.samples)
+        count, beats, falters = sizes.contexts, sizes.memory.sample_beats, self.falter is not None
+        ctx.set(unit.rate, self.rate)
+        ctx.set(unit.emit_ready, 1)
         changed, at, slots = 0, 0, []
         answers = [0] * (sizes.pipeline.steer - 1)  # of the masks, the next one first
         loads_at = 0  # in which cycle the next sample is there; None while the host waits for an idle core
         for cycle in range(cycles):
             if queue and loads_at == cycle:
                 self._offer(ctx, queue[0], at)
-            _, _, beat, *values = await ctx.tick().sample(*watched)
-            now = dict(zip(ports, values, strict=True))
+            *_, bits = await ctx.tick().sample(watched.bits)
+            beat, *values = watched.values(bits)
+            now = dict(zip(names, values, strict=True))
             at = now["slot"]
             answers.append(self.masks[now["mask_index"]] if now["mask_index"] < len(self.masks) else 0)
             ctx.set(unit.mask.slots, answers.pop(0))
