@@ -6,8 +6,73 @@
 /* verilator lint_off UNUSEDPARAM */
 
 // A block RAM that writes by port A and reads by port B, 1024 x 18 to 16384 x 1.  A word that is read in the cycle in
-// which it is written is not defined in the part: here all its bits are then wrong.
+// which it is written is not defined in the part: here all its bits are then wrong.  What it begins with is known of
+// words of 18 bits: 16 in each INITVAL, 20 bits apart.
 module DP16KD #(
+    parameter [319:0] INITVAL_00 = 320'd0,
+    parameter [319:0] INITVAL_01 = 320'd0,
+    parameter [319:0] INITVAL_02 = 320'd0,
+    parameter [319:0] INITVAL_03 = 320'd0,
+    parameter [319:0] INITVAL_04 = 320'd0,
+    parameter [319:0] INITVAL_05 = 320'd0,
+    parameter [319:0] INITVAL_06 = 320'd0,
+    parameter [319:0] INITVAL_07 = 320'd0,
+    parameter [319:0] INITVAL_08 = 320'd0,
+    parameter [319:0] INITVAL_09 = 320'd0,
+    parameter [319:0] INITVAL_0A = 320'd0,
+    parameter [319:0] INITVAL_0B = 320'd0,
+    parameter [319:0] INITVAL_0C = 320'd0,
+    parameter [319:0] INITVAL_0D = 320'd0,
+    parameter [319:0] INITVAL_0E = 320'd0,
+    parameter [319:0] INITVAL_0F = 320'd0,
+    parameter [319:0] INITVAL_10 = 320'd0,
+    parameter [319:0] INITVAL_11 = 320'd0,
+    parameter [319:0] INITVAL_12 = 320'd0,
+    parameter [319:0] INITVAL_13 = 320'd0,
+    parameter [319:0] INITVAL_14 = 320'd0,
+    parameter [319:0] INITVAL_15 = 320'd0,
+    parameter [319:0] INITVAL_16 = 320'd0,
+    parameter [319:0] INITVAL_17 = 320'd0,
+    parameter [319:0] INITVAL_18 = 320'd0,
+    parameter [319:0] INITVAL_19 = 320'd0,
+    parameter [319:0] INITVAL_1A = 320'd0,
+    parameter [319:0] INITVAL_1B = 320'd0,
+    parameter [319:0] INITVAL_1C = 320'd0,
+    parameter [319:0] INITVAL_1D = 320'd0,
+    parameter [319:0] INITVAL_1E = 320'd0,
+    parameter [319:0] INITVAL_1F = 320'd0,
+    parameter [319:0] INITVAL_20 = 320'd0,
+    parameter [319:0] INITVAL_21 = 320'd0,
+    parameter [319:0] INITVAL_22 = 320'd0,
+    parameter [319:0] INITVAL_23 = 320'd0,
+    parameter [319:0] INITVAL_24 = 320'd0,
+    parameter [319:0] INITVAL_25 = 320'd0,
+    parameter [319:0] INITVAL_26 = 320'd0,
+    parameter [319:0] INITVAL_27 = 320'd0,
+    parameter [319:0] INITVAL_28 = 320'd0,
+    parameter [319:0] INITVAL_29 = 320'd0,
+    parameter [319:0] INITVAL_2A = 320'd0,
+    parameter [319:0] INITVAL_2B = 320'd0,
+    parameter [319:0] INITVAL_2C = 320'd0,
+    parameter [319:0] INITVAL_2D = 320'd0,
+    parameter [319:0] INITVAL_2E = 320'd0,
+    parameter [319:0] INITVAL_2F = 320'd0,
+    parameter [319:0] INITVAL_30 = 320'd0,
+    parameter [319:0] INITVAL_31 = 320'd0,
+    parameter [319:0] INITVAL_32 = 320'd0,
+    parameter [319:0] INITVAL_33 = 320'd0,
+    parameter [319:0] INITVAL_34 = 320'd0,
+    parameter [319:0] INITVAL_35 = 320'd0,
+    parameter [319:0] INITVAL_36 = 320'd0,
+    parameter [319:0] INITVAL_37 = 320'd0,
+    parameter [319:0] INITVAL_38 = 320'd0,
+    parameter [319:0] INITVAL_39 = 320'd0,
+    parameter [319:0] INITVAL_3A = 320'd0,
+    parameter [319:0] INITVAL_3B = 320'd0,
+    parameter [319:0] INITVAL_3C = 320'd0,
+    parameter [319:0] INITVAL_3D = 320'd0,
+    parameter [319:0] INITVAL_3E = 320'd0,
+    parameter [319:0] INITVAL_3F = 320'd0,
     parameter DATA_WIDTH_A = 18,
     parameter DATA_WIDTH_B = 18,
     parameter REGMODE_A = "NOREG",
@@ -33,12 +98,22 @@ module DP16KD #(
 );
     localparam FIRST = DATA_WIDTH_A == 18 ? 4 : DATA_WIDTH_A == 9 ? 3 : DATA_WIDTH_A == 4 ? 2 : DATA_WIDTH_A == 2 ? 1 : 0;
     localparam WORDS = 16384 >> FIRST;
+    localparam [20479:0] BEGIN = {
+        INITVAL_3F, INITVAL_3E, INITVAL_3D, INITVAL_3C, INITVAL_3B, INITVAL_3A, INITVAL_39, INITVAL_38,
+        INITVAL_37, INITVAL_36, INITVAL_35, INITVAL_34, INITVAL_33, INITVAL_32, INITVAL_31, INITVAL_30,
+        INITVAL_2F, INITVAL_2E, INITVAL_2D, INITVAL_2C, INITVAL_2B, INITVAL_2A, INITVAL_29, INITVAL_28,
+        INITVAL_27, INITVAL_26, INITVAL_25, INITVAL_24, INITVAL_23, INITVAL_22, INITVAL_21, INITVAL_20,
+        INITVAL_1F, INITVAL_1E, INITVAL_1D, INITVAL_1C, INITVAL_1B, INITVAL_1A, INITVAL_19, INITVAL_18,
+        INITVAL_17, INITVAL_16, INITVAL_15, INITVAL_14, INITVAL_13, INITVAL_12, INITVAL_11, INITVAL_10,
+        INITVAL_0F, INITVAL_0E, INITVAL_0D, INITVAL_0C, INITVAL_0B, INITVAL_0A, INITVAL_09, INITVAL_08,
+        INITVAL_07, INITVAL_06, INITVAL_05, INITVAL_04, INITVAL_03, INITVAL_02, INITVAL_01, INITVAL_00
+    };
 
     reg [DATA_WIDTH_A-1:0] words [0:WORDS-1];
     reg [DATA_WIDTH_A-1:0] found, answer;
     integer k;
     initial begin
-        for (k = 0; k < WORDS; k = k + 1) words[k] = 0;
+        for (k = 0; k < WORDS; k = k + 1) words[k] = DATA_WIDTH_A == 18 ? BEGIN[k / 16 * 320 + k % 16 * 20 +: 18] : 0;
         found = 0;
         answer = 0;
     end

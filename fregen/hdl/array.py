@@ -11,11 +11,15 @@ from ..plan import Drain
 from .beat import Sizes, beat_layout
 from .delay import delayed, taps
 from .dither import DitherUnit
+from .families import Portable, family_of
 from .lane import LaneUnit, lane_control
 from .library import UnitLibrary, add_unit, add_units
 from .links import move_signature, read_signature, sum_signature, weight_signature, write_signature
 
 __all__ = ["ArrayUnit"]
+
+_FEW = 4
+"""Links of the chain that listen to one register, where the pipeline has registers for a short way to each."""
 
 
 class ArrayUnit(wiring.Component):
@@ -97,7 +101,8 @@ class ArrayUnit(wiring.Component):
         control = self._control(m, stages)
         lanes = self._lanes(m, control, answered.operands)
         m.d.comb += [self.write.address.eq(control.write.weight), self.write.is_update.eq(control.write.update)]
-        self._drain(m, stages[pipeline.drained - 1], [lane.sum for lane in lanes])
+        early, beat = stages[pipeline.drained - 2 : pipeline.drained]
+        self._drain(m, early, beat, [lane.sum for lane in lanes], family_of(platform))
         return m
 
     def _lanes(self, m: Module, control: data.View, operands: data.View) -> Sequence[wiring.PureInterface]:
@@ -191,8 +196,11 @@ class ArrayUnit(wiring.Component):
         m.d.comb += [unit.step.eq(self.next_update), unit.column.eq(asked.column), unit.group.eq(asked.group)]
         return unit.word
 
-    def _drain(self, m: Module, beat: data.View, sums: Sequence[Value]) -> None:
-        """Load finished sums into a chain at once; shift them out towards lane 0, D at a time."""
+    def _drain(self, m: Module, early: data.View, beat: data.View, sums: Sequence[Value], family: Portable) -> None:
+        """Load finished sums into a chain at once; shift them out towards lane 0, D at a time.
+
+        What the links of the chain are told is known a cycle before (``early``, ``moves``): each few have a register.
+        """
         lanes, o, drain = self.sizes.lanes, self.o, self.sizes.drain
         sums = [delayed(m, word, self.sizes.pipeline.drain - 1, f"sum_{lane}") for lane, word in enumerate(sums)]
         chain = [Signal(signed(self.sizes.sum_width), name=f"chain_{k}") for k in range(lanes)]
@@ -201,8 +209,9 @@ class ArrayUnit(wiring.Component):
         is_left = Signal()
         is_logit = Signal()  # logits go one by one
         shifts = Signal()
+        moves = Signal()  # the chain, in the next cycle
         with m.If(beat.tile.drain != Drain.NONE):
-            m.d.sync += [link.eq(word) for link, word in zip(chain, sums, strict=True)]
+            m.d.comb += moves.eq(self._moves(beat.tile.drain_count, 0, beat.tile.drain))
             m.d.sync += self._valid(beat.tile.drain_count, 0, beat.tile.drain, is_left, is_logit, shifts)
             m.d.sync += [
                 left.eq(beat.tile.drain_count),
@@ -219,17 +228,35 @@ class ArrayUnit(wiring.Component):
             following = Mux(is_logit, left - 1, Mux(left < drain, 0, left - drain))
             after = Mux(shifts, 0, part + 1)
             m.d.sync += [left.eq(following), part.eq(after), o.neuron.eq(o.neuron + 1)]
+            m.d.comb += moves.eq(self._moves(following, after, o.drain))
             m.d.sync += self._valid(following, after, o.drain, is_left, is_logit, shifts)
             with m.If(shifts):
                 m.d.sync += o.lane.eq(o.lane + drain)
-                m.d.sync += [link.eq(above) for link, above in zip(chain, chain[drain:], strict=False)]
+        few = _FEW if self.sizes.pipeline.spread else lanes
+        for first in range(0, lanes, few):
+            loaded = family.local(m, f"load_{first}", early.tile.drain != Drain.NONE)
+            moved = family.local(m, f"move_{first}", moves)
+            for link in range(first, min(first + few, lanes)):
+                with m.If(loaded):
+                    m.d.sync += chain[link].eq(sums[link])
+                if link + drain < lanes:
+                    with m.Elif(moved):
+                        m.d.sync += chain[link].eq(chain[link + drain])
         m.d.comb += [o.sums[k].eq(chain[k]) for k in range(drain)]
+
+    def _one_by_one(self, drain: Value) -> Value:
+        """Whether neurons that go there leave one at a time, though several could."""
+        return (drain == Drain.SOFTMAX) & (self.sizes.drain > 1)
+
+    def _moves(self, left: Value, part: Value | int, drain: Value) -> Value:
+        """Whether the chain shifts in the next cycle, with so many sums left then."""
+        return (left != 0) & (~self._one_by_one(drain) | (part == self.sizes.drain - 1))
 
     def _valid(
         self, left: Value, part: Value | int, drain: Value, is_left: Signal, is_logit: Signal, shifts: Signal
     ) -> list[Any]:
         """Say which sums leave in the next cycle, of so many; whether any does, and whether the chain then shifts."""
-        one_by_one = (drain == Drain.SOFTMAX) & (self.sizes.drain > 1)
+        one_by_one = self._one_by_one(drain)
         here = [(left != 0) & (part == k) for k in range(self.sizes.drain)]
         return [
             is_left.eq(left != 0),

@@ -96,60 +96,53 @@ class ContextUnit(wiring.Component):
         with m.Elif(~is_settled):
             m.d.sync += [pending.eq(pending - 1), is_settled.eq(pending == 1), may_move.eq(pending <= 2)]
 
+        # A register a state: one of them is set.
+        is_idle = Signal(init=1)
+        jumps, runs, lasts, settles, emits = (Signal(name=name) for name in _STATES)
+        begins, ends, ended, handed = Signal(), Signal(name="last_ends"), Signal(), Signal()
         instruction = fetch.fetched
         m.d.comb += [
-            fetch.program.eq(choice.running if later else choice.program),
-            fetch.jump.eq(self.clear if later else choice.begin | choice.learn_batch | choice.advance),
-            fetch.load.eq(self.taken),
+            begins.eq(self.begin | self.update),
+            ends.eq(lasts & self.ends),
+            ended.eq(settles & is_settled),
+            handed.eq(emits & self.emitted),
+            choice.advance.eq((ended & choice.goes_on) | (handed & ~self.is_predicted)),
+        ]
+        m.d.sync += [
+            is_idle.eq((is_idle & ~begins) | (ended & ~choice.goes_on & ~choice.is_readout)),
+            jumps.eq(begins | choice.advance),
+            runs.eq(jumps | (runs & ~(self.taken & instruction.end))),
+            lasts.eq((self.taken & instruction.end) | (lasts & ~ends)),
+            settles.eq(ends | (settles & ~ended)),
+            emits.eq((ended & ~choice.goes_on & choice.is_readout) | (emits & ~handed)),
+        ]
+        with m.If(handed & self.is_predicted):
+            m.d.sync += is_idle.eq(1)
+
+        m.d.comb += [
+            self.idle.eq(is_idle),
+            self.busy.eq(~(is_idle | emits)),
+            self.clear.eq(jumps),
+            self.ready.eq(runs & fetch.valid & (~instruction.sync | self.may_move)),
+            self.emit.eq(emits),
+            self.is_predicted.eq(emits & (choice.running == Program.PREDICT)),
+            self.free_step.eq(ended & choice.is_free),
+            self.nudged_step.eq(ended & choice.is_nudged),
+            self.update_done.eq(ended & choice.is_update),
+            choice.begin.eq(self.begin),
+            choice.learn_batch.eq(self.update),
             choice.changed.eq(self.changed),
             choice.learns.eq(self.sample.learn),
+            fetch.program.eq(choice.running if later else choice.program),
+            fetch.jump.eq(jumps if later else begins | choice.advance),
+            fetch.load.eq(self.taken),
             self.instruction.eq(instruction),
             self.may_move.eq(may_move),
             self.phase.eq(choice.phase),
         ]
-        with m.FSM(name="control"):
-            with m.State("IDLE"):
-                m.d.comb += [self.idle.eq(1), choice.begin.eq(self.begin), choice.learn_batch.eq(self.update)]
-                with m.If(self.begin | self.update):
-                    m.next = "JUMP"
-
-            with m.State("JUMP"):
-                m.d.comb += [self.busy.eq(1), self.clear.eq(1)]
-                m.next = "RUN"
-
-            with m.State("RUN"):
-                m.d.comb += self.busy.eq(1)
-                m.d.comb += self.ready.eq(fetch.valid & (~instruction.sync | self.may_move))
-                with m.If(self.taken & instruction.end):
-                    m.next = "LAST"
-
-            with m.State("LAST"):
-                m.d.comb += self.busy.eq(1)
-                with m.If(self.ends):
-                    m.next = "SETTLE"
-
-            with m.State("SETTLE"):
-                m.d.comb += self.busy.eq(1)
-                with m.If(is_settled):
-                    m.d.comb += [
-                        self.free_step.eq(choice.is_free),
-                        self.nudged_step.eq(choice.is_nudged),
-                        self.update_done.eq(choice.is_update),
-                    ]
-                    with m.If(choice.goes_on):
-                        m.d.comb += choice.advance.eq(1)
-                        m.next = "JUMP"
-                    with m.Elif(choice.is_readout):
-                        m.next = "EMIT"
-                    with m.Else():
-                        m.next = "IDLE"
-
-            with m.State("EMIT"):
-                m.d.comb += [self.emit.eq(1), self.is_predicted.eq(choice.running == Program.PREDICT)]
-                with m.If(self.emitted):
-                    with m.If(self.is_predicted):
-                        m.next = "IDLE"
-                    with m.Else():
-                        m.d.comb += choice.advance.eq(1)
-                        m.next = "JUMP"
         return m
+
+
+_STATES = ("jumps", "runs", "lasts", "settles", "emits")
+"""A program is looked up; its instructions are taken; the last one is worked on; its results come; a prediction waits.
+"""

@@ -84,6 +84,10 @@ class Core(wiring.Component):
         wiring.connect(m, wiring.flipped(self.weight_in), weights.i)
         wiring.connect(m, weights.o, wiring.flipped(self.weight_out))
 
+        # No sample was begun in the cycle before, and what is held now does not begin.
+        may_start = Signal(init=1)
+        m.d.sync += may_start.eq(sequencer.idle & ~samples.sample.take)
+
         # The list answers soon after the beat.
         pipeline = sizes.pipeline
         index = delayed(m, samples.index, pipeline.address - pipeline.lead - pipeline.steer, "index")
@@ -103,18 +107,19 @@ class Core(wiring.Component):
             *(neuron.clear.eq(sequencer.clear) for neuron in neurons),
             softmax.label.eq(pick(sequencer.labels, softmax.context)),
             weights.dump.eq(self.dump),
-            weights.may_start.eq(sequencer.idle),
+            weights.may_start.eq(may_start),
             counters.limited_weights.eq(array.write.limited),
             counters.limited_offsets.eq(Cat(neuron.saturated for neuron in neurons)),
             self.counters.eq(counters.o),
-            self.idle.eq(sequencer.idle & ~weights.busy & ~samples.sample.loaded),
+            self.idle.eq(may_start & ~weights.busy & ~samples.sample.loaded),
         ]
         self._results(m, array.o, neurons, softmax, vectors.write)
         prediction = pick(softmax.prediction, sequencer.emit_context)
         self._predict(m, sequencer, prediction)
-        self._observe(m, sequencer, vectors, softmax.o_valid, array.write)
+        is_error = delayed(m, softmax.o_valid, pipeline.write, "write_error")
+        self._observe(m, sequencer, vectors, is_error, array.write)
         context = Mux(softmax.o_valid, softmax.o_context, neurons[0].o_context)
-        m.d.comb += self.probe.word_context.eq(context)
+        m.d.comb += self.probe.word_context.eq(delayed(m, context, pipeline.write, "write_context"))
         return m
 
     def _results(
@@ -130,27 +135,31 @@ class Core(wiring.Component):
         to_softmax = drained.drain == Drain.SOFTMAX
         target = delayed(m, drained.target, latency, "target")
         lane = delayed(m, drained.lane, latency, "lane")
-        contexts = self.sizes.contexts
+        contexts, late = self.sizes.contexts, self.sizes.pipeline.write
         error_bases = Signal(data.ArrayLayout(len(drained.target), contexts))
+        first_target = delayed(m, drained.target, 1, "first_target")  # long before the first error is there
         for k in range(contexts):
-            with m.If(drained.valid.any() & to_softmax & (drained.neuron == 0) & (drained.context == k)):
-                m.d.sync += error_bases[k].eq(drained.target)
+            is_first = drained.valid.any() & to_softmax & (drained.neuron == 0) & (drained.context == k)
+            with m.If(delayed(m, is_first, 1, f"is_first_logit_{k}")):
+                m.d.sync += error_bases[k].eq(first_target)
         error_base = pick(error_bases, softmax.o_context)
-        logit, late = Signal.like(softmax.sum, name="logit"), self.sizes.pipeline.logit
+        logit, registers = Signal.like(softmax.sum, name="logit"), self.sizes.pipeline.logit
         m.d.comb += logit.eq(drained.sums[0])
         error_lane = softmax.o_index[:lane_bits] if lane_bits else Const(0, 1)
+        from_neurons = Cat(neuron.o_valid for neuron in neurons)
+        written = {
+            "valid": Mux(softmax.o_valid, 1 << error_lane[:drain_bits], from_neurons)[: len(neurons)],
+            "is_offset": softmax.o_valid | neurons[0].o_offset,
+            "address": Mux(softmax.o_valid, error_base + (softmax.o_index >> lane_bits), target)[: len(target)],
+            "lane": Mux(softmax.o_valid, error_lane & ~(self.sizes.drain - 1), lane),
+        }
         m.d.comb += [
-            softmax.valid.eq(delayed(m, drained.valid.any() & to_softmax, late, "logit_valid")),
-            softmax.sum.eq(delayed(m, logit, late, "logit")),
-            softmax.index.eq(delayed(m, drained.neuron, late, "logit_class")),
-            softmax.context.eq(delayed(m, drained.context, late, "logit_context")),
-            softmax.wants_error.eq(delayed(m, drained.wants_error, late, "logit_wants_error")),
-            write.valid.eq(
-                Mux(softmax.o_valid, 1 << error_lane[:drain_bits], Cat(neuron.o_valid for neuron in neurons))
-            ),
-            write.is_offset.eq(softmax.o_valid | neurons[0].o_offset),
-            write.address.eq(Mux(softmax.o_valid, error_base + (softmax.o_index >> lane_bits), target)),
-            write.lane.eq(Mux(softmax.o_valid, error_lane & ~(self.sizes.drain - 1), lane)),
+            softmax.valid.eq(delayed(m, drained.valid.any() & to_softmax, registers, "logit_valid")),
+            softmax.sum.eq(delayed(m, logit, registers, "logit")),
+            softmax.index.eq(delayed(m, drained.neuron, registers, "logit_class")),
+            softmax.context.eq(delayed(m, drained.context, registers, "logit_context")),
+            softmax.wants_error.eq(delayed(m, drained.wants_error, registers, "logit_wants_error")),
+            *(getattr(write, name).eq(delayed(m, value, late, f"write_{name}")) for name, value in written.items()),
         ]
         for k, neuron in enumerate(neurons):
             m.d.comb += [
@@ -160,7 +169,9 @@ class Core(wiring.Component):
                 neuron.context.eq(drained.context),
                 neuron.is_offset.eq(drained.drain == Drain.OFFSET),
                 neuron.first.eq(drained.first),
-                write.words[k].eq(Mux(softmax.o_valid, softmax.o_word, neuron.o_word)),
+                write.words[k].eq(
+                    delayed(m, Mux(softmax.o_valid, softmax.o_word, neuron.o_word), late, f"write_word_{k}")
+                ),
             ]
             if k:  # logits come one a cycle
                 with m.If(drained.valid[k]):

@@ -31,12 +31,15 @@ class IssueUnit(wiring.Component):
     finish : ``In(1)``
         That beat is issued in this cycle.
     may_issue : ``Out(1)``
-        Low while the tile before still drains; while another sample's errors are computed, if these logits want theirs
-        too; and while words of the tile would be written together with errors.
+        The next beat may be issued.
+    may_end : ``Out(1)``
+        The last one may be issued.  Low while the tile before still drains; while another sample's errors are computed,
+        if these logits want theirs too; and while words of the tile would be written together with errors.
 
     Timing
     ------
-    Combinational from registers and from ``is_last``.  After reset nothing is waited for.
+    ``may_end`` is a register; ``may_issue`` is combinational from it and from ``is_last``.  After reset nothing is
+    waited for.
     """
 
     def __init__(self, sizes: Sizes) -> None:
@@ -49,28 +52,39 @@ class IssueUnit(wiring.Component):
                 "is_last": In(1),
                 "finish": In(1),
                 "may_issue": Out(1),
+                "may_end": Out(1, init=1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        instruction, drains = self.instruction, self.instruction.drain != Drain.NONE
+        instruction = self.instruction
+        drains = Signal()
         draining = Signal(bits(self.sizes.lanes + 1))
         is_draining = Signal()
-        must_wait: Value = is_draining
+        # All of it as it will be in the next cycle.
+        will_drain, is_taken, meets = Signal(), Signal(), Signal()
+        m.d.comb += will_drain.eq(Mux(self.begins, self.next.drain != Drain.NONE, drains))
         with m.If(self.finish & drains):
-            m.d.sync += [draining.eq(instruction.drain_cycles - 1), is_draining.eq(instruction.drain_cycles != 1)]
+            m.d.comb += is_taken.eq(instruction.drain_cycles != 1)
+            m.d.sync += draining.eq(instruction.drain_cycles - 1)
         with m.Elif(is_draining):
-            m.d.sync += [draining.eq(draining - 1), is_draining.eq(draining != 1)]
+            m.d.comb += is_taken.eq(draining != 1)
+            m.d.sync += draining.eq(draining - 1)
         if self.sizes.contexts > 1:  # a sample alone waits for its own errors anyway
-            must_wait |= self._meets_errors(m)
-        m.d.comb += self.may_issue.eq(~(self.is_last & drains & must_wait))
+            self._meets_errors(m, meets)
+        m.d.sync += [
+            drains.eq(will_drain),
+            is_draining.eq(is_taken),
+            self.may_end.eq(~(will_drain & (is_taken | meets))),
+        ]
+        m.d.comb += self.may_issue.eq(~self.is_last | self.may_end)
         return m
 
-    def _meets_errors(self, m: Module) -> Signal:
-        """Whether a tile that drains now meets the errors of another sample, in the softmax unit or on their way.
+    def _meets_errors(self, m: Module, meets: Signal) -> None:
+        """Whether a tile that drains in the next cycle meets errors of another sample, in the softmax unit or after it.
 
-        It is decided in the cycle before, of the instruction that is then worked on.
+        It is decided of the instruction that is then worked on.
         """
         sizes, instruction, pipeline = self.sizes, self.instruction, self.sizes.pipeline
         memory, classes, neuron = sizes.memory, sizes.spec.softmax.classes, pipeline.neuron
@@ -78,7 +92,6 @@ class IssueUnit(wiring.Component):
         begin = pipeline.errors_left(last_logits, classes)
         wait = pipeline.softmax_wait(last_logits, classes)
         left = Signal(bits(begin + 1), name="errors_left")
-        meets = Signal(name="meets_errors")
 
         def met(asked: data.View) -> Value:
             """Whether an instruction meets errors in the next cycle."""
@@ -93,9 +106,9 @@ class IssueUnit(wiring.Component):
             words = asked.drain_cycles > longest if longest < most else Const(0)
             return Mux(asked.drain == Drain.SOFTMAX, asked.wants_error, words)
 
-        m.d.sync += meets.eq(Mux(self.begins, met(self.next), met(instruction)))
+        m.d.comb += meets.eq(Mux(self.begins, met(self.next), met(instruction)))
         with m.If(self.finish & (instruction.drain == Drain.SOFTMAX) & instruction.wants_error):
-            m.d.sync += [left.eq(begin), meets.eq(met_at_first(self.next))]
+            m.d.comb += meets.eq(met_at_first(self.next))
+            m.d.sync += left.eq(begin)
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
-        return meets

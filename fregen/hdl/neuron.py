@@ -11,7 +11,7 @@ from ..spec.network import NetworkSpec
 from .bits import bits
 from .delay import delayed, taps
 from .families import Portable, family_of
-from .requant import fits, round_parts, saturate
+from .requant import fits, limit, round_parts
 
 __all__ = ["NeuronUnit"]
 
@@ -170,12 +170,16 @@ class NeuronUnit(wiring.Component):
         signed_state = Signal(signed(len(rounded) + 1))
         m.d.comb += signed_state.eq(Mux(negative[rounded_at], -rounded if table.odd else 0, rounded))
         late = self.pipeline.result - 3 - splits
-        signed_state = delayed(m, signed_state, late, "signed_state")
-        rounded, rounded_at = delayed(m, rounded, late, "rounded_late"), rounded_at + late
-        word: Value = saturate(signed_state, spec.state)
+        early = max(late - 1, 0)  # whether a word fits is known before the register that it is limited from
+        signed_state, rounded = delayed(m, signed_state, early, "signed_state"), delayed(m, rounded, early, "whole")
+        state_fits = delayed(m, fits(signed_state, spec.state.width), late - early, "state_fits")
+        offset_fits = delayed(m, fits(rounded, spec.offset.width), late - early, "offset_fits")
+        signed_state = delayed(m, signed_state, late - early, "late_state")
+        rounded, rounded_at = delayed(m, rounded, late - early, "late_whole"), rounded_at + late
+        word: Value = limit(signed_state, spec.state, state_fits)
         if has_offsets:
-            word = Mux(is_offset[rounded_at], saturate(rounded, spec.offset), word)
-        limited = valid[rounded_at] & is_offset[rounded_at] & ~fits(rounded, spec.offset.width)
+            word = Mux(is_offset[rounded_at], limit(rounded, spec.offset, offset_fits), word)
+        limited = valid[rounded_at] & is_offset[rounded_at] & ~offset_fits
         m.d.sync += [self.o_word.eq(word), self.saturated.eq(limited)]
         m.d.comb += [self.o_valid.eq(valid[end]), self.o_offset.eq(is_offset[end])]
         m.d.comb += self.o_context.eq(neuron[end][len(self.neuron) :])
@@ -218,10 +222,12 @@ class NeuronUnit(wiring.Component):
             previous.write.eq(self.o_valid),
         ]
         differs = self.o_valid & (self.o_word != Mux(first, 0, previous.read_word))
+        differs = delayed(m, differs, self.pipeline.compare, "differs")
+        owner = delayed(m, self.o_context, self.pipeline.compare, "compared_context")
         for context in range(self.contexts):
             with m.If(self.clear[context]):
                 m.d.sync += self.changed[context].eq(0)
-            with m.Elif(differs & (self.o_context == context)):
+            with m.Elif(differs & (owner == context)):
                 m.d.sync += self.changed[context].eq(1)
 
     def _table(self, m: Module, segment: Value, family: Portable) -> tuple[Value, Value]:

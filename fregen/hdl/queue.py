@@ -40,8 +40,9 @@ def queue(m: Module, name: str, word: Any, depth: int, push: Value, pop: Value) 
     first = Signal(range(depth), name=f"{name}_first")
     last = Signal(range(depth), name=f"{name}_last")
     level = Signal(range(depth + 1), name=f"{name}_level")
-    has_one = level != 0
+    has_one = Signal(name=f"{name}_has_one")
     leaves = pop & has_one
+    m.d.sync += has_one.eq(push | (has_one & ~(pop & (level == 1))))
     m.d.sync += [last.eq(last + push), first.eq(first + leaves), level.eq(level + push - leaves)]
     for place in range(depth):
         with m.If(push & (last == place)):

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed
 
 from ..fixed import Q
 
-__all__ = ["fits", "round_parts", "round_shift", "saturate"]
+__all__ = ["fits", "limit", "round_parts", "round_shift", "saturate"]
 
 
 def round_shift(word: Value, shift: int) -> Value:
@@ -44,9 +44,14 @@ def fits(word: Value, width: int) -> Value:
 
 def saturate(word: Value, target: Q) -> Value:
     """Limit a signed word to a format.  Latency 0 (combinational)."""
+    return limit(word, target, fits(word, target.width))
+
+
+def limit(word: Value, target: Q, is_fit: Value) -> Value:
+    """As :func:`saturate`, of a word of which is known whether it :func:`fits`.  Latency 0 (combinational)."""
     wide = _extend(word, target.width)
-    limit = Mux(wide[-1], Const(target.min_word, signed(target.width)), Const(target.max_word, signed(target.width)))
-    return Mux(fits(wide, target.width), wide[: target.width].as_signed(), limit)
+    most = Mux(wide[-1], Const(target.min_word, signed(target.width)), Const(target.max_word, signed(target.width)))
+    return Mux(is_fit, wide[: target.width].as_signed(), most)
 
 
 def _extend(word: Value, width: int) -> Value:

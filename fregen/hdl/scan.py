@@ -87,18 +87,20 @@ class ScanUnit(wiring.Component):
         m = Module()
         sizes, instruction, slots = self.sizes, self.instruction, self.sizes.memory.slots
         element = Signal.like(self.o, name="element")
-        valid, is_last, is_last_group, is_single, is_first = (Signal(name=name) for name in _FLAGS)
+        valid = Signal()
+        # Not reset: they count only while `valid`.
+        is_last, is_last_group, is_single, is_first = (Signal(name=name, reset_less=True) for name in _FLAGS)
         slot = Signal.like(self.o.slot)
-        group = Signal.like(self.o.group)
-        row_base = Signal.like(self.o.row_base)
+        group = Signal.like(self.o.group, reset_less=True)
+        row_base = Signal.like(self.o.row_base, reset_less=True)
         takes = Signal()
         over = Signal()
-        column = Signal(_column_layout(sizes))
+        column = Signal(_column_layout(sizes), reset_less=True)
         found, has_found = self._look(m, takes, over)
 
         # Samples that are still to come in this row group, and how many.
-        remaining = Signal(slots)
-        left = Signal.like(column.left)
+        remaining = Signal(slots, reset_less=True)
+        left = Signal.like(column.left, reset_less=True)
         m.d.comb += [
             element.valid.eq(valid),
             element.column.eq(column.number),
@@ -114,7 +116,7 @@ class ScanUnit(wiring.Component):
         m.d.comb += takes.eq(self.run & (~valid | (is_last & is_last_group)))
         with m.If(takes):
             m.d.sync += [valid.eq(has_found), column.eq(found), remaining.eq(found.slots), left.eq(found.left)]
-            m.d.sync += [is_single.eq(found.left == 1), is_last.eq(found.left == 1), is_first.eq(1)]
+            m.d.sync += [is_single.eq(found.is_single), is_last.eq(found.is_single), is_first.eq(1)]
             m.d.sync += [group.eq(0), row_base.eq(instruction.weight), is_last_group.eq(instruction.groups == 1)]
         with m.Elif(self.run & ~is_last):
             m.d.sync += [remaining.eq(remaining & (remaining - 1)[:slots]), left.eq(left - 1)]
@@ -142,14 +144,14 @@ class ScanUnit(wiring.Component):
         number = Signal(sizes.count_bits)
         asked = Signal(range(COLUMNS_AHEAD + 1))
         asks = Signal()
-        is_all = number == instruction.count
+        is_all = Signal()
         m.d.comb += [
             asks.eq(self.run & ~is_all & (asked != COLUMNS_AHEAD)),
             self.mask.index.eq(number),
             over.eq(is_all & (asked == 0)),
         ]
         with m.If(asks):
-            m.d.sync += number.eq(number + 1)
+            m.d.sync += [number.eq(number + 1), is_all.eq(number + 1 == instruction.count)]
 
         # What the column holds, and how many samples that are.
         late = pipeline.scan - pipeline.steer
@@ -157,23 +159,24 @@ class ScanUnit(wiring.Component):
         known = taps(m, known, late, "known")
         is_known = delayed(m, asks, pipeline.scan, "is_known")
         answer = Signal(_column_layout(sizes))
-        is_fed = known[-1].any()
+        is_fed = delayed(m, known[max(late - 1, 0)].any(), min(late, 1), "is_fed")
         found, has_found = queue(m, "queue", answer, COLUMNS_AHEAD, is_known & is_fed, takes)
         m.d.comb += [
+            answer.is_single.eq(answer.left == 1),
             answer.number.eq(delayed(m, number, pipeline.scan, "asked_number")),
             answer.slots.eq(known[-1]),
             answer.left.eq(delayed(m, popcount(known[max(late - 1, 0)]), min(late, 1), "counted")),
         ]
         m.d.sync += asked.eq(asked + asks - (is_known & ~is_fed) - delayed(m, takes & has_found, 1, "taken"))
         with m.If(self.clear):
-            m.d.sync += number.eq(0)
+            m.d.sync += [number.eq(0), is_all.eq(0)]
         return found, has_found
 
 
 def _column_layout(sizes: Sizes) -> data.StructLayout:
-    """Lay out a column that some sample feeds: ``number``, the ``slots`` that feed it, and how many (``left``)."""
+    """Lay out a column that some sample feeds: ``number``, the ``slots`` that feed it, how many (``left``), if one."""
     slots = sizes.memory.slots
-    return data.StructLayout({"number": sizes.count_bits, "slots": slots, "left": bits(slots + 1)})
+    return data.StructLayout({"number": sizes.count_bits, "slots": slots, "left": bits(slots + 1), "is_single": 1})
 
 
-_FLAGS = ("valid", "is_last", "is_last_group", "is_single", "is_first")
+_FLAGS = ("is_last", "is_last_group", "is_single", "is_first")

@@ -14,7 +14,7 @@ from ..plan import Drain, Op
 from ..plan.cycles import PHASES
 from .beat import Sizes, beat_layout
 from .beat_unit import BeatUnit
-from .bits import bits, popcount
+from .bits import bits
 from .context import ContextUnit
 from .issue import IssueUnit
 from .links import event_signature, mask_signature, sample_signature, taken_layout, work_signature
@@ -125,6 +125,7 @@ class SequencerUnit(wiring.Component):
         """Let samples enter the contexts in turn; choose where the next one lies; begin the update of a full batch."""
         sample, count, most = self.sample, len(contexts), self.sizes.memory.slots
         closing = Signal()
+        learnt = Signal(bits(self.sizes.spec.design.learning.batch))  # samples of the batch
         recent = [Signal(self.sizes.slot_bits, name=f"recent_{k}") for k in range(count - 1)]
         all_idle = Cat(context.idle for context in contexts).all()
         is_free = pick([context.idle for context in contexts], turn)
@@ -140,23 +141,26 @@ class SequencerUnit(wiring.Component):
         busy = Signal(most)
         m.d.comb += [
             learning.eq(batch | Mux(sample.sample.learn, 1 << sample.slot, 0)),
-            busy.eq(batch | (1 << sample.slot)),
+            busy.eq(Mux(contexts[0].update_done, 0, batch) | (1 << sample.slot)),
         ]
         for slot in recent:
             m.d.comb += busy.bit_select(slot, 1).eq(1)
+        was_busy = Signal(most, init=1)  # no sample is begun in the cycle after another one
+        m.d.sync += was_busy.eq(busy)
         free = Signal(self.sizes.slot_bits)
         for k in reversed(range(most)):
-            with m.If(~busy[k]):
+            with m.If(~was_busy[k]):
                 m.d.comb += free.eq(k)
         next_slot = Signal(self.sizes.slot_bits)
         m.d.comb += sample.slot.eq(next_slot)
         with m.If(sample.take):
             m.d.sync += [slot.eq(before) for slot, before in zip(recent, [next_slot, *recent], strict=False)]
             m.d.sync += [turn.eq(_after(turn, count)), batch.eq(learning), next_slot.eq(free)]
-            is_full = popcount(batch) == self.sizes.spec.design.learning.batch - 1
+            is_full = learnt == self.sizes.spec.design.learning.batch - 1
             m.d.sync += closing.eq(sample.sample.learn & (sample.sample.close | is_full))
+            m.d.sync += learnt.eq(learnt + sample.sample.learn)
         with m.Elif(contexts[0].update_done):
-            m.d.sync += [batch.eq(0), closing.eq(0)]
+            m.d.sync += [batch.eq(0), learnt.eq(0), closing.eq(0)]
 
     def _emit(self, m: Module, contexts: Sequence[ContextUnit]) -> None:
         """Hand predictions over in the order of samples."""
@@ -186,6 +190,7 @@ class SequencerUnit(wiring.Component):
         owner = Signal(max(sizes.context_bits, 1))
         taken_owner = Signal(max(sizes.context_bits, 1))
         working = Signal()
+        walking = Signal()  # works on anything but an update
         finish = Signal()
         begins = Signal()
         samples = Signal(data.ArrayLayout(taken_layout(sizes), count))
@@ -196,9 +201,9 @@ class SequencerUnit(wiring.Component):
 
         m.d.comb += [
             scan.run.eq(updating),
-            walk.step.eq(working & ~updating & issue.may_issue),
+            walk.step.eq(walking & issue.may_issue),
             beats.issue.eq(walk.step | (updating & scan.o.valid)),
-            finish.eq((walk.step & walk.o.is_last) | (updating & scan.done)),
+            finish.eq((walking & walk.o.is_last & issue.may_end) | (updating & scan.done)),
             *(unit.instruction.eq(instruction) for unit in (walk, scan, issue, beats)),
             *(unit.next.eq(taken) for unit in (walk, issue)),
             *(begun.eq(begins) for begun in (walk.clear, scan.clear, issue.begins)),
@@ -225,25 +230,25 @@ class SequencerUnit(wiring.Component):
                 context.ends.eq(context.finish & instruction.end),
             ]
 
-        has_taken = self._choose(m, contexts, turn, instruction, makes, owner, taken, taken_owner, begins)
+        has_taken = self._choose(m, contexts, turn, makes, taken, taken_owner, begins, finish)
         m.d.comb += begins.eq(has_taken & (~working | finish))
         with m.If(begins):
             m.d.sync += [instruction.eq(taken), owner.eq(taken_owner), working.eq(1)]
-            m.d.sync += [updating.eq(taken.op == Op.UPDATE), makes.eq(taken.wait != 0)]
+            m.d.sync += [updating.eq(taken.op == Op.UPDATE), walking.eq(taken.op != Op.UPDATE)]
+            m.d.sync += makes.eq(taken.wait != 0)
         with m.Elif(finish):
-            m.d.sync += [working.eq(0), updating.eq(0), makes.eq(0)]
+            m.d.sync += [working.eq(0), updating.eq(0), walking.eq(0), makes.eq(0)]
 
     def _choose(
         self,
         m: Module,
         contexts: Sequence[ContextUnit],
         turn: Value,
-        instruction: data.View,
         makes: Value,
-        owner: Value,
         taken: data.View,
         taken_owner: Signal,
         begins: Value,
+        finish: Value,
     ) -> Value:
         """Take the instruction that the lanes work on next, of the oldest sample that has one; whether there is one.
 
@@ -253,14 +258,19 @@ class SequencerUnit(wiring.Component):
         has_taken = Signal()
         ready = Signal(count)
         chosen = Signal.like(taken_owner, name="chosen")
-        keeps = (instruction.op == Op.PRODUCT) & (instruction.drain == Drain.NONE)
+        keeps = (taken.op == Op.PRODUCT) & (taken.drain == Drain.NONE)
         may_move = Cat(context.may_move for context in contexts).all() & ~makes
         for k, context in enumerate(contexts):
-            offer, own = context.instruction, owner == k
-            allowed = ~(offer.sync & makes & own)
+            offer, own_makes, is_held = context.instruction, Signal(name=f"makes_{k}"), Signal(name=f"is_held_{k}")
+            with m.If(begins):
+                m.d.sync += own_makes.eq((taken.wait != 0) & (taken_owner == k))
+                m.d.sync += is_held.eq(keeps & (taken_owner != k))
+            with m.Elif(finish):
+                m.d.sync += own_makes.eq(0)
+            allowed = ~(offer.sync & own_makes)
             if count > 1:
                 moves = (offer.op == Op.COPY) | (offer.op == Op.DIFFERENCE)
-                allowed &= (~keeps | own) & (~moves | may_move)
+                allowed &= ~is_held & (~moves | may_move)
             m.d.comb += ready[k].eq(context.ready & allowed)
             m.d.comb += context.taken.eq(~has_taken & ready[k] & (chosen == k))
         for age in reversed(range(count)):  # samples enter in turn: the next context in turn has the oldest

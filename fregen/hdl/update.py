@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..fixed import DITHER_BITS, Q, Rounding
 from ..plan import PORTABLE, Pipeline
 from .delay import delayed
-from .requant import fits, saturate
+from .requant import fits, limit
 
 __all__ = ["UpdateUnit"]
 
@@ -137,11 +137,12 @@ class UpdateUnit(wiring.Component):
         # Add and limit.
         total = Signal(signed(max(len(self.old), len(delta)) + 1))
         m.d.comb += total.eq(self.old + delta)
-        total = delayed(m, total, self.pipeline.add - 1, "total")
-        m.d.sync += [
-            limited.eq(saturate(total, self.weight)),
-            was_limited.eq(~fits(total, self.weight.width)),
-        ]
+        later = self.pipeline.add - 1
+        early = max(later - 1, 0)  # whether it fits is known before the register that it is limited from
+        total = delayed(m, total, early, "total")
+        is_fit = delayed(m, fits(total, self.weight.width), later - early, "fits")
+        total = delayed(m, total, later - early, "late_total")
+        m.d.sync += [limited.eq(limit(total, self.weight, is_fit)), was_limited.eq(~is_fit)]
         m.d.comb += [self.new.eq(limited), self.saturated.eq(was_limited)]
         return m
 

@@ -80,13 +80,13 @@ class WalkUnit(wiring.Component):
         is_product, is_difference = instruction.op == Op.PRODUCT, instruction.op == Op.DIFFERENCE
         is_ring = is_product & (instruction.feed == Feed.RING)
 
-        # Registers of their own: parts of `o` would be one signal.
-        index = Signal.like(o.index)
-        last_index = Signal.like(o.index)
-        rotate = Signal.like(o.rotate)
-        group = Signal.like(o.group)
-        row_base = Signal.like(o.row_base)
-        half, turned, is_first, is_last, is_last_group = (Signal(name=name) for name in _FLAGS)
+        # Registers of their own: parts of `o` would be one signal.  Not reset: a walk begins with a clear.
+        index = Signal.like(o.index, reset_less=True)
+        last_index = Signal.like(o.index, reset_less=True)
+        rotate = Signal.like(o.rotate, reset_less=True)
+        group = Signal.like(o.group, reset_less=True)
+        row_base = Signal.like(o.row_base, reset_less=True)
+        half, turned, is_first, is_last, is_last_group = (Signal(name=name, reset_less=True) for name in _FLAGS)
         m.d.comb += [
             o.index.eq(index),
             o.rotate.eq(rotate),

@@ -30,7 +30,7 @@ class WeightPort(wiring.Component):
     dump : ``In(1)``
         Send all words; heeded while ``may_start`` is high and no load is half done.
     may_start : ``In(1)``
-        The sequencer is idle.
+        The sequencer is idle, and begins no sample while ``busy``.
     busy : ``Out(1)``
         A word is waiting, a load is half done, or weights are being sent: the sequencer must not begin.
     lanes : ``Out(weight_signature)``
@@ -61,7 +61,7 @@ class WeightPort(wiring.Component):
         lanes, depth = self.sizes.lanes, self.sizes.memory.weight_depth
         lane = Signal(max(self.sizes.lane_bits, 1))
         address = Signal(self.sizes.weight_address)
-        loading = Signal()
+        engaged = Signal()  # a load is half done, or weights are being sent
         last_lane, last_address = lane == lanes - 1, address == depth - 1
         row = Signal.like(self.lanes.weights)
         pipeline = self.sizes.pipeline
@@ -71,6 +71,7 @@ class WeightPort(wiring.Component):
             self.lanes.lane.eq(lane),
             self.lanes.word.eq(self.i.payload),
             self.o.payload.eq(row[lane]),
+            self.busy.eq(self.i.valid | (self.dump & self.may_start) | engaged),
         ]
 
         def step() -> None:
@@ -84,29 +85,28 @@ class WeightPort(wiring.Component):
         with m.FSM(name="port"):
             with m.State("LOAD"):
                 m.d.comb += [
-                    self.busy.eq(self.i.valid | (self.dump & self.may_start) | loading),
                     self.i.ready.eq(self.may_start),
                     self.lanes.load.eq(self.i.valid & self.may_start),
                 ]
                 with m.If(self.lanes.load):
-                    m.d.sync += loading.eq(~(last_lane & last_address))
+                    m.d.sync += engaged.eq(~(last_lane & last_address))
                     step()
-                with m.Elif(self.dump & self.may_start & ~loading):
+                with m.Elif(self.dump & self.may_start & ~engaged):
+                    m.d.sync += engaged.eq(1)
                     m.next = "READ"
             with m.State("READ"):
-                m.d.comb += [self.busy.eq(1), self.lanes.read.eq(1)]
+                m.d.comb += self.lanes.read.eq(1)
                 m.next = "KEEP"
-            with m.State("KEEP"):
-                m.d.comb += self.busy.eq(1)
-                with m.If(answered):
-                    m.d.sync += row.eq(self.lanes.weights)
-                    m.next = "SEND"
+            with m.State("KEEP"), m.If(answered):
+                m.d.sync += row.eq(self.lanes.weights)
+                m.next = "SEND"
             with m.State("SEND"):
-                m.d.comb += [self.busy.eq(1), self.o.valid.eq(1)]
+                m.d.comb += self.o.valid.eq(1)
                 with m.If(self.o.ready):
                     step()
                     with m.If(last_lane):
                         m.next = "READ"
                     with m.If(last_lane & last_address):
+                        m.d.sync += engaged.eq(0)
                         m.next = "LOAD"
         return m

@@ -50,6 +50,10 @@ class Pipeline:
         From operands to product, in neuron and softmax unit.
     result : int
         From that product to the word: sum or choice, rounding, limits; at least 3.
+    compare : int
+        Registers between a word and what says that it differs from the neuron's word before; may be 0.
+    write : int
+        Registers before the vector memories, of words that units give; may be 0.
     logit : int
         Registers before the softmax unit; may be 0.
     index : int
@@ -81,11 +85,13 @@ class Pipeline:
     jump: int = 1
     wide: int = 1
     result: int = 3
+    compare: int = 0
+    write: int = 0
     logit: int = 0
     index: int = 1
 
     def __post_init__(self) -> None:
-        least = {"element": 0, "spread": 0, "logit": 0, "result": 3}
+        least = {"element": 0, "spread": 0, "compare": 0, "write": 0, "logit": 0, "result": 3}
         least |= {"operand": 1 + self.spread, "scan": self.steer, "address": self.steer}
         for field in fields(self):
             if (cycles := getattr(self, field.name)) < (minimum := least.get(field.name, 1)):
@@ -137,7 +143,7 @@ class Pipeline:
     @property
     def word(self) -> int:
         """Stage of a tile's last beat in which its first neuron's word is written."""
-        return self.drained + self.neuron
+        return self.drained + self.neuron + self.write
 
     @property
     def dithered(self) -> int:
@@ -193,7 +199,7 @@ class Pipeline:
 
     def _last_error(self, neurons: int, classes: int) -> int:
         """Stage of the last logits' last beat in which the last error is written."""
-        return self.drained + neurons - 1 + self.logit + self.errors(classes) + classes - 1
+        return self.drained + neurons - 1 + self.logit + self.errors(classes) + classes - 1 + self.write
 
     def word_wait(self, cycles: int) -> int:
         """Before an instruction may be taken that reads the words of a tile.
@@ -211,7 +217,7 @@ class Pipeline:
 
     def change_wait(self, cycles: int) -> int:
         """Before a step that stops at a fixed point may end: the last word has been compared with its old one."""
-        return self.word + cycles - 1
+        return max(self.drained + self.neuron + self.compare + cycles - 1, self.step_wait(cycles))
 
     def step_wait(self, cycles: int) -> int:
         """Before a step of a given number may end: words are written in the phase that they belong to."""
@@ -227,7 +233,7 @@ class Pipeline:
         It is a count that falls by 1 a cycle: while it is n, a tile whose last beat is issued now, and which has one
         neuron, would write its word together with the error n - ``neuron`` - 1 before the last one.
         """
-        return self._last_error(neurons, classes) - self.drained
+        return self._last_error(neurons, classes) - self.drained - self.write
 
     def softmax_wait(self, neurons: int, classes: int) -> int:
         """Before another sample's last tile of logits may end.
@@ -273,14 +279,16 @@ ECP5 = Pipeline(
     align=1,
     shift=3,
     round=2,
-    add=2,
+    add=3,
     steer=2,
     scan=4,
     element=1,
     spread=1,
     jump=2,
     wide=5,
-    result=5,
+    result=6,
+    compare=1,
+    write=1,
     logit=1,
     index=2,
 )

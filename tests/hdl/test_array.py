@@ -400,7 +400,7 @@ def test_the_bench_sees_a_ring_in_which_no_sum_moves(monkeypatch):
 
 
 DRAIN_FAULTS = {
-    "a chain that shifts by one": {"chain[drain:]": "chain[1:]"},
+    "a chain that shifts by one": {"chain[link + drain]": "chain[link + 1]"},
     "logits that leave together": {"(drain == Drain.SOFTMAX)": "(drain == Drain.NONE)"},
     "all that leave one by one": {"(drain == Drain.SOFTMAX)": "(drain != Drain.NONE)"},
     "lanes counted one by one": {"o.lane + drain": "o.lane + 1"},
@@ -408,7 +408,8 @@ DRAIN_FAULTS = {
     "a neuron too few": {"left > k)": "left > k + 1)"},
     "logits in the first lane of a group": {"(part == k)": "(k == 0)"},
     "logits that begin where the last ones ended": {"            part.eq(0),\n": ""},
-    "logits that shift with every one": {"~one_by_one | (part == self.sizes.drain - 1)": "1"},
+    "logits that shift with every one": {"& (~self._one_by_one(drain) | (part == self.sizes.drain - 1))": ""},
+    "logits whose lanes shift with every one": {"~one_by_one | (part == self.sizes.drain - 1)": "1"},
     "a chain that does not wait for the next tile": {"with m.Elif(is_left)": "with m.Else()"},
     "a chain that shifts in the cycle before": {"is_logit.eq(one_by_one)": "is_logit.eq(0)"},
     "as many left as before": {"left < drain, 0, left - drain": "left < drain, 0, left - 1"},
@@ -418,7 +419,8 @@ DRAIN_FAULTS = {
 @pytest.mark.parametrize("fault", DRAIN_FAULTS)
 def test_the_bench_sees_a_drain_that_goes_wrong(monkeypatch, fault):
     ((text, planted),) = DRAIN_FAULTS[fault].items()
-    method = "_valid" if text in inspect.getsource(ArrayUnit._valid) else "_drain"
+    methods = ("_valid", "_moves", "_one_by_one", "_drain")
+    method = next(name for name in methods if text in inspect.getsource(getattr(ArrayUnit, name)))
     plant(monkeypatch, ArrayUnit, {text: planted}, method)
     assert product_differences(8, drain=2)
 

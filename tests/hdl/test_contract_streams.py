@@ -88,15 +88,15 @@ WEIGHT_FAULTS = {  # what is planted, and which promise it breaks
     "an address left out": ("changed", {"address.eq(address + 1)": "address.eq(address + 2)"}),
     "a word that does not wait": ("unsteady", {"with m.If(self.o.ready)": "with m.If(1)"}),
     "a load while the sequencer works": ("load", {"self.i.valid & self.may_start": "self.i.valid"}),
-    "a dump within a load": ("unasked", {"self.dump & self.may_start & ~loading": "self.dump & self.may_start"}),
+    "a dump within a load": ("unasked", {"self.dump & self.may_start & ~engaged": "self.dump & self.may_start"}),
     "a read-back that ends too soon": ("stuck", {"with m.If(last_lane & last_address)": "with m.If(last_lane)"}),
     "a read-back without end": ("unasked", {"with m.If(last_lane & last_address)": "with m.If(0)"}),
     "words of one lane kept": ("changed", {"row.eq(self.lanes.weights)": "row[0].eq(self.lanes.weights[0])"}),
     "not busy while a load is half done": (
         "busy",
-        {"(self.dump & self.may_start) | loading": "(self.dump & self.may_start)"},
+        {"(self.dump & self.may_start) | engaged": "(self.dump & self.may_start)"},
     ),
-    "busy when a dump is not heeded": ("idle", {"(self.dump & self.may_start) | loading": "self.dump | loading"}),
+    "busy when a dump is not heeded": ("idle", {"(self.dump & self.may_start) | engaged": "self.dump | engaged"}),
 }
 
 

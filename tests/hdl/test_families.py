@@ -7,6 +7,7 @@ hardware beside them that counts differences.
 import subprocess
 from itertools import product
 
+import numpy as np
 import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, signed, unsigned
@@ -43,6 +44,12 @@ MEMORIES = [  # words, shape of a word, elements or bits that are written at onc
 ]
 """Every geometry of the part, to its last word and a word beyond it; up to 32 words, or answered in one cycle: none."""
 
+TABLES = [  # words, bits of a word, cycles to answer
+    *((65, 1, 2), (100, 18, 2), (128, 19, 2), (1000, 37, 2), (1024, 18, 3), (513, 24, 4)),
+    *((64, 9, 2), (100, 9, 1), (1025, 9, 2)),
+]
+"""The last three are not made of blocks: too few words, too soon, too many words."""
+
 WIDTHS = [(9, 5), (1, 1), (5, 18), (19, 10), (36, 18), (37, 12), (20, 19)]
 SIGNS = list(product((unsigned, signed), repeat=2))
 PRODUCTS = [  # shapes of both factors, cycles
@@ -62,6 +69,9 @@ class Late(Ecp5):
 
     def product(self, m, name, a, b, cycles):
         return super().product(m, name, a, b, cycles + 1)
+
+    def rom(self, m, name, shape, words, address, latency=1):
+        return super().rom(m, name, shape, words, address, latency + 1)
 
     def local(self, m, name, value):
         return delayed(m, super().local(m, name, value), 1, f"{name}_late")
@@ -85,7 +95,7 @@ class Comparison(Elaboratable):
 
     def __init__(self):
         self.random = Signal(256)
-        self.counts = Signal(COUNT * (3 * (len(MEMORIES) + 2) + 2 * (len(PRODUCTS) + 4) + 2))
+        self.counts = Signal(COUNT * (3 * (len(MEMORIES) + 2) + 2 * (len(PRODUCTS) + 4) + 2 * (len(TABLES) + 1) + 2))
         self.names = []
         self._counts = []
 
@@ -95,6 +105,9 @@ class Comparison(Elaboratable):
             self._memory(m, Ecp5(), f"memory_{number}", depth, shape, written, latency)
         for number, (a, b, cycles) in enumerate(PRODUCTS):
             self._product(m, Ecp5(), f"product_{number}", a, b, cycles)
+        for number, (depth, width, latency) in enumerate(TABLES):
+            self._table(m, Ecp5(), f"table_{number}", depth, width, latency)
+        self._table(m, Late(), "Late_table", *TABLES[0])
         self._local(m, Ecp5(), "local")
         for family in (Late(), Positive()):
             kind = type(family).__name__
@@ -147,6 +160,19 @@ class Comparison(Elaboratable):
         self._count(inner, f"{name}_differs", found_word != wanted_word ^ wrong)
         self._count(inner, f"{name}_meets", delayed(inner, meets != 0, latency, "met"))
         self._count(inner, f"{name}_words", wanted_word != 0)
+
+    def _table(self, m, family, name, depth, width, latency):
+        """Of words drawn at random; addresses of all bits, and the last word often."""
+        inner = m.submodules[name] = Module()
+        words = [
+            int.from_bytes(np.random.default_rng((depth, place)).bytes(5)) & (1 << width) - 1 for place in range(depth)
+        ]
+        address = Signal(range(depth), name="address")
+        inner.d.comb += address.eq(Mux(self.random[16:19] == 0, depth - 1, self._address(0, depth)))
+        found = family.rom(inner, "made", width, words, address, latency)
+        wanted = Portable().rom(inner, "portable", width, words, address, latency)
+        self._count(inner, f"{name}_differs", found != wanted)
+        self._count(inner, f"{name}_words", wanted != 0)
 
     def _factor(self, inner, at, shape):
         """Random words of all lengths, and often the least, the greatest, 0, 1 and -1 or all ones."""
@@ -236,6 +262,19 @@ def test_a_memory_of_blocks_is_the_portable_one(counts):
         assert counts[f"memory_{number}_meets"] > 3, memory
 
 
+def test_a_table_of_blocks_is_the_portable_one(counts):
+    for number, table in enumerate(TABLES):
+        assert counts[f"table_{number}_differs"] == 0, table
+        assert counts[f"table_{number}_words"] > CYCLES // 4, table
+
+
+def test_only_tables_of_a_block_with_two_cycles_to_answer_are_made_of_blocks():
+    for number, (depth, width, latency) in enumerate(TABLES):
+        m = Module()
+        Ecp5().rom(m, "rom", width, [1] * depth, Signal(range(depth)), latency)
+        assert rtlil.convert(m, ports=[]).count("cell \\DP16KD") == (-(-width // 18) if number < 6 else 0)
+
+
 def test_a_product_of_multipliers_is_exact(counts):
     for number, factors in enumerate(PRODUCTS):
         assert counts[f"product_{number}_differs"] == 0, factors
@@ -256,6 +295,7 @@ def test_the_comparison_sees_what_comes_late_and_what_has_no_sign(counts, family
     else:
         assert counts["Late_memory_differs"] > CYCLES // 10
         assert counts["Late_local_differs"] > CYCLES // 2
+        assert counts["Late_table_differs"] > CYCLES // 10
 
 
 def test_only_large_memories_with_two_cycles_to_answer_are_made_of_blocks():

@@ -257,7 +257,7 @@ CONTEXT_FAULTS = {
         {"Cat(self.neuron, self.context[: self.context_bits])": "Cat(self.neuron, Const(0, self.context_bits))"},
     ),
     "the context that comes": ("elaborate", {"neuron[end][len(self.neuron) :]": "self.context"}),
-    "a change told to all": ("_compare", {"differs & (self.o_context == context)": "differs"}),
+    "a change told to all": ("_compare", {"differs & (owner == context)": "differs"}),
     "all forgotten with one": ("_compare", {"self.clear[context]": "self.clear.any()"}),
     "words of all compared": (
         "_compare",
@@ -279,7 +279,7 @@ def test_the_bench_sees_samples_that_meet(monkeypatch, fault):
 
 MUTANTS = {
     "round_parts": lambda word, shift: (word >> shift if shift > 0 else word << -shift, Const(0, 1)),
-    "saturate": lambda word, target: word[: target.width].as_signed(),
+    "limit": lambda word, target, is_fit: word[: target.width].as_signed(),
     "fits": lambda word, width: word.any(),
 }
 

@@ -184,7 +184,7 @@ FAULTS = {
     "one too many": (Rounding.STOCHASTIC, {"self.old + delta": "self.old + delta + 1"}),
     "a limit not told": (
         Rounding.NEAREST,
-        {"~fits(total, self.weight.width)": "Const(0, 1)"},
+        {"was_limited.eq(~is_fit)": "was_limited.eq(0)"},
     ),
 }
 
@@ -407,7 +407,7 @@ NEURON_FAULTS = {
         "self._kept_slope(m, family, neuron,": "self._kept_slope(m, family, [~n for n in neuron[:2]] + neuron[2:],"
     },
     "no sign": {"-rounded if table.odd else 0": "rounded"},
-    "a limit not told": {"~fits(rounded, spec.offset.width)": "Const(0, 1)"},
+    "a limit not told": {"& ~offset_fits": "& Const(0, 1)"},
 }
 
 

@@ -37,11 +37,15 @@ MUTANTS = {  # unit, method, and what is planted
         "_choose",
         {"(turn + age)[: sizes.context_bits]": "age"},
     ),
-    "a tile that does not keep its context": (SequencerUnit, "_choose", {"(~keeps | own)": "1"}),
+    "a tile that does not keep its context": (
+        SequencerUnit,
+        "_choose",
+        {"is_held.eq(keeps & (taken_owner != k))": "is_held.eq(0)"},
+    ),
     "a tile that keeps it only while it works": (
         SequencerUnit,
         "_choose",
-        {"instruction.drain == Drain.NONE)": "instruction.drain == Drain.NONE) & makes"},
+        {"~is_held & (": "~(is_held & makes) & ("},
     ),
     "a move that waits for nobody": (SequencerUnit, "_choose", {"(~moves | may_move)": "1"}),
     "a move that waits only for its own sample": (
@@ -54,25 +58,25 @@ MUTANTS = {  # unit, method, and what is planted
     "an instruction that is taken before what it reads is made": (
         SequencerUnit,
         "_choose",
-        {"~(offer.sync & makes & own)": "1"},
+        {"~(offer.sync & own_makes)": "1"},
     ),
     "an instruction that waits for what another sample makes": (
         SequencerUnit,
         "_choose",
-        {"~(offer.sync & makes & own)": "~(offer.sync & makes)"},
+        {"~(offer.sync & own_makes)": "~(offer.sync & makes)"},
     ),
     "results in the making that are forgotten": (SequencerUnit, "_work", {"makes.eq(taken.wait != 0)": "makes.eq(0)"}),
     "results in the making that are not done with": (
         SequencerUnit,
         "_work",
-        {"[working.eq(0), updating.eq(0), makes.eq(0)]": "[working.eq(0), updating.eq(0)]"},
+        {"updating.eq(0), walking.eq(0), makes.eq(0)]": "updating.eq(0), walking.eq(0)]"},
     ),
     "a taken instruction that another one replaces": (
         SequencerUnit,
         "_choose",
         {"with m.If(~has_taken)": "with m.If(1)"},
     ),
-    "a taken instruction that begins twice": (SequencerUnit, "_choose", {"with m.If(begins)": "with m.If(0)"}),
+    "a taken instruction that begins twice": (SequencerUnit, "_choose", {"has_taken.eq(0)": "has_taken.eq(has_taken)"}),
     "an instruction that begins before the one before has ended": (
         SequencerUnit,
         "_work",
@@ -104,16 +108,20 @@ MUTANTS = {  # unit, method, and what is planted
     "a slot of the sample that was just taken": (
         SequencerUnit,
         "_take",
-        {"busy.eq(batch | (1 << sample.slot))": "busy.eq(batch)"},
+        {"batch) | (1 << sample.slot))": "batch))"},
     ),
     "a slot of one in flight": (SequencerUnit, "_take", {"for slot in recent:": "for slot in recent[:0]:"}),
     "a slot of the batch": (
         SequencerUnit,
         "_take",
-        {"busy.eq(batch | (1 << sample.slot))": "busy.eq(1 << sample.slot)"},
+        {"0, batch) | (1 << sample.slot)": "0, 0) | (1 << sample.slot)"},
     ),
     "the highest free slot": (SequencerUnit, "_take", {"for k in reversed(range(most))": "for k in range(most)"}),
-    "a batch that is not emptied": (SequencerUnit, "_take", {"[batch.eq(0), closing.eq(0)]": "closing.eq(0)"}),
+    "a batch that is not emptied": (
+        SequencerUnit,
+        "_take",
+        {"[batch.eq(0), learnt.eq(0), closing.eq(0)]": "[learnt.eq(0), closing.eq(0)]"},
+    ),
     "a batch that is closed by an inferred sample": (
         SequencerUnit,
         "_take",
@@ -125,11 +133,11 @@ MUTANTS = {  # unit, method, and what is planted
         "_take",
         {"contexts[0].update.eq(all_idle & closing)": "contexts[0].update.eq(contexts[0].idle & closing)"},
     ),
-    "no wait for errors": (IssueUnit, "elaborate", {"must_wait |= self._meets_errors(m)": "self._meets_errors(m)"}),
-    "a clear that is not told": (ContextUnit, "elaborate", {"[self.busy.eq(1), self.clear.eq(1)]": "self.busy.eq(1)"}),
+    "no wait for errors": (IssueUnit, "elaborate", {"self._meets_errors(m, meets)": "self._meets_errors(m, Signal())"}),
+    "a clear that is not told": (ContextUnit, "elaborate", {"self.clear.eq(jumps)": "self.clear.eq(0)"}),
     "the label of the sample that is offered": (ContextUnit, "elaborate", {"with m.If(self.begin):": "with m.If(1):"}),
     "a sync that is not kept": (ContextUnit, "elaborate", {"(~instruction.sync | self.may_move)": "1"}),
-    "an end that does not wait": (ContextUnit, "elaborate", {"with m.If(is_settled)": "with m.If(1)"}),
+    "an end that does not wait": (ContextUnit, "elaborate", {"settles & is_settled": "settles"}),
     "an end with any of its instructions": (
         SequencerUnit,
         "_work",

@@ -359,7 +359,7 @@ SCAN_FAULTS = {
     "columns that are numbered a cycle too soon": {
         'delayed(m, number, pipeline.scan, "asked_number")': 'delayed(m, number, pipeline.scan - 1, "asked_number")',
     },
-    "a count of the column before": {"min(late, 1)": "min(late, 1) + 1"},
+    "a count of the column before": {'min(late, 1), "counted"': 'min(late, 1) + 1, "counted"'},
 }
 
 
@@ -444,12 +444,13 @@ def after(sizes, first, second, cycles, start=0, between=None):
     layout = instruction_layout(sizes.schedule)
     old, new = packed(layout, **first), packed(layout, **second)
     other = old if between is None else packed(layout, **between)
-    rows = [{"instruction": old, "next": other, "begins": between is not None, "is_last": 1, "finish": 1}]
+    rows = [{"next": old, "begins": 1}]
+    rows += [{"instruction": old, "next": other, "begins": between is not None, "is_last": 1, "finish": 1}]
     rows += [{"instruction": other, "next": new, "begins": 0, "is_last": 0, "finish": 0} for _ in range(start)]
     rows[-1] |= {"next": new, "begins": 1}
     rows.append({"instruction": new, "next": old, "begins": 0, "is_last": 1, "finish": 0})
     rows += [{} for _ in range(cycles - start - 1)]
-    found = [may for (may,) in play(IssueUnit(sizes), rows, ["may_issue"])]
+    _, *found = [may for (may,) in play(IssueUnit(sizes), rows, ["may_issue"])]
     assert found[: start + 1] == [1] * (start + 1)
     return found[1:]
 
@@ -473,10 +474,11 @@ def test_a_tile_waits_for_the_drain_before_it(samples):
     assert after(sizes, tile(sizes, Drain.STATE, 1), four, 9) == [1] * 9
     assert after(sizes, four, tile(sizes, Drain.NONE, 4), 9) == [1] * 9
     rows = [
-        {"instruction": packed(layout, **four), "is_last": 1, "finish": 1},
+        {"next": packed(layout, **four), "begins": 1},
+        {"begins": 0, "instruction": packed(layout, **four), "is_last": 1, "finish": 1},
         *({"is_last": 0, "finish": 0} for _ in range(9)),
     ]
-    assert [may for (may,) in play(IssueUnit(sizes), rows, ["may_issue"])] == [1] * 10
+    assert [may for (may,) in play(IssueUnit(sizes), rows, ["may_issue"])] == [1] * 11
 
 
 @pytest.mark.parametrize(("drain", "waits"), [(1, [0, 1, 2, 3]), (2, [0, 0, 1, 1]), (4, [0, 0, 0, 0])])
@@ -494,7 +496,7 @@ def written(sizes, kind, end, count):
     """Cycles in which the words of a tile are written whose last beat is in cycle ``end``: neurons, or errors."""
     pipeline, classes = sizes.pipeline, sizes.spec.softmax.classes
     if kind.startswith("logits"):
-        first = end + pipeline.drained + count - 1 + pipeline.errors(classes)
+        first = end + pipeline.drained + count - 1 + pipeline.errors(classes) + pipeline.write
         return set(range(first, first + classes)) if kind == "logits with errors" else set()
     return set(range(end + pipeline.word, end + pipeline.word + leaving(sizes, KINDS[kind][0], count)))
 
@@ -592,6 +594,10 @@ def random_meetings(sizes, seed, cycles=1500):
 
     async def bench(ctx):
         at, (kind, count, word) = 0, chosen()
+        ctx.set(unit.next.as_value(), word)
+        ctx.set(unit.begins, 1)
+        await ctx.tick()
+        ctx.set(unit.begins, 0)
         ctx.set(unit.instruction.as_value(), word)
         while at < cycles:
             following = chosen()

@@ -153,7 +153,7 @@ def test_a_zero_sum_never_moves_a_weight():
 
 
 MUTANTS = {
-    "saturate": lambda word, target: word[: target.width].as_signed(),
+    "limit": lambda word, target, is_fit: word[: target.width].as_signed(),
     "fits": lambda word, width: word.any(),
     "_shift_right": lambda word, shift, lost: (word >> shift, lost),
 }

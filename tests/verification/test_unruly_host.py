@@ -34,9 +34,9 @@ FALTERING = {
 """Planted in a bench that falters: seen if it does, on each of the three streams."""
 SHY = {
     "a_prediction_waits_for_its_taker": (Core, "_predict", "~o.valid | o.ready", "o.ready"),
-    "a_load_is_forgotten": (WeightPort, "elaborate", "loading.eq(~(last_lane & last_address))", "loading.eq(0)"),
-    "a_sample_begins_in_a_load": (WeightPort, "elaborate", "self.may_start) | loading", "self.may_start)"),
-    "weights_are_sent_in_a_load": (WeightPort, "elaborate", "& self.may_start & ~loading", "& self.may_start"),
+    "a_load_is_forgotten": (WeightPort, "elaborate", "engaged.eq(~(last_lane & last_address))", "engaged.eq(0)"),
+    "a_sample_begins_in_a_load": (WeightPort, "elaborate", "self.may_start) | engaged", "self.may_start)"),
+    "weights_are_sent_in_a_load": (WeightPort, "elaborate", "& self.may_start & ~engaged", "& self.may_start"),
 }
 """Planted in the core: seen by a host that waits until a word is offered, and halts in a load."""
 

@@ -4,6 +4,7 @@ What the primitives do is taken from Lattice's technical notes FPGA-TN-02204 (me
 ``sim/ecp5.v`` has a model of them, which is no more than what is used here.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Shape, Signal, Value
@@ -16,6 +17,9 @@ __all__ = ["Ecp5"]
 
 _GEOMETRIES = ((18, 4, 1 << 10), (9, 3, 1 << 11), (4, 2, 1 << 12), (2, 1, 1 << 13), (1, 0, 1 << 14))
 """Bits of a port of a DP16KD, its first address bit, and words."""
+_WORD = 18
+_ROW, _SPACED = 16, 20
+"""Words of a parameter that says what a block begins with, and the bits from one to the next."""
 _BANK = 14
 _MOST = 1 << _BANK
 """Words of the deepest geometry; deeper memories have several banks."""
@@ -66,6 +70,23 @@ class Ecp5(Portable):
                 output = Signal(18, name=f"{block}_output")
                 m.submodules[block] = _block(depth, read, output, write, given[bits], enable[part])
                 m.d.comb += found[bits].eq(output)
+
+    def rom(self, m: Module, name: str, shape: Any, words: Sequence[Any], address: Value, latency: int = 1) -> Any:
+        """Add a table; block RAM with its output register where it is large and has two cycles to answer."""
+        depth = 1 << (len(words) - 1).bit_length()
+        _, _, most = _GEOMETRIES[0]
+        if latency < 2 or depth > most or self._is_logic(depth):
+            return super().rom(m, name, shape, words, address, latency)
+        word = Signal(shape, name=f"{name}_word")
+        numbers = [Const(number, Shape.cast(shape)).value for number in words]
+        for low in range(0, len(word), _WORD):
+            output = Signal(_WORD, name=f"{name}_{low}_output")
+            part = [number >> low & (1 << _WORD) - 1 for number in numbers]
+            nothing = Const(0, 1)
+            block = _block(depth, address[: depth.bit_length() - 1], output, nothing, nothing, nothing, part)
+            m.submodules[f"{name}_{low}"] = block
+            m.d.comb += word[low : low + _WORD].eq(output)
+        return delayed(m, word, latency - 2, f"{name}_late")
 
     def product(self, m: Module, name: str, a: Value, b: Value, cycles: int) -> Value:
         """Add a multiplier: a MULT18X18D, or of a wide factor one for every 18 bits and registered sums."""
@@ -125,8 +146,13 @@ def _port(letter: str, name: str, value: Value, first: int, most: int) -> dict[s
     return {f"i_{name}{letter}{k}": bits[k] for k in range(most)}
 
 
-def _block(depth: int, read: Value, answer: Value, write: Value, word: Value, enable: Value) -> Instance:
-    """Return a block that writes by port A and reads by port B, with an output register for the second cycle."""
+def _block(
+    depth: int, read: Value, answer: Value, write: Value, word: Value, enable: Value, begin: Sequence[int] = ()
+) -> Instance:
+    """Return a block that writes by port A and reads by port B, with an output register for the second cycle.
+
+    It begins with words of 18 bits if any are given, else with zeros.
+    """
     width, first, _ = _geometry(depth)
     wide = width == 18  # two bytes, each with a write enable among the address bits
     data_in = Cat(word, Const(0, 18))[:18]
@@ -145,6 +171,9 @@ def _block(depth: int, read: Value, answer: Value, write: Value, word: Value, en
         **{"p_REGMODE_A": "NOREG", "p_REGMODE_B": "OUTREG", "p_GSR": "DISABLED"},
         **{"p_RESETMODE": "SYNC", "p_ASYNC_RESET_RELEASE": "SYNC", "p_CLKAMUX": "CLKA", "p_CLKBMUX": "CLKB"},
     }
+    for row in range(0, len(begin), _ROW):
+        bits = sum(number << k * _SPACED for k, number in enumerate(begin[row : row + _ROW]))
+        parameters[f"p_INITVAL_{row // _ROW:02X}"] = Const(bits, _ROW * _SPACED)
     return Instance("DP16KD", **parameters, **ports)
 
 
