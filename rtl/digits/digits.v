@@ -15,8 +15,8 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire \$1 ;
   wire [7:0] \$10 ;
   wire [4:0] \$11 ;
-  wire [3:0] \$114 ;
   wire [4:0] \$12 ;
+  wire [3:0] \$122 ;
   wire \$13 ;
   wire \$14 ;
   wire [15:0] \$15 ;
@@ -43,35 +43,41 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire \$34 ;
   wire \$35 ;
   wire \$36 ;
-  wire [3:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [3:0] \$39 ;
   wire \$4 ;
-  reg [6:0] \$40 ;
-  reg [6:0] \$41 ;
-  reg [6:0] \$42 ;
+  wire \$40 ;
+  wire \$41 ;
+  reg \$42 ;
   reg [6:0] \$43 ;
   reg [6:0] \$44 ;
   reg [6:0] \$45 ;
   reg [6:0] \$46 ;
-  reg [3:0] \$47 ;
-  reg [3:0] \$48 ;
-  reg [3:0] \$49 ;
+  reg [6:0] \$47 ;
+  reg [6:0] \$48 ;
+  reg [6:0] \$49 ;
   wire \$5 ;
   reg [3:0] \$50 ;
   reg [3:0] \$51 ;
   reg [3:0] \$52 ;
   reg [3:0] \$53 ;
-  reg [13:0] \$54 ;
-  reg \$55 ;
+  reg [3:0] \$54 ;
+  reg [3:0] \$55 ;
   reg [3:0] \$56 ;
-  wire [3:0] \$59 ;
+  reg [6:0] \$57 ;
+  reg \$58 ;
+  reg [13:0] \$59 ;
   wire [1:0] \$6 ;
+  reg \$60 ;
+  reg \$61 ;
+  reg [3:0] \$62 ;
+  wire [3:0] \$65 ;
   wire [6:0] \$7 ;
-  wire [3:0] \$72 ;
+  wire [3:0] \$78 ;
   wire [3:0] \$8 ;
   wire [7:0] \$9 ;
-  wire [2:0] \$93 ;
+  wire [2:0] \$99 ;
   wire [1:0] activation_0_changed;
   wire [1:0] activation_0_clear;
   wire activation_0_context;
@@ -306,8 +312,11 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   reg [13:0] error_bases = 14'h0000;
   wire [6:0] \error_bases[0] ;
   wire [6:0] \error_bases[1] ;
+  reg [6:0] first_target_1 = 7'h00;
   output idle;
   wire idle;
+  reg is_first_logit_0_1 = 1'h0;
+  reg is_first_logit_1_1 = 1'h0;
   reg [3:0] lane_1 = 4'h0;
   reg [3:0] lane_2 = 4'h0;
   reg [3:0] lane_3 = 4'h0;
@@ -316,6 +325,8 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   reg [3:0] lane_6 = 4'h0;
   reg [3:0] lane_7 = 4'h0;
   reg [43:0] logit;
+  (* init = 1'h1 *)
+  wire may_start;
   output [3:0] prediction_payload;
   reg [3:0] prediction_payload = 4'h0;
   input prediction_ready;
@@ -605,63 +616,79 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   wire [15:0] \weights_lanes_weights[8] ;
   wire [15:0] \weights_lanes_weights[9] ;
   wire [15:0] weights_lanes_word;
-  wire weights_may_start;
+  reg weights_may_start = 1'h1;
   wire [15:0] weights_o_payload;
   wire weights_o_ready;
   wire weights_o_valid;
-  assign \$23  = array_o_drain == 2'h3;
-  assign \$24  = \$22  & \$23 ;
-  assign \$25  = ! array_o_neuron;
+  assign \$99  = probe_word_context * 2'h2;
+  assign \$21  = sequencer_phases >> \$99 ;
+  assign probe_phase = \$20  ? \$21  : sequencer_phases[1:0];
+  assign probe_weight_write = array_write_is_update ? array_write_lanes : 16'h0000;
+  assign probe_word_context = probe_word_error ? softmax_o_context : activation_0_o_context;
+  assign \$22  = ~ samples_sample_take;
+  assign \$23  = sequencer_idle & \$22 ;
+  assign \$24  = | array_o_valid;
+  assign \$25  = array_o_drain == 2'h3;
   assign \$26  = \$24  & \$25 ;
-  assign \$27  = ! softmax_context;
+  assign \$27  = ! array_o_neuron;
   assign \$28  = \$26  & \$27 ;
-  assign \$29  = | array_o_valid;
-  assign \$30  = array_o_drain == 2'h3;
-  assign \$31  = \$29  & \$30 ;
-  assign \$32  = ! array_o_neuron;
+  assign \$29  = ! softmax_context;
+  assign \$30  = \$28  & \$29 ;
+  assign \$31  = | array_o_valid;
+  assign \$32  = array_o_drain == 2'h3;
   assign \$33  = \$31  & \$32 ;
+  assign \$34  = ! array_o_neuron;
   assign \$35  = \$33  & \$34 ;
-  assign \$36  = sequencer_emit & sequencer_emit_ready;
-  assign \$114  = sequencer_emit_context * 3'h4;
-  assign \$37  = softmax_prediction >> \$114 ;
+  assign \$37  = \$35  & \$36 ;
+  assign \$38  = sequencer_emit & sequencer_emit_ready;
+  assign \$122  = sequencer_emit_context * 3'h4;
+  assign \$39  = softmax_prediction >> \$122 ;
   always @(posedge clk)
-    target_1 <= \$40 ;
+    weights_may_start <= \$42 ;
   always @(posedge clk)
-    target_2 <= \$41 ;
+    target_1 <= \$43 ;
   always @(posedge clk)
-    target_3 <= \$42 ;
+    target_2 <= \$44 ;
   always @(posedge clk)
-    target_4 <= \$43 ;
+    target_3 <= \$45 ;
   always @(posedge clk)
-    target_5 <= \$44 ;
+    target_4 <= \$46 ;
   always @(posedge clk)
-    target_6 <= \$45 ;
+    target_5 <= \$47 ;
   always @(posedge clk)
-    target_7 <= \$46 ;
+    target_6 <= \$48 ;
   always @(posedge clk)
-    lane_1 <= \$47 ;
+    target_7 <= \$49 ;
   always @(posedge clk)
-    lane_2 <= \$48 ;
+    lane_1 <= \$50 ;
   always @(posedge clk)
-    lane_3 <= \$49 ;
+    lane_2 <= \$51 ;
   always @(posedge clk)
-    lane_4 <= \$50 ;
+    lane_3 <= \$52 ;
   always @(posedge clk)
-    lane_5 <= \$51 ;
+    lane_4 <= \$53 ;
   always @(posedge clk)
-    lane_6 <= \$52 ;
+    lane_5 <= \$54 ;
   always @(posedge clk)
-    lane_7 <= \$53 ;
+    lane_6 <= \$55 ;
   always @(posedge clk)
-    error_bases <= \$54 ;
+    lane_7 <= \$56 ;
   always @(posedge clk)
-    prediction_valid <= \$55 ;
+    first_target_1 <= \$57 ;
   always @(posedge clk)
-    prediction_payload <= \$56 ;
+    is_first_logit_0_1 <= \$58 ;
+  always @(posedge clk)
+    error_bases <= \$59 ;
+  always @(posedge clk)
+    is_first_logit_1_1 <= \$60 ;
+  always @(posedge clk)
+    prediction_valid <= \$61 ;
+  always @(posedge clk)
+    prediction_payload <= \$62 ;
   assign samples_word_index = array_inputs[4] ? samples_index : array_inputs[28:23];
   assign sequencer_changed = activation_0_changed | activation_1_changed;
-  assign \$59  = softmax_context * 3'h4;
-  assign softmax_label = sequencer_labels >> \$59 ;
+  assign \$65  = softmax_context * 3'h4;
+  assign softmax_label = sequencer_labels >> \$65 ;
   assign \$1  = ~ sequencer_hold;
   assign \$2  = weights_may_start & \$1 ;
   assign \$3  = ~ sequencer_sample_loaded;
@@ -672,8 +699,8 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   assign \$6  = 1'h1 << softmax_o_index[0];
   assign probe_word_valid = probe_word_error ? \$6  : { activation_1_o_valid, activation_0_o_valid };
   assign probe_word_offset = probe_word_error | activation_0_o_offset;
-  assign \$72  = softmax_o_context * 3'h7;
-  assign \$7  = error_bases >> \$72 ;
+  assign \$78  = softmax_o_context * 3'h7;
+  assign \$7  = error_bases >> \$78 ;
   assign \$9  = \$7  + 4'h0;
   assign \$10  = probe_word_error ? \$9  : { 1'h0, target_7 };
   assign \$12  = probe_word_error ? \$11  : { 1'h0, lane_7 };
@@ -690,12 +717,6 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   assign \$19  = ~ prediction_valid;
   assign sequencer_emit_ready = \$19  | prediction_ready;
   assign \$20  = | probe_word_valid;
-  assign \$93  = probe_word_context * 2'h2;
-  assign \$21  = sequencer_phases >> \$93 ;
-  assign probe_phase = \$20  ? \$21  : sequencer_phases[1:0];
-  assign probe_weight_write = array_write_is_update ? array_write_lanes : 16'h0000;
-  assign probe_word_context = probe_word_error ? softmax_o_context : activation_0_o_context;
-  assign \$22  = | array_o_valid;
   digits_neuron activation_0 (
     .changed(activation_0_changed),
     .clear(activation_0_clear),
@@ -721,8 +742,8 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
     .first(activation_0_first),
     .is_offset(activation_1_is_offset),
     .neuron(array_o_neuron),
-    .o_context(\$39 ),
-    .o_offset(\$38 ),
+    .o_context(\$41 ),
+    .o_offset(\$40 ),
     .o_valid(activation_1_o_valid),
     .o_word(activation_1_o_word),
     .rst(rst),
@@ -823,7 +844,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
     .events_sample(counter_events_sample),
     .events_update(probe_update),
     .hold(sequencer_hold),
-    .idle(weights_may_start),
+    .idle(sequencer_idle),
     .labels(sequencer_labels),
     .list_bank(samples_list_bank),
     .list_index(samples_list_index),
@@ -905,135 +926,163 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$40  = array_o_target;
+    \$42  = \$23 ;
     if (rst) begin
-      \$40  = 7'h00;
+      \$42  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$41  = target_1;
-    if (rst) begin
-      \$41  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$42  = target_2;
-    if (rst) begin
-      \$42  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$43  = target_3;
+    \$43  = array_o_target;
     if (rst) begin
       \$43  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$44  = target_4;
+    \$44  = target_1;
     if (rst) begin
       \$44  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$45  = target_5;
+    \$45  = target_2;
     if (rst) begin
       \$45  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$46  = target_6;
+    \$46  = target_3;
     if (rst) begin
       \$46  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$47  = array_o_lane;
+    \$47  = target_4;
     if (rst) begin
-      \$47  = 4'h0;
+      \$47  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$48  = lane_1;
+    \$48  = target_5;
     if (rst) begin
-      \$48  = 4'h0;
+      \$48  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$49  = lane_2;
+    \$49  = target_6;
     if (rst) begin
-      \$49  = 4'h0;
+      \$49  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$50  = lane_3;
+    \$50  = array_o_lane;
     if (rst) begin
       \$50  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$51  = lane_4;
+    \$51  = lane_1;
     if (rst) begin
       \$51  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$52  = lane_5;
+    \$52  = lane_2;
     if (rst) begin
       \$52  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$53  = lane_6;
+    \$53  = lane_3;
     if (rst) begin
       \$53  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$54  = error_bases;
-    if (\$28 ) begin
-      \$54 [6:0] = array_o_target;
-    end
-    if (\$35 ) begin
-      \$54 [13:7] = array_o_target;
-    end
+    \$54  = lane_4;
     if (rst) begin
-      \$54  = 14'h0000;
+      \$54  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$55  = prediction_valid;
-    if (\$36 ) begin
-      \$55  = 1'h1;
-    end else if (prediction_ready) begin
-      \$55  = 1'h0;
-    end
+    \$55  = lane_5;
     if (rst) begin
-      \$55  = 1'h0;
+      \$55  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$56  = prediction_payload;
-    if (\$36 ) begin
-      \$56  = \$37 ;
-    end
+    \$56  = lane_6;
     if (rst) begin
       \$56  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$57  = array_o_target;
+    if (rst) begin
+      \$57  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$58  = \$30 ;
+    if (rst) begin
+      \$58  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$59  = error_bases;
+    if (is_first_logit_0_1) begin
+      \$59 [6:0] = first_target_1;
+    end
+    if (is_first_logit_1_1) begin
+      \$59 [13:7] = first_target_1;
+    end
+    if (rst) begin
+      \$59  = 14'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$60  = \$37 ;
+    if (rst) begin
+      \$60  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$61  = prediction_valid;
+    if (\$38 ) begin
+      \$61  = 1'h1;
+    end else if (prediction_ready) begin
+      \$61  = 1'h0;
+    end
+    if (rst) begin
+      \$61  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$62  = prediction_payload;
+    if (\$38 ) begin
+      \$62  = \$39 ;
+    end
+    if (rst) begin
+      \$62  = 4'h0;
     end
   end
   assign samples_i_payload = sample_payload;
@@ -1095,7 +1144,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   assign sequencer_clear = activation_0_clear;
   assign activation_1_clear = activation_0_clear;
   assign weights_dump = dump;
-  assign sequencer_idle = weights_may_start;
+  assign may_start = weights_may_start;
   assign array_write_limited = counter_limited_weights;
   assign counter_limited_offsets = { activation_1_saturated, activation_0_saturated };
   assign counter_o = counters;
@@ -1413,7 +1462,7 @@ module digits(sample_valid, prediction_ready, weight_in_payload, weight_in_valid
   assign \$8  = 4'h0;
   assign \$11 [0] = 1'h0;
   assign \$11 [4:1] = { 1'h0, softmax_o_index[3:1] };
-  assign \$34  = softmax_context;
+  assign \$36  = softmax_context;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -1435,50 +1484,74 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire \$109 ;
   wire \$11 ;
   wire \$110 ;
-  reg [96:0] \$111 ;
-  reg [96:0] \$112 ;
-  reg [96:0] \$113 ;
-  reg [96:0] \$114 ;
-  reg [96:0] \$115 ;
-  reg [96:0] \$116 ;
-  reg [96:0] \$117 ;
-  reg [96:0] \$118 ;
-  reg [96:0] \$119 ;
+  wire \$111 ;
+  wire \$112 ;
+  wire \$113 ;
+  wire \$114 ;
+  wire \$115 ;
+  wire \$116 ;
+  wire \$117 ;
+  wire \$118 ;
+  wire [5:0] \$119 ;
   wire \$12 ;
-  reg [43:0] \$120 ;
-  reg [43:0] \$121 ;
-  reg [43:0] \$122 ;
-  reg [43:0] \$123 ;
-  reg [43:0] \$124 ;
-  reg [43:0] \$125 ;
-  reg [43:0] \$126 ;
-  reg [43:0] \$127 ;
-  reg [43:0] \$128 ;
-  reg [43:0] \$129 ;
+  wire \$120 ;
+  wire [5:0] \$121 ;
+  wire [5:0] \$122 ;
+  wire [5:0] \$123 ;
+  wire \$124 ;
+  wire \$125 ;
+  wire \$126 ;
+  wire \$127 ;
+  wire [1:0] \$128 ;
+  wire [1:0] \$129 ;
   wire \$13 ;
-  reg [43:0] \$130 ;
-  reg [43:0] \$131 ;
-  reg [43:0] \$132 ;
-  reg [43:0] \$133 ;
-  reg [43:0] \$134 ;
-  reg [43:0] \$135 ;
-  reg \$136 ;
-  reg \$137 ;
-  reg \$138 ;
-  reg [1:0] \$139 ;
+  wire \$130 ;
+  wire \$131 ;
+  wire \$132 ;
+  reg [96:0] \$133 ;
+  reg [96:0] \$134 ;
+  reg [96:0] \$135 ;
+  reg [96:0] \$136 ;
+  reg [96:0] \$137 ;
+  reg [96:0] \$138 ;
+  reg [96:0] \$139 ;
   wire \$14 ;
-  reg [4:0] \$140 ;
-  reg \$141 ;
-  reg [3:0] \$142 ;
-  reg [1:0] \$143 ;
+  reg [96:0] \$140 ;
+  reg [96:0] \$141 ;
+  reg \$142 ;
+  reg \$143 ;
   reg \$144 ;
-  reg [4:0] \$145 ;
-  reg [6:0] \$146 ;
+  reg [1:0] \$145 ;
+  reg [4:0] \$146 ;
   reg \$147 ;
-  reg \$148 ;
+  reg [3:0] \$148 ;
+  reg [1:0] \$149 ;
   wire \$15 ;
+  reg \$150 ;
+  reg [4:0] \$151 ;
+  reg [6:0] \$152 ;
+  reg \$153 ;
+  reg \$154 ;
+  reg \$155 ;
+  reg \$156 ;
+  reg [43:0] \$157 ;
+  reg [43:0] \$158 ;
+  reg [43:0] \$159 ;
   wire \$16 ;
+  reg [43:0] \$160 ;
+  reg [43:0] \$161 ;
+  reg [43:0] \$162 ;
+  reg [43:0] \$163 ;
+  reg [43:0] \$164 ;
+  reg [43:0] \$165 ;
+  reg [43:0] \$166 ;
+  reg [43:0] \$167 ;
+  reg [43:0] \$168 ;
+  reg [43:0] \$169 ;
   wire \$17 ;
+  reg [43:0] \$170 ;
+  reg [43:0] \$171 ;
+  reg [43:0] \$172 ;
   wire \$18 ;
   wire \$19 ;
   wire \$2 ;
@@ -1486,11 +1559,11 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [5:0] \$21 ;
   wire \$22 ;
   wire [5:0] \$23 ;
-  wire [8:0] \$235 ;
-  wire [8:0] \$238 ;
   wire [5:0] \$24 ;
   wire [5:0] \$25 ;
   wire [1:0] \$26 ;
+  wire [8:0] \$260 ;
+  wire [8:0] \$263 ;
   wire [1:0] \$27 ;
   wire [5:0] \$28 ;
   wire [5:0] \$29 ;
@@ -1555,16 +1628,16 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [4:0] \$82 ;
   wire \$83 ;
   wire \$84 ;
-  wire [5:0] \$85 ;
-  wire [8:0] \$86 ;
-  wire [15:0] \$87 ;
+  wire \$85 ;
+  wire [5:0] \$86 ;
+  wire [8:0] \$87 ;
   wire [15:0] \$88 ;
   wire [15:0] \$89 ;
   wire \$9 ;
-  wire \$90 ;
+  wire [15:0] \$90 ;
   wire \$91 ;
-  wire [7:0] \$92 ;
-  wire \$93 ;
+  wire \$92 ;
+  wire [7:0] \$93 ;
   wire \$94 ;
   wire \$95 ;
   wire \$96 ;
@@ -2711,6 +2784,8 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire lane_9_write;
   wire [15:0] lane_9_write_word;
   reg [4:0] left = 5'h00;
+  reg load_0_1 = 1'h0;
+  reg move_0_1 = 1'h0;
   output move_context;
   wire move_context;
   output move_copy;
@@ -2723,6 +2798,7 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   wire [6:0] move_target;
   output move_to_offsets;
   wire move_to_offsets;
+  reg moves;
   input next_update;
   wire next_update;
   output o_context;
@@ -2926,145 +3002,168 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   assign \$80  = $signed(\$79 ) > $signed(2'h1);
   assign \$81  = \$64  ? \$74  : \$80 ;
   assign \$82  = o_lane + 2'h2;
-  assign \$83  = beat_7[0] & beat_7[1];
-  assign \$84  = \$83  & beat_7[82];
-  assign \$85  = beat_1[26] ? index : 6'h00;
-  assign \$86  = beat_1[11:4] + \$85 ;
-  assign \$235  = beat_2[55:52] * 5'h10;
-  assign \$87  = vectors_offsets >> \$235 ;
-  assign \$238  = beat_2[55:52] * 5'h10;
-  assign \$88  = vectors_states >> \$238 ;
-  assign \$89  = beat_2[56] ? \$87  : \$88 ;
-  assign shared = beat_2[57] ? input_word : \$89 ;
-  assign \$90  = beat_9[0] & beat_9[1];
-  assign \$91  = \$90  & beat_9[82];
-  assign \$92  = \$91  ? beat_9[11:4] : outside_address;
-  assign \$93  = beat_9[0] & beat_9[1];
-  assign \$94  = \$93  & beat_9[82];
+  assign \$83  = | beat_5[84:83];
+  assign \$84  = beat_7[0] & beat_7[1];
+  assign \$85  = \$84  & beat_7[82];
+  assign \$86  = beat_1[26] ? index : 6'h00;
+  assign \$87  = beat_1[11:4] + \$86 ;
+  assign \$260  = beat_2[55:52] * 5'h10;
+  assign \$88  = vectors_offsets >> \$260 ;
+  assign \$263  = beat_2[55:52] * 5'h10;
+  assign \$89  = vectors_states >> \$263 ;
+  assign \$90  = beat_2[56] ? \$88  : \$89 ;
+  assign shared = beat_2[57] ? input_word : \$90 ;
+  assign \$91  = beat_9[0] & beat_9[1];
+  assign \$92  = \$91  & beat_9[82];
+  assign \$93  = \$92  ? beat_9[11:4] : outside_address;
+  assign \$94  = beat_9[0] & beat_9[1];
+  assign \$95  = \$94  & beat_9[82];
   assign lane_0_own = beat_2[58] ? vectors_offsets[15:0] : vectors_states[15:0];
-  assign \$95  = ! outside_lane;
-  assign lane_0_load = outside_load & \$95 ;
+  assign \$96  = ! outside_lane;
+  assign lane_0_load = outside_load & \$96 ;
   assign lane_1_own = beat_2[58] ? vectors_offsets[31:16] : vectors_states[31:16];
-  assign \$96  = outside_lane == 1'h1;
-  assign lane_1_load = outside_load & \$96 ;
+  assign \$97  = outside_lane == 1'h1;
+  assign lane_1_load = outside_load & \$97 ;
   assign lane_2_own = beat_2[58] ? vectors_offsets[47:32] : vectors_states[47:32];
-  assign \$97  = outside_lane == 2'h2;
-  assign lane_2_load = outside_load & \$97 ;
+  assign \$98  = outside_lane == 2'h2;
+  assign lane_2_load = outside_load & \$98 ;
   assign lane_3_own = beat_2[58] ? vectors_offsets[63:48] : vectors_states[63:48];
-  assign \$98  = outside_lane == 2'h3;
-  assign lane_3_load = outside_load & \$98 ;
+  assign \$99  = outside_lane == 2'h3;
+  assign lane_3_load = outside_load & \$99 ;
   assign lane_4_own = beat_2[58] ? vectors_offsets[79:64] : vectors_states[79:64];
-  assign \$99  = outside_lane == 3'h4;
-  assign lane_4_load = outside_load & \$99 ;
+  assign \$100  = outside_lane == 3'h4;
+  assign lane_4_load = outside_load & \$100 ;
   assign lane_5_own = beat_2[58] ? vectors_offsets[95:80] : vectors_states[95:80];
-  assign \$100  = outside_lane == 3'h5;
-  assign lane_5_load = outside_load & \$100 ;
+  assign \$101  = outside_lane == 3'h5;
+  assign lane_5_load = outside_load & \$101 ;
   assign lane_6_own = beat_2[58] ? vectors_offsets[111:96] : vectors_states[111:96];
-  assign \$101  = outside_lane == 3'h6;
-  assign lane_6_load = outside_load & \$101 ;
+  assign \$102  = outside_lane == 3'h6;
+  assign lane_6_load = outside_load & \$102 ;
   assign lane_7_own = beat_2[58] ? vectors_offsets[127:112] : vectors_states[127:112];
-  assign \$102  = outside_lane == 3'h7;
-  assign lane_7_load = outside_load & \$102 ;
+  assign \$103  = outside_lane == 3'h7;
+  assign lane_7_load = outside_load & \$103 ;
   assign lane_8_own = beat_2[58] ? vectors_offsets[143:128] : vectors_states[143:128];
-  assign \$103  = outside_lane == 4'h8;
-  assign lane_8_load = outside_load & \$103 ;
+  assign \$104  = outside_lane == 4'h8;
+  assign lane_8_load = outside_load & \$104 ;
   assign lane_9_own = beat_2[58] ? vectors_offsets[159:144] : vectors_states[159:144];
-  assign \$104  = outside_lane == 4'h9;
-  assign lane_9_load = outside_load & \$104 ;
+  assign \$105  = outside_lane == 4'h9;
+  assign lane_9_load = outside_load & \$105 ;
   assign lane_10_own = beat_2[58] ? vectors_offsets[175:160] : vectors_states[175:160];
-  assign \$105  = outside_lane == 4'ha;
-  assign lane_10_load = outside_load & \$105 ;
+  assign \$106  = outside_lane == 4'ha;
+  assign lane_10_load = outside_load & \$106 ;
   assign lane_11_own = beat_2[58] ? vectors_offsets[191:176] : vectors_states[191:176];
-  assign \$106  = outside_lane == 4'hb;
-  assign lane_11_load = outside_load & \$106 ;
+  assign \$107  = outside_lane == 4'hb;
+  assign lane_11_load = outside_load & \$107 ;
   assign lane_12_own = beat_2[58] ? vectors_offsets[207:192] : vectors_states[207:192];
-  assign \$107  = outside_lane == 4'hc;
-  assign lane_12_load = outside_load & \$107 ;
+  assign \$108  = outside_lane == 4'hc;
+  assign lane_12_load = outside_load & \$108 ;
   assign lane_13_own = beat_2[58] ? vectors_offsets[223:208] : vectors_states[223:208];
-  assign \$108  = outside_lane == 4'hd;
-  assign lane_13_load = outside_load & \$108 ;
+  assign \$109  = outside_lane == 4'hd;
+  assign lane_13_load = outside_load & \$109 ;
   assign lane_14_own = beat_2[58] ? vectors_offsets[239:224] : vectors_states[239:224];
-  assign \$109  = outside_lane == 4'he;
-  assign lane_14_load = outside_load & \$109 ;
+  assign \$110  = outside_lane == 4'he;
+  assign lane_14_load = outside_load & \$110 ;
   assign lane_15_own = beat_2[58] ? vectors_offsets[255:240] : vectors_states[255:240];
-  assign \$110  = outside_lane == 4'hf;
-  assign lane_15_load = outside_load & \$110 ;
+  assign \$111  = outside_lane == 4'hf;
+  assign lane_15_load = outside_load & \$111 ;
+  assign \$112  = | beat_6[84:83];
+  assign \$113  = | beat_6[89:85];
+  assign \$114  = beat_6[84:83] == 2'h3;
+  assign \$116  = ~ \$115 ;
+  assign \$118  = \$113  & \$117 ;
+  assign \$119  = left - 1'h1;
+  assign \$120  = left < 2'h2;
+  assign \$121  = left - 2'h2;
+  assign \$122  = \$120  ? 6'h00 : \$121 ;
+  assign \$123  = is_logit ? \$119  : \$122 ;
+  assign \$124  = | \$123 ;
+  assign \$125  = o_drain == 2'h3;
+  assign \$127  = ~ \$126 ;
+  assign \$128  = part + 1'h1;
+  assign \$129  = shifts ? 2'h0 : \$128 ;
+  assign \$130  = \$129  == 1'h1;
+  assign \$131  = \$127  | \$130 ;
+  assign \$132  = \$124  & \$131 ;
   always @(posedge clk)
-    beat_1 <= \$111 ;
+    beat_1 <= \$133 ;
   always @(posedge clk)
-    beat_2 <= \$112 ;
+    beat_2 <= \$134 ;
   always @(posedge clk)
-    beat_3 <= \$113 ;
+    beat_3 <= \$135 ;
   always @(posedge clk)
-    beat_4 <= \$114 ;
+    beat_4 <= \$136 ;
   always @(posedge clk)
-    beat_5 <= \$115 ;
+    beat_5 <= \$137 ;
   always @(posedge clk)
-    beat_6 <= \$116 ;
+    beat_6 <= \$138 ;
   always @(posedge clk)
-    beat_7 <= \$117 ;
+    beat_7 <= \$139 ;
   always @(posedge clk)
-    beat_8 <= \$118 ;
+    beat_8 <= \$140 ;
   always @(posedge clk)
-    beat_9 <= \$119 ;
+    beat_9 <= \$141 ;
   always @(posedge clk)
-    chain_0 <= \$120 ;
+    is_left <= \$142 ;
   always @(posedge clk)
-    chain_1 <= \$121 ;
+    is_logit <= \$143 ;
   always @(posedge clk)
-    chain_2 <= \$122 ;
+    shifts <= \$144 ;
   always @(posedge clk)
-    chain_3 <= \$123 ;
+    o_valid <= \$145 ;
   always @(posedge clk)
-    chain_4 <= \$124 ;
+    left <= \$146 ;
   always @(posedge clk)
-    chain_5 <= \$125 ;
+    part <= \$147 ;
   always @(posedge clk)
-    chain_6 <= \$126 ;
+    o_lane <= \$148 ;
   always @(posedge clk)
-    chain_7 <= \$127 ;
+    o_drain <= \$149 ;
   always @(posedge clk)
-    chain_8 <= \$128 ;
+    o_context <= \$150 ;
   always @(posedge clk)
-    chain_9 <= \$129 ;
+    o_neuron <= \$151 ;
   always @(posedge clk)
-    chain_10 <= \$130 ;
+    o_target <= \$152 ;
   always @(posedge clk)
-    chain_11 <= \$131 ;
+    o_first <= \$153 ;
   always @(posedge clk)
-    chain_12 <= \$132 ;
+    o_wants_error <= \$154 ;
   always @(posedge clk)
-    chain_13 <= \$133 ;
+    load_0_1 <= \$155 ;
   always @(posedge clk)
-    chain_14 <= \$134 ;
+    move_0_1 <= \$156 ;
   always @(posedge clk)
-    chain_15 <= \$135 ;
+    chain_0 <= \$157 ;
   always @(posedge clk)
-    is_left <= \$136 ;
+    chain_1 <= \$158 ;
   always @(posedge clk)
-    is_logit <= \$137 ;
+    chain_2 <= \$159 ;
   always @(posedge clk)
-    shifts <= \$138 ;
+    chain_3 <= \$160 ;
   always @(posedge clk)
-    o_valid <= \$139 ;
+    chain_4 <= \$161 ;
   always @(posedge clk)
-    left <= \$140 ;
+    chain_5 <= \$162 ;
   always @(posedge clk)
-    part <= \$141 ;
+    chain_6 <= \$163 ;
   always @(posedge clk)
-    o_lane <= \$142 ;
+    chain_7 <= \$164 ;
   always @(posedge clk)
-    o_drain <= \$143 ;
+    chain_8 <= \$165 ;
   always @(posedge clk)
-    o_context <= \$144 ;
+    chain_9 <= \$166 ;
   always @(posedge clk)
-    o_neuron <= \$145 ;
+    chain_10 <= \$167 ;
   always @(posedge clk)
-    o_target <= \$146 ;
+    chain_11 <= \$168 ;
   always @(posedge clk)
-    o_first <= \$147 ;
+    chain_12 <= \$169 ;
   always @(posedge clk)
-    o_wants_error <= \$148 ;
+    chain_13 <= \$170 ;
+  always @(posedge clk)
+    chain_14 <= \$171 ;
+  always @(posedge clk)
+    chain_15 <= \$172 ;
   digits_dither dither (
     .clk(clk),
     .column(beat[80:74]),
@@ -3331,386 +3430,98 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$111  = beat;
+    \$133  = beat;
     if (rst) begin
-      \$111  = 97'h0000000000000000000000000;
+      \$133  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$112  = beat_1;
+    \$134  = beat_1;
     if (rst) begin
-      \$112  = 97'h0000000000000000000000000;
+      \$134  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$113  = beat_2;
+    \$135  = beat_2;
     if (rst) begin
-      \$113  = 97'h0000000000000000000000000;
+      \$135  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$114  = beat_3;
+    \$136  = beat_3;
     if (rst) begin
-      \$114  = 97'h0000000000000000000000000;
+      \$136  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$115  = beat_4;
+    \$137  = beat_4;
     if (rst) begin
-      \$115  = 97'h0000000000000000000000000;
+      \$137  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$116  = beat_5;
+    \$138  = beat_5;
     if (rst) begin
-      \$116  = 97'h0000000000000000000000000;
+      \$138  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$117  = beat_6;
+    \$139  = beat_6;
     if (rst) begin
-      \$117  = 97'h0000000000000000000000000;
+      \$139  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$118  = beat_7;
+    \$140  = beat_7;
     if (rst) begin
-      \$118  = 97'h0000000000000000000000000;
+      \$140  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$119  = beat_8;
+    \$141  = beat_8;
     if (rst) begin
-      \$119  = 97'h0000000000000000000000000;
+      \$141  = 97'h0000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$120  = chain_0;
+    \$142  = is_left;
     if (\$1 ) begin
-      \$120  = lane_0_sum;
+      \$142  = \$2 ;
     end else if (is_left) begin
-      if (shifts) begin
-        \$120  = chain_2;
-      end
+      \$142  = \$34 ;
     end
     if (rst) begin
-      \$120  = 44'h00000000000;
+      \$142  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$121  = chain_1;
+    \$143  = is_logit;
     if (\$1 ) begin
-      \$121  = lane_1_sum;
+      \$143  = \$4 ;
     end else if (is_left) begin
-      if (shifts) begin
-        \$121  = chain_3;
-      end
+      \$143  = \$36 ;
     end
     if (rst) begin
-      \$121  = 44'h00000000000;
+      \$143  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$122  = chain_2;
+    \$144  = shifts;
     if (\$1 ) begin
-      \$122  = lane_2_sum;
+      \$144  = \$8 ;
     end else if (is_left) begin
-      if (shifts) begin
-        \$122  = chain_4;
-      end
-    end
-    if (rst) begin
-      \$122  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$123  = chain_3;
-    if (\$1 ) begin
-      \$123  = lane_3_sum;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$123  = chain_5;
-      end
-    end
-    if (rst) begin
-      \$123  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$124  = chain_4;
-    if (\$1 ) begin
-      \$124  = lane_4_sum;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$124  = chain_6;
-      end
-    end
-    if (rst) begin
-      \$124  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$125  = chain_5;
-    if (\$1 ) begin
-      \$125  = lane_5_sum;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$125  = chain_7;
-      end
-    end
-    if (rst) begin
-      \$125  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$126  = chain_6;
-    if (\$1 ) begin
-      \$126  = lane_6_sum;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$126  = chain_8;
-      end
-    end
-    if (rst) begin
-      \$126  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$127  = chain_7;
-    if (\$1 ) begin
-      \$127  = lane_7_sum;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$127  = chain_9;
-      end
-    end
-    if (rst) begin
-      \$127  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$128  = chain_8;
-    if (\$1 ) begin
-      \$128  = lane_8_sum;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$128  = chain_10;
-      end
-    end
-    if (rst) begin
-      \$128  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$129  = chain_9;
-    if (\$1 ) begin
-      \$129  = lane_9_sum;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$129  = chain_11;
-      end
-    end
-    if (rst) begin
-      \$129  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$130  = chain_10;
-    if (\$1 ) begin
-      \$130  = lane_10_sum;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$130  = chain_12;
-      end
-    end
-    if (rst) begin
-      \$130  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$131  = chain_11;
-    if (\$1 ) begin
-      \$131  = lane_11_sum;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$131  = chain_13;
-      end
-    end
-    if (rst) begin
-      \$131  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$132  = chain_12;
-    if (\$1 ) begin
-      \$132  = lane_12_sum;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$132  = chain_14;
-      end
-    end
-    if (rst) begin
-      \$132  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$133  = chain_13;
-    if (\$1 ) begin
-      \$133  = lane_13_sum;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$133  = chain_15;
-      end
-    end
-    if (rst) begin
-      \$133  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$134  = chain_14;
-    if (\$1 ) begin
-      \$134  = lane_14_sum;
-    end
-    if (rst) begin
-      \$134  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$135  = chain_15;
-    if (\$1 ) begin
-      \$135  = lane_15_sum;
-    end
-    if (rst) begin
-      \$135  = 44'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$136  = is_left;
-    if (\$1 ) begin
-      \$136  = \$2 ;
-    end else if (is_left) begin
-      \$136  = \$34 ;
-    end
-    if (rst) begin
-      \$136  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$137  = is_logit;
-    if (\$1 ) begin
-      \$137  = \$4 ;
-    end else if (is_left) begin
-      \$137  = \$36 ;
-    end
-    if (rst) begin
-      \$137  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$138  = shifts;
-    if (\$1 ) begin
-      \$138  = \$8 ;
-    end else if (is_left) begin
-      \$138  = \$43 ;
-    end
-    if (rst) begin
-      \$138  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$139  = o_valid;
-    if (\$1 ) begin
-      \$139 [0] = \$14 ;
-      \$139 [1] = \$20 ;
-    end else if (is_left) begin
-      \$139 [0] = \$62 ;
-      \$139 [1] = \$81 ;
-    end
-    if (rst) begin
-      \$139  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$140  = left;
-    if (\$1 ) begin
-      \$140  = beat_6[89:85];
-    end else if (is_left) begin
-      \$140  = \$25 [4:0];
-    end
-    if (rst) begin
-      \$140  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$141  = part;
-    if (\$1 ) begin
-      \$141  = 1'h0;
-    end else if (is_left) begin
-      \$141  = \$27 [0];
-    end
-    if (rst) begin
-      \$141  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$142  = o_lane;
-    if (\$1 ) begin
-      \$142  = 4'h0;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$142  = \$82 [3:0];
-      end
-    end
-    if (rst) begin
-      \$142  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$143  = o_drain;
-    if (\$1 ) begin
-      \$143  = beat_6[84:83];
-    end
-    if (rst) begin
-      \$143  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$144  = o_context;
-    if (\$1 ) begin
-      \$144  = beat_6[3];
+      \$144  = \$43 ;
     end
     if (rst) begin
       \$144  = 1'h0;
@@ -3718,31 +3529,37 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$145  = o_neuron;
+    \$145  = o_valid;
     if (\$1 ) begin
-      \$145  = beat_6[94:90];
+      \$145 [0] = \$14 ;
+      \$145 [1] = \$20 ;
     end else if (is_left) begin
-      \$145  = \$28 [4:0];
+      \$145 [0] = \$62 ;
+      \$145 [1] = \$81 ;
     end
     if (rst) begin
-      \$145  = 5'h00;
+      \$145  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$146  = o_target;
+    \$146  = left;
     if (\$1 ) begin
-      \$146  = beat_6[21:15];
+      \$146  = beat_6[89:85];
+    end else if (is_left) begin
+      \$146  = \$25 [4:0];
     end
     if (rst) begin
-      \$146  = 7'h00;
+      \$146  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$147  = o_first;
+    \$147  = part;
     if (\$1 ) begin
-      \$147  = beat_6[95];
+      \$147  = 1'h0;
+    end else if (is_left) begin
+      \$147  = \$27 [0];
     end
     if (rst) begin
       \$147  = 1'h0;
@@ -3750,12 +3567,280 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$148  = o_wants_error;
+    \$148  = o_lane;
     if (\$1 ) begin
-      \$148  = beat_6[96];
+      \$148  = 4'h0;
+    end else if (is_left) begin
+      if (shifts) begin
+        \$148  = \$82 [3:0];
+      end
     end
     if (rst) begin
-      \$148  = 1'h0;
+      \$148  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$149  = o_drain;
+    if (\$1 ) begin
+      \$149  = beat_6[84:83];
+    end
+    if (rst) begin
+      \$149  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$150  = o_context;
+    if (\$1 ) begin
+      \$150  = beat_6[3];
+    end
+    if (rst) begin
+      \$150  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$151  = o_neuron;
+    if (\$1 ) begin
+      \$151  = beat_6[94:90];
+    end else if (is_left) begin
+      \$151  = \$28 [4:0];
+    end
+    if (rst) begin
+      \$151  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$152  = o_target;
+    if (\$1 ) begin
+      \$152  = beat_6[21:15];
+    end
+    if (rst) begin
+      \$152  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$153  = o_first;
+    if (\$1 ) begin
+      \$153  = beat_6[95];
+    end
+    if (rst) begin
+      \$153  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$154  = o_wants_error;
+    if (\$1 ) begin
+      \$154  = beat_6[96];
+    end
+    if (rst) begin
+      \$154  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$155  = \$83 ;
+    if (rst) begin
+      \$155  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$156  = moves;
+    if (rst) begin
+      \$156  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$157  = chain_0;
+    if (load_0_1) begin
+      \$157  = lane_0_sum;
+    end else if (move_0_1) begin
+      \$157  = chain_2;
+    end
+    if (rst) begin
+      \$157  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$158  = chain_1;
+    if (load_0_1) begin
+      \$158  = lane_1_sum;
+    end else if (move_0_1) begin
+      \$158  = chain_3;
+    end
+    if (rst) begin
+      \$158  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$159  = chain_2;
+    if (load_0_1) begin
+      \$159  = lane_2_sum;
+    end else if (move_0_1) begin
+      \$159  = chain_4;
+    end
+    if (rst) begin
+      \$159  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$160  = chain_3;
+    if (load_0_1) begin
+      \$160  = lane_3_sum;
+    end else if (move_0_1) begin
+      \$160  = chain_5;
+    end
+    if (rst) begin
+      \$160  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$161  = chain_4;
+    if (load_0_1) begin
+      \$161  = lane_4_sum;
+    end else if (move_0_1) begin
+      \$161  = chain_6;
+    end
+    if (rst) begin
+      \$161  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$162  = chain_5;
+    if (load_0_1) begin
+      \$162  = lane_5_sum;
+    end else if (move_0_1) begin
+      \$162  = chain_7;
+    end
+    if (rst) begin
+      \$162  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$163  = chain_6;
+    if (load_0_1) begin
+      \$163  = lane_6_sum;
+    end else if (move_0_1) begin
+      \$163  = chain_8;
+    end
+    if (rst) begin
+      \$163  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$164  = chain_7;
+    if (load_0_1) begin
+      \$164  = lane_7_sum;
+    end else if (move_0_1) begin
+      \$164  = chain_9;
+    end
+    if (rst) begin
+      \$164  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$165  = chain_8;
+    if (load_0_1) begin
+      \$165  = lane_8_sum;
+    end else if (move_0_1) begin
+      \$165  = chain_10;
+    end
+    if (rst) begin
+      \$165  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$166  = chain_9;
+    if (load_0_1) begin
+      \$166  = lane_9_sum;
+    end else if (move_0_1) begin
+      \$166  = chain_11;
+    end
+    if (rst) begin
+      \$166  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$167  = chain_10;
+    if (load_0_1) begin
+      \$167  = lane_10_sum;
+    end else if (move_0_1) begin
+      \$167  = chain_12;
+    end
+    if (rst) begin
+      \$167  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$168  = chain_11;
+    if (load_0_1) begin
+      \$168  = lane_11_sum;
+    end else if (move_0_1) begin
+      \$168  = chain_13;
+    end
+    if (rst) begin
+      \$168  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$169  = chain_12;
+    if (load_0_1) begin
+      \$169  = lane_12_sum;
+    end else if (move_0_1) begin
+      \$169  = chain_14;
+    end
+    if (rst) begin
+      \$169  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$170  = chain_13;
+    if (load_0_1) begin
+      \$170  = lane_13_sum;
+    end else if (move_0_1) begin
+      \$170  = chain_15;
+    end
+    if (rst) begin
+      \$170  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$171  = chain_14;
+    if (load_0_1) begin
+      \$171  = lane_14_sum;
+    end
+    if (rst) begin
+      \$171  = 44'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$172  = chain_15;
+    if (load_0_1) begin
+      \$172  = lane_15_sum;
+    end
+    if (rst) begin
+      \$172  = 44'h00000000000;
     end
   end
   always @* begin
@@ -3763,10 +3848,10 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     (* full_case = 32'd1 *)
     if (outside_read) begin
       weight_chosen = outside_address;
-    end else if (\$84 ) begin
+    end else if (\$85 ) begin
       weight_chosen = beat_7[11:4];
     end else begin
-      weight_chosen = \$86 [7:0];
+      weight_chosen = \$87 [7:0];
     end
   end
   always @* begin
@@ -3774,9 +3859,18 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
     weight_is_ring = 1'h0;
     (* full_case = 32'd1 *)
     if (outside_read) begin
-    end else if (\$84 ) begin
+    end else if (\$85 ) begin
     end else begin
       weight_is_ring = beat_1[2];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    moves = 1'h0;
+    if (\$112 ) begin
+      moves = \$118 ;
+    end else if (is_left) begin
+      moves = \$132 ;
     end
   end
   assign dither_step = next_update;
@@ -4897,8 +4991,8 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   assign outside_weights[47:32] = lane_2_weight;
   assign outside_weights[31:16] = lane_1_weight;
   assign outside_weights[15:0] = lane_0_weight;
-  assign control[91] = \$94 ;
-  assign control[90:83] = \$92 ;
+  assign control[91] = \$95 ;
+  assign control[90:83] = \$93 ;
   assign control[82:51] = dither_word;
   assign control[45:43] = beat_6[14:12];
   assign control[50:46] = beat_6[73:69];
@@ -4928,6 +5022,9 @@ module digits_array(index, input_word, vectors_states, vectors_offsets, next_upd
   assign \$38  = \$37 ;
   assign \$45  = \$44 ;
   assign \$64  = \$63 ;
+  assign \$115  = \$114 ;
+  assign \$117  = \$116 ;
+  assign \$126  = \$125 ;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -7146,47 +7243,49 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
   wire \$10 ;
-  wire [1:0] \$100 ;
-  wire [2:0] \$101 ;
-  wire [3:0] \$102 ;
-  wire [1:0] \$103 ;
-  wire [4:0] \$104 ;
+  wire \$100 ;
+  wire \$101 ;
+  wire \$102 ;
+  wire \$103 ;
+  wire [94:0] \$104 ;
   wire \$105 ;
   wire \$106 ;
   wire \$107 ;
-  wire [1:0] \$108 ;
-  wire \$109 ;
+  wire \$108 ;
+  reg [9:0] \$109 ;
   wire [15:0] \$11 ;
-  wire [94:0] \$110 ;
-  wire \$111 ;
-  wire \$112 ;
-  wire \$113 ;
-  reg [3:0] \$114 ;
-  reg \$115 ;
-  reg [9:0] \$116 ;
-  reg [3:0] \$117 ;
+  reg [3:0] \$110 ;
+  reg \$111 ;
+  reg [9:0] \$112 ;
+  reg [3:0] \$113 ;
+  reg \$114 ;
+  reg [2:0] \$115 ;
+  reg \$116 ;
+  reg \$117 ;
   reg \$118 ;
   reg \$119 ;
   wire [15:0] \$12 ;
-  reg [94:0] \$120 ;
-  reg \$121 ;
+  reg \$120 ;
+  reg [94:0] \$121 ;
   reg \$122 ;
-  reg [94:0] \$123 ;
-  reg \$124 ;
+  reg \$123 ;
+  reg [94:0] \$124 ;
   reg \$125 ;
   reg \$126 ;
   reg \$127 ;
+  reg \$128 ;
+  reg \$129 ;
   wire [15:0] \$13 ;
-  wire [15:0] \$14 ;
+  wire [9:0] \$14 ;
   wire [15:0] \$15 ;
-  wire \$16 ;
+  wire [15:0] \$16 ;
   wire \$17 ;
-  wire [5:0] \$172 ;
-  wire [5:0] \$175 ;
-  wire [5:0] \$178 ;
+  wire [5:0] \$174 ;
+  wire [5:0] \$177 ;
   wire \$18 ;
-  wire [5:0] \$182 ;
-  wire [2:0] \$185 ;
+  wire [5:0] \$180 ;
+  wire [5:0] \$184 ;
+  wire [2:0] \$187 ;
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
@@ -7196,7 +7295,7 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
-  wire [7:0] \$269 ;
+  wire [7:0] \$265 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
@@ -7248,35 +7347,35 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire \$70 ;
   wire \$71 ;
   wire \$72 ;
-  wire \$73 ;
+  wire [1:0] \$73 ;
   wire \$74 ;
-  wire \$75 ;
-  wire \$76 ;
+  wire [1:0] \$75 ;
+  wire [1:0] \$76 ;
   wire \$77 ;
-  wire \$78 ;
+  wire [1:0] \$78 ;
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire \$81 ;
+  wire [1:0] \$81 ;
   wire \$82 ;
   wire \$83 ;
   wire \$84 ;
-  wire \$85 ;
-  wire \$86 ;
-  wire [1:0] \$87 ;
+  wire [3:0] \$85 ;
+  wire [1:0] \$86 ;
+  wire \$87 ;
   wire \$88 ;
-  wire [1:0] \$89 ;
+  wire \$89 ;
   wire \$9 ;
-  wire [1:0] \$90 ;
+  wire \$90 ;
   wire \$91 ;
-  wire [1:0] \$92 ;
+  wire \$92 ;
   wire \$93 ;
   wire \$94 ;
-  wire [1:0] \$95 ;
-  wire [1:0] \$96 ;
-  wire [1:0] \$97 ;
-  wire [2:0] \$98 ;
-  wire [1:0] \$99 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
   reg [9:0] batch = 10'h000;
   output [96:0] beat;
   wire [96:0] beat;
@@ -7619,6 +7718,8 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire [5:0] \instruction.wait ;
   wire \instruction.wants_error ;
   wire [7:0] \instruction.weight ;
+  reg is_held_0 = 1'h0;
+  reg is_held_1 = 1'h0;
   wire issue_begins;
   wire issue_finish;
   (* init = 95'h000000000000000000000000 *)
@@ -7653,6 +7754,7 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire \issue_instruction.wants_error ;
   wire [7:0] \issue_instruction.weight ;
   wire issue_is_last;
+  wire issue_may_end;
   wire issue_may_issue;
   (* init = 95'h000000000000000000000000 *)
   wire [94:0] issue_next;
@@ -7690,11 +7792,14 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire [3:0] \labels[0] ;
   wire [3:0] \labels[1] ;
   wire [9:0] learning;
+  reg [2:0] learnt = 3'h0;
   output [1:0] list_bank;
   wire [1:0] list_bank;
   output [5:0] list_index;
   wire [5:0] list_index;
   reg makes = 1'h0;
+  reg makes_0 = 1'h0;
+  reg makes_1 = 1'h0;
   output [5:0] mask_index;
   wire [5:0] mask_index;
   input [9:0] mask_slots;
@@ -7956,6 +8061,8 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   wire [7:0] \walk_o.row_base ;
   wire \walk_o.turned ;
   wire walk_step;
+  reg walking = 1'h0;
+  reg [9:0] was_busy = 10'h001;
   output [4:0] work_columns;
   wire [4:0] work_columns;
   output work_ring;
@@ -7984,152 +8091,161 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   assign \$11  = 1'h1 << sample_slot;
   assign \$12  = sample_sample[10] ? \$11  : 16'h0000;
   assign \$13  = { 6'h00, batch } | \$12 ;
-  assign \$14  = 1'h1 << sample_slot;
-  assign \$15  = { 6'h00, batch } | \$14 ;
-  assign \$16  = ~ busy[9];
-  assign \$17  = ~ busy[8];
-  assign \$18  = ~ busy[7];
-  assign \$19  = ~ busy[6];
-  assign \$20  = ~ busy[5];
-  assign \$21  = ~ busy[4];
-  assign \$22  = ~ busy[3];
-  assign \$23  = ~ busy[2];
-  assign \$24  = ~ busy[1];
-  assign \$25  = ~ busy[0];
+  assign \$14  = events_update ? 10'h000 : batch;
+  assign \$15  = 1'h1 << sample_slot;
+  assign \$16  = { 6'h00, \$14  } | \$15 ;
+  assign \$17  = ~ was_busy[9];
+  assign \$18  = ~ was_busy[8];
+  assign \$19  = ~ was_busy[7];
+  assign \$20  = ~ was_busy[6];
+  assign \$21  = ~ was_busy[5];
+  assign \$22  = ~ was_busy[4];
+  assign \$23  = ~ was_busy[3];
+  assign \$24  = ~ was_busy[2];
+  assign \$25  = ~ was_busy[1];
+  assign \$26  = ~ was_busy[0];
   assign emit = { context_1_emit, context_0_emit } >> emit_context;
   assign events_sample = emit & emit_ready;
-  assign \$26  = ! emit_context;
-  assign context_0_emitted = emit_ready & \$26 ;
-  assign context_1_emitted = emit_ready & \$27 ;
-  assign \$28  = ~ scan_run;
-  assign \$29  = working & \$28 ;
-  assign walk_step = \$29  & issue_may_issue;
-  assign \$30  = scan_run & scan_o[0];
-  assign events_beat = walk_step | \$30 ;
-  assign \$31  = walk_step & walk_o[22];
+  assign \$27  = ! emit_context;
+  assign context_0_emitted = emit_ready & \$27 ;
+  assign context_1_emitted = emit_ready & \$28 ;
+  assign walk_step = walking & issue_may_issue;
+  assign \$29  = scan_run & scan_o[0];
+  assign events_beat = walk_step | \$29 ;
+  assign \$30  = walking & walk_o[22];
+  assign \$31  = \$30  & issue_may_end;
   assign \$32  = scan_run & scan_done;
   assign finish = \$31  | \$32 ;
-  assign \$172  = taken_owner * 5'h13;
-  assign \$33  = samples >> \$172 ;
-  assign \$175  = beats_context * 5'h13;
-  assign \$34  = samples >> \$175 ;
-  assign \$178  = beats_context * 5'h13;
-  assign \$35  = samples >> \$178 ;
+  assign \$174  = taken_owner * 5'h13;
+  assign \$33  = samples >> \$174 ;
+  assign \$177  = beats_context * 5'h13;
+  assign \$34  = samples >> \$177 ;
+  assign \$180  = beats_context * 5'h13;
+  assign \$35  = samples >> \$180 ;
   assign beats_has_input = | \$35 [18:12];
-  assign \$182  = beats_context * 5'h13;
-  assign \$36  = samples >> \$182 ;
-  assign \$185  = beats_context * 2'h2;
-  assign events_phase = phases >> \$185 ;
+  assign \$184  = beats_context * 5'h13;
+  assign \$36  = samples >> \$184 ;
+  assign \$187  = beats_context * 2'h2;
+  assign events_phase = phases >> \$187 ;
   assign \$37  = ! beats_context;
   assign context_0_finish = finish & \$37 ;
   assign context_0_ends = context_0_finish & walk_instruction[94];
   assign context_1_finish = finish & \$38 ;
   assign context_1_ends = context_1_finish & walk_instruction[94];
-  assign \$39  = context_0_instruction[87] & makes;
-  assign \$40  = ! beats_context;
-  assign \$41  = \$39  & \$40 ;
-  assign \$42  = ~ \$41 ;
-  assign \$43  = ! walk_instruction[1:0];
-  assign \$44  = ! walk_instruction[65:64];
-  assign \$45  = \$43  & \$44 ;
-  assign \$46  = ~ \$45 ;
-  assign \$47  = ! beats_context;
-  assign \$48  = \$46  | \$47 ;
-  assign \$49  = context_0_instruction[1:0] == 2'h2;
-  assign \$50  = context_0_instruction[1:0] == 2'h3;
-  assign \$51  = \$49  | \$50 ;
-  assign \$52  = ~ \$51 ;
-  assign \$53  = & { context_1_may_move, context_0_may_move };
-  assign \$54  = ~ makes;
-  assign \$55  = \$53  & \$54 ;
-  assign \$56  = \$52  | \$55 ;
-  assign \$57  = \$48  & \$56 ;
-  assign \$58  = \$42  & \$57 ;
-  assign \$59  = context_0_ready & \$58 ;
-  assign \$60  = ~ has_taken;
-  assign \$61  = \$60  & ready[0];
-  assign \$62  = ! chosen;
-  assign context_0_taken = \$61  & \$62 ;
-  assign \$63  = context_1_instruction[87] & makes;
+  assign \$39  = context_0_instruction[87] & makes_0;
+  assign \$40  = ~ \$39 ;
+  assign \$41  = ~ is_held_0;
+  assign \$42  = context_0_instruction[1:0] == 2'h2;
+  assign \$43  = context_0_instruction[1:0] == 2'h3;
+  assign \$44  = \$42  | \$43 ;
+  assign \$45  = ~ \$44 ;
+  assign \$46  = & { context_1_may_move, context_0_may_move };
+  assign \$47  = ~ makes;
+  assign \$48  = \$46  & \$47 ;
+  assign \$49  = \$45  | \$48 ;
+  assign \$50  = \$41  & \$49 ;
+  assign \$51  = \$40  & \$50 ;
+  assign \$52  = context_0_ready & \$51 ;
+  assign \$53  = ~ has_taken;
+  assign \$54  = \$53  & ready[0];
+  assign \$55  = ! chosen;
+  assign context_0_taken = \$54  & \$55 ;
+  assign \$56  = context_1_instruction[87] & makes_1;
+  assign \$57  = ~ \$56 ;
+  assign \$58  = ~ is_held_1;
+  assign \$59  = context_1_instruction[1:0] == 2'h2;
+  assign \$60  = context_1_instruction[1:0] == 2'h3;
+  assign \$61  = \$59  | \$60 ;
+  assign \$62  = ~ \$61 ;
+  assign \$63  = & { context_1_may_move, context_0_may_move };
+  assign \$64  = ~ makes;
   assign \$65  = \$63  & \$64 ;
-  assign \$66  = ~ \$65 ;
-  assign \$67  = ! walk_instruction[1:0];
-  assign \$68  = ! walk_instruction[65:64];
-  assign \$69  = \$67  & \$68 ;
-  assign \$70  = ~ \$69 ;
-  assign \$72  = \$70  | \$71 ;
-  assign \$73  = context_1_instruction[1:0] == 2'h2;
-  assign \$74  = context_1_instruction[1:0] == 2'h3;
-  assign \$75  = \$73  | \$74 ;
-  assign \$76  = ~ \$75 ;
-  assign \$77  = & { context_1_may_move, context_0_may_move };
-  assign \$78  = ~ makes;
-  assign \$79  = \$77  & \$78 ;
-  assign \$80  = \$76  | \$79 ;
-  assign \$81  = \$72  & \$80 ;
-  assign \$82  = \$66  & \$81 ;
-  assign \$83  = context_1_ready & \$82 ;
-  assign \$84  = ~ has_taken;
-  assign \$85  = \$84  & ready[1];
-  assign context_1_taken = \$85  & \$86 ;
-  assign \$87  = turn + 1'h1;
-  assign \$88  = ready >> \$87 [0];
-  assign \$89  = turn + 1'h1;
-  assign \$90  = turn + 1'h0;
-  assign \$91  = ready >> \$90 [0];
-  assign \$92  = turn + 1'h0;
-  assign \$93  = ~ working;
-  assign \$94  = \$93  | finish;
-  assign walk_clear = has_taken & \$94 ;
+  assign \$66  = \$62  | \$65 ;
+  assign \$67  = \$58  & \$66 ;
+  assign \$68  = \$57  & \$67 ;
+  assign \$69  = context_1_ready & \$68 ;
+  assign \$70  = ~ has_taken;
+  assign \$71  = \$70  & ready[1];
+  assign context_1_taken = \$71  & \$72 ;
+  assign \$73  = turn + 1'h1;
+  assign \$74  = ready >> \$73 [0];
+  assign \$75  = turn + 1'h1;
+  assign \$76  = turn + 1'h0;
+  assign \$77  = ready >> \$76 [0];
+  assign \$78  = turn + 1'h0;
+  assign \$79  = ~ working;
+  assign \$80  = \$79  | finish;
+  assign walk_clear = has_taken & \$80 ;
   assign events_busy = | { context_1_busy, context_0_busy };
-  assign \$95  = turn + 1'h1;
-  assign \$96  = batch[0] + batch[1];
-  assign \$97  = batch[2] + batch[3];
-  assign \$98  = \$96  + \$97 ;
-  assign \$99  = batch[4] + batch[5];
-  assign \$100  = batch[6] + batch[7];
-  assign \$101  = \$99  + \$100 ;
-  assign \$102  = \$98  + \$101 ;
-  assign \$103  = batch[8] + batch[9];
-  assign \$104  = \$102  + \$103 ;
-  assign \$105  = \$104  == 3'h7;
-  assign \$106  = sample_sample[11] | \$105 ;
-  assign \$107  = sample_sample[10] & \$106 ;
-  assign \$108  = emit_context + 1'h1;
-  assign \$109  = ~ has_taken;
-  assign \$269  = chosen * 7'h5f;
-  assign \$110  = offers >> \$269 ;
-  assign \$111  = | ready;
-  assign \$112  = walk_next[1:0] == 1'h1;
-  assign \$113  = | walk_next[93:88];
+  assign \$81  = turn + 1'h1;
+  assign \$82  = learnt == 3'h7;
+  assign \$83  = sample_sample[11] | \$82 ;
+  assign \$84  = sample_sample[10] & \$83 ;
+  assign \$85  = learnt + sample_sample[10];
+  assign \$86  = emit_context + 1'h1;
+  assign \$87  = | walk_next[93:88];
+  assign \$88  = ! taken_owner;
+  assign \$89  = \$87  & \$88 ;
+  assign \$90  = ! walk_next[1:0];
+  assign \$91  = ! walk_next[65:64];
+  assign \$92  = \$90  & \$91 ;
+  assign \$94  = \$92  & \$93 ;
+  assign \$95  = | walk_next[93:88];
+  assign \$97  = \$95  & \$96 ;
+  assign \$98  = ! walk_next[1:0];
+  assign \$99  = ! walk_next[65:64];
+  assign \$100  = \$98  & \$99 ;
+  assign \$101  = ~ taken_owner;
+  assign \$102  = \$100  & \$101 ;
+  assign \$103  = ~ has_taken;
+  assign \$265  = chosen * 7'h5f;
+  assign \$104  = offers >> \$265 ;
+  assign \$105  = | ready;
+  assign \$106  = walk_next[1:0] == 1'h1;
+  assign \$107  = walk_next[1:0] != 1'h1;
+  assign \$108  = | walk_next[93:88];
   always @(posedge clk)
-    recent_0 <= \$114 ;
+    was_busy <= \$109 ;
   always @(posedge clk)
-    turn <= \$115 ;
+    recent_0 <= \$110 ;
   always @(posedge clk)
-    batch <= \$116 ;
+    turn <= \$111 ;
   always @(posedge clk)
-    sample_slot <= \$117 ;
+    batch <= \$112 ;
   always @(posedge clk)
-    closing <= \$118 ;
+    sample_slot <= \$113 ;
   always @(posedge clk)
-    emit_context <= \$119 ;
+    closing <= \$114 ;
   always @(posedge clk)
-    walk_next <= \$120 ;
+    learnt <= \$115 ;
   always @(posedge clk)
-    taken_owner <= \$121 ;
+    emit_context <= \$116 ;
   always @(posedge clk)
-    has_taken <= \$122 ;
+    makes_0 <= \$117 ;
   always @(posedge clk)
-    walk_instruction <= \$123 ;
+    is_held_0 <= \$118 ;
   always @(posedge clk)
-    beats_context <= \$124 ;
+    makes_1 <= \$119 ;
   always @(posedge clk)
-    working <= \$125 ;
+    is_held_1 <= \$120 ;
   always @(posedge clk)
-    scan_run <= \$126 ;
+    walk_next <= \$121 ;
   always @(posedge clk)
-    makes <= \$127 ;
+    taken_owner <= \$122 ;
+  always @(posedge clk)
+    has_taken <= \$123 ;
+  always @(posedge clk)
+    walk_instruction <= \$124 ;
+  always @(posedge clk)
+    beats_context <= \$125 ;
+  always @(posedge clk)
+    working <= \$126 ;
+  always @(posedge clk)
+    scan_run <= \$127 ;
+  always @(posedge clk)
+    walking <= \$128 ;
+  always @(posedge clk)
+    makes <= \$129 ;
   \digits_sequencer.beats  beats (
     .beats_context(beats_context),
     .beats_element(scan_o),
@@ -8150,13 +8266,10 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
     .clk(clk),
     .context_0_begin(context_0_begin),
     .context_0_busy(context_0_busy),
-    .context_0_clear(context_0_clear),
-    .context_0_emit(context_0_emit),
     .context_0_emitted(context_0_emitted),
     .context_0_ends(context_0_ends),
     .context_0_finish(context_0_finish),
     .context_0_free_step(context_0_free_step),
-    .context_0_idle(context_0_idle),
     .context_0_nudged_step(context_0_nudged_step),
     .context_0_offered(sample_sample),
     .context_0_phase(context_0_phase),
@@ -8166,8 +8279,11 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
     .context_0_update(context_0_update),
     .context_0_update_done(events_update),
     .context_0_wait(walk_instruction[93:88]),
+    .emits(context_0_emit),
     .fetch_fetched(context_0_instruction),
+    .is_idle(context_0_idle),
     .is_settling(context_0_may_move),
+    .jumps(context_0_clear),
     .rst(rst)
   );
   \digits_sequencer.context_1  context_1 (
@@ -8175,13 +8291,10 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
     .clk(clk),
     .context_1_begin(context_1_begin),
     .context_1_busy(context_1_busy),
-    .context_1_clear(context_1_clear),
-    .context_1_emit(context_1_emit),
     .context_1_emitted(context_1_emitted),
     .context_1_ends(context_1_ends),
     .context_1_finish(context_1_finish),
     .context_1_free_step(context_1_free_step),
-    .context_1_idle(context_1_idle),
     .context_1_nudged_step(context_1_nudged_step),
     .context_1_offered(sample_sample),
     .context_1_phase(context_1_phase),
@@ -8189,8 +8302,11 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
     .context_1_sample(context_1_sample),
     .context_1_taken(context_1_taken),
     .context_1_wait(walk_instruction[93:88]),
+    .emits(context_1_emit),
     .fetch_fetched(context_1_instruction),
+    .is_idle(context_1_idle),
     .is_settling(context_1_may_move),
+    .jumps(context_1_clear),
     .rst(rst)
   );
   \digits_sequencer.issue  issue (
@@ -8199,6 +8315,7 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
     .issue_finish(finish),
     .issue_instruction(walk_instruction),
     .issue_is_last(walk_o[22]),
+    .issue_may_end(issue_may_end),
     .issue_may_issue(issue_may_issue),
     .issue_next(walk_next),
     .rst(rst)
@@ -8227,7 +8344,7 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    busy = \$15 [9:0];
+    busy = \$16 [9:0];
     casez (recent_0)
       4'h0:
           busy[0] = 1'h1;
@@ -8254,106 +8371,159 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     free = 4'h0;
-    if (\$16 ) begin
+    if (\$17 ) begin
       free = 4'h9;
     end
-    if (\$17 ) begin
+    if (\$18 ) begin
       free = 4'h8;
     end
-    if (\$18 ) begin
+    if (\$19 ) begin
       free = 4'h7;
     end
-    if (\$19 ) begin
+    if (\$20 ) begin
       free = 4'h6;
     end
-    if (\$20 ) begin
+    if (\$21 ) begin
       free = 4'h5;
     end
-    if (\$21 ) begin
+    if (\$22 ) begin
       free = 4'h4;
     end
-    if (\$22 ) begin
+    if (\$23 ) begin
       free = 4'h3;
     end
-    if (\$23 ) begin
+    if (\$24 ) begin
       free = 4'h2;
     end
-    if (\$24 ) begin
+    if (\$25 ) begin
       free = 4'h1;
     end
-    if (\$25 ) begin
+    if (\$26 ) begin
       free = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     chosen = 1'h0;
-    if (\$88 ) begin
-      chosen = \$89 [0];
+    if (\$74 ) begin
+      chosen = \$75 [0];
     end
-    if (\$91 ) begin
-      chosen = \$92 [0];
+    if (\$77 ) begin
+      chosen = \$78 [0];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$114  = recent_0;
+    \$109  = busy;
+    if (rst) begin
+      \$109  = 10'h001;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$110  = recent_0;
     if (sample_take) begin
-      \$114  = sample_slot;
+      \$110  = sample_slot;
     end
     if (rst) begin
-      \$114  = 4'h0;
+      \$110  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$115  = turn;
+    \$111  = turn;
     if (sample_take) begin
-      \$115  = \$95 [0];
+      \$111  = \$81 [0];
     end
     if (rst) begin
-      \$115  = 1'h0;
+      \$111  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$116  = batch;
+    \$112  = batch;
     if (sample_take) begin
-      \$116  = \$13 [9:0];
+      \$112  = \$13 [9:0];
     end else if (events_update) begin
-      \$116  = 10'h000;
+      \$112  = 10'h000;
     end
     if (rst) begin
-      \$116  = 10'h000;
+      \$112  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$117  = sample_slot;
+    \$113  = sample_slot;
     if (sample_take) begin
-      \$117  = free;
+      \$113  = free;
     end
     if (rst) begin
-      \$117  = 4'h0;
+      \$113  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$118  = closing;
+    \$114  = closing;
     if (sample_take) begin
-      \$118  = \$107 ;
+      \$114  = \$84 ;
     end else if (events_update) begin
-      \$118  = 1'h0;
+      \$114  = 1'h0;
     end
     if (rst) begin
-      \$118  = 1'h0;
+      \$114  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$119  = emit_context;
+    \$115  = learnt;
+    if (sample_take) begin
+      \$115  = \$85 [2:0];
+    end else if (events_update) begin
+      \$115  = 3'h0;
+    end
+    if (rst) begin
+      \$115  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$116  = emit_context;
     if (events_sample) begin
-      \$119  = \$108 [0];
+      \$116  = \$86 [0];
+    end
+    if (rst) begin
+      \$116  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$117  = makes_0;
+    if (walk_clear) begin
+      \$117  = \$89 ;
+    end else if (finish) begin
+      \$117  = 1'h0;
+    end
+    if (rst) begin
+      \$117  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$118  = is_held_0;
+    if (walk_clear) begin
+      \$118  = \$94 ;
+    end
+    if (rst) begin
+      \$118  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$119  = makes_1;
+    if (walk_clear) begin
+      \$119  = \$97 ;
+    end else if (finish) begin
+      \$119  = 1'h0;
     end
     if (rst) begin
       \$119  = 1'h0;
@@ -8361,32 +8531,29 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$120  = walk_next;
-    if (\$109 ) begin
-      \$120  = \$110 ;
-    end
-    if (rst) begin
-      \$120  = 95'h000000000000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$121  = taken_owner;
-    if (\$109 ) begin
-      \$121  = chosen;
-    end
-    if (rst) begin
-      \$121  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$122  = has_taken;
-    if (\$109 ) begin
-      \$122  = \$111 ;
-    end
+    \$120  = is_held_1;
     if (walk_clear) begin
-      \$122  = 1'h0;
+      \$120  = \$102 ;
+    end
+    if (rst) begin
+      \$120  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$121  = walk_next;
+    if (\$103 ) begin
+      \$121  = \$104 ;
+    end
+    if (rst) begin
+      \$121  = 95'h000000000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$122  = taken_owner;
+    if (\$103 ) begin
+      \$122  = chosen;
     end
     if (rst) begin
       \$122  = 1'h0;
@@ -8394,41 +8561,42 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$123  = walk_instruction;
+    \$123  = has_taken;
+    if (\$103 ) begin
+      \$123  = \$105 ;
+    end
     if (walk_clear) begin
-      \$123  = walk_next;
+      \$123  = 1'h0;
     end
     if (rst) begin
-      \$123  = 95'h000000000000000000000000;
+      \$123  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$124  = beats_context;
+    \$124  = walk_instruction;
     if (walk_clear) begin
-      \$124  = taken_owner;
+      \$124  = walk_next;
     end
     if (rst) begin
-      \$124  = 1'h0;
+      \$124  = 95'h000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$125  = working;
+    \$125  = beats_context;
     if (walk_clear) begin
-      \$125  = 1'h1;
-    end else if (finish) begin
+      \$125  = taken_owner;
+    end
+    if (rst) begin
       \$125  = 1'h0;
     end
-    if (rst) begin
-      \$125  = 1'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$126  = scan_run;
+    \$126  = working;
     if (walk_clear) begin
-      \$126  = \$112 ;
+      \$126  = 1'h1;
     end else if (finish) begin
       \$126  = 1'h0;
     end
@@ -8438,14 +8606,38 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$127  = makes;
+    \$127  = scan_run;
     if (walk_clear) begin
-      \$127  = \$113 ;
+      \$127  = \$106 ;
     end else if (finish) begin
       \$127  = 1'h0;
     end
     if (rst) begin
       \$127  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$128  = walking;
+    if (walk_clear) begin
+      \$128  = \$107 ;
+    end else if (finish) begin
+      \$128  = 1'h0;
+    end
+    if (rst) begin
+      \$128  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$129  = makes;
+    if (walk_clear) begin
+      \$129  = \$108 ;
+    end else if (finish) begin
+      \$129  = 1'h0;
+    end
+    if (rst) begin
+      \$129  = 1'h0;
     end
   end
   assign context_0_offered = sample_sample;
@@ -8453,6 +8645,7 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   assign context_1_offered = sample_sample;
   assign context_1_changed = changed[1];
   assign learning = \$13 [9:0];
+  assign context_0_update_done = events_update;
   assign next_slot = sample_slot;
   assign emit_turn = emit_context;
   assign scan_mask_index = mask_index;
@@ -8485,7 +8678,6 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   assign beats_o = beat;
   assign context_0_wait = walk_instruction[93:88];
   assign context_1_wait = walk_instruction[93:88];
-  assign context_0_update_done = events_update;
   assign list_index = walk_o[5:0];
   assign list_bank = \$36 [5:4];
   assign work_turned = walk_o[23];
@@ -9007,8 +9199,8 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   assign \offers[1].end  = offers[189];
   assign offers[189:95] = context_1_instruction;
   assign offers[94:0] = context_0_instruction;
-  assign ready[1] = \$83 ;
-  assign ready[0] = \$59 ;
+  assign ready[1] = \$69 ;
+  assign ready[0] = \$52 ;
   assign samples[37:19] = context_1_sample;
   assign samples[18:0] = context_0_sample;
   assign events_nudged_steps[1] = context_1_nudged_step;
@@ -9022,11 +9214,11 @@ module digits_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_rea
   assign clear[1] = context_1_clear;
   assign clear[0] = context_0_clear;
   assign \$10  = turn;
-  assign \$27  = emit_context;
+  assign \$28  = emit_context;
   assign \$38  = beats_context;
-  assign \$64  = beats_context;
-  assign \$71  = beats_context;
-  assign \$86  = chosen;
+  assign \$72  = chosen;
+  assign \$96  = taken_owner;
+  assign \$93  = taken_owner;
 endmodule
 
 module \digits_sequencer.beats (beats_issue, beats_slot, beats_has_input, beats_work_valid, beats_work_ring, beats_work_columns, beats_work_rows, beats_instruction, beats_context, beats_position, beats_element, beats_o, beats_rate);
@@ -9535,8 +9727,8 @@ module \digits_sequencer.beats (beats_issue, beats_slot, beats_has_input, beats_
   assign \$64  = beats_instruction[4];
 endmodule
 
-module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, context_0_begin, context_0_emitted, context_0_finish, context_0_ends, context_0_taken, fetch_fetched, context_0_phase, context_0_wait, context_0_sample, is_settling, context_0_idle, context_0_busy, context_0_clear, context_0_ready, context_0_free_step, context_0_nudged_step, context_0_update_done
-, context_0_emit, context_0_offered);
+module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, context_0_begin, context_0_emitted, context_0_finish, context_0_ends, context_0_taken, context_0_busy, context_0_ready, context_0_free_step, context_0_nudged_step, context_0_update_done, fetch_fetched, context_0_phase, context_0_wait, context_0_sample, is_settling, is_idle, jumps
+, emits, context_0_offered);
   reg \$auto$verilog_backend.cc:2355:dump_module$2 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$2 <= 0;
   wire \$1 ;
@@ -9553,20 +9745,49 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
-  reg [18:0] \$22 ;
-  reg [5:0] \$23 ;
-  reg \$24 ;
-  reg \$25 ;
-  reg [2:0] \$26 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire \$29 ;
   wire \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire \$38 ;
+  wire \$39 ;
   wire \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  reg [18:0] \$43 ;
+  reg [5:0] \$44 ;
+  reg \$45 ;
+  reg \$46 ;
+  reg \$47 ;
+  reg \$48 ;
+  reg \$49 ;
   wire \$5 ;
+  reg \$50 ;
+  reg \$51 ;
+  reg \$52 ;
   wire [6:0] \$6 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  reg choice_advance;
-  reg choice_begin;
+  wire \$signal ;
+  wire \$signal$12 ;
+  wire \$signal$24 ;
+  wire choice_advance;
+  wire choice_begin;
   input choice_changed;
   wire choice_changed;
   wire choice_goes_on;
@@ -9574,7 +9795,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   wire choice_is_nudged;
   wire choice_is_readout;
   wire choice_is_update;
-  reg choice_learn_batch;
+  wire choice_learn_batch;
   wire choice_learns;
   wire [1:0] choice_phase;
   (* enum_base_type = "Program" *)
@@ -9602,12 +9823,12 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   input context_0_begin;
   wire context_0_begin;
   output context_0_busy;
-  reg context_0_busy;
+  wire context_0_busy;
   wire context_0_changed;
-  output context_0_clear;
-  reg context_0_clear;
-  output context_0_emit;
-  reg context_0_emit;
+  (* init = 1'h0 *)
+  wire context_0_clear;
+  (* init = 1'h0 *)
+  wire context_0_emit;
   input context_0_emitted;
   wire context_0_emitted;
   input context_0_ends;
@@ -9615,9 +9836,9 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   input context_0_finish;
   wire context_0_finish;
   output context_0_free_step;
-  reg context_0_free_step;
-  output context_0_idle;
-  reg context_0_idle;
+  wire context_0_free_step;
+  (* init = 1'h1 *)
+  wire context_0_idle;
   wire [94:0] context_0_instruction;
   wire [6:0] \context_0_instruction.column ;
   wire [6:0] \context_0_instruction.count ;
@@ -9648,11 +9869,11 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   wire [5:0] \context_0_instruction.wait ;
   wire \context_0_instruction.wants_error ;
   wire [7:0] \context_0_instruction.weight ;
-  reg context_0_is_predicted;
+  wire context_0_is_predicted;
   (* init = 1'h1 *)
   wire context_0_may_move;
   output context_0_nudged_step;
-  reg context_0_nudged_step;
+  wire context_0_nudged_step;
   input [18:0] context_0_offered;
   wire [18:0] context_0_offered;
   wire [1:0] \context_0_offered.bank ;
@@ -9664,7 +9885,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   output [1:0] context_0_phase;
   wire [1:0] context_0_phase;
   output context_0_ready;
-  reg context_0_ready;
+  wire context_0_ready;
   output [18:0] context_0_sample;
   reg [18:0] context_0_sample = 19'h00000;
   wire [1:0] \context_0_sample.bank ;
@@ -9678,10 +9899,11 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   input context_0_update;
   wire context_0_update;
   output context_0_update_done;
-  reg context_0_update_done;
+  wire context_0_update_done;
   input [5:0] context_0_wait;
   wire [5:0] context_0_wait;
-  reg [2:0] control_state = 3'h0;
+  output emits;
+  reg emits = 1'h0;
   output [94:0] fetch_fetched;
   wire [94:0] fetch_fetched;
   wire [6:0] \fetch_fetched.column ;
@@ -9726,12 +9948,47 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   (* enum_value_111 = "UPDATE" *)
   wire [2:0] fetch_program;
   wire fetch_valid;
+  output is_idle;
+  reg is_idle = 1'h1;
   reg is_settled = 1'h1;
   output is_settling;
   reg is_settling = 1'h1;
+  output jumps;
+  reg jumps = 1'h0;
+  wire last_ends;
+  reg lasts = 1'h0;
   reg [5:0] pending = 6'h00;
   input rst;
   wire rst;
+  reg runs = 1'h0;
+  reg settles = 1'h0;
+  assign context_0_ready = \$39  & \$41 ;
+  assign \$42  = choice_running == 2'h2;
+  assign context_0_is_predicted = emits & \$42 ;
+  assign context_0_free_step = \$signal$12  & choice_is_free;
+  assign context_0_nudged_step = \$signal$12  & choice_is_nudged;
+  assign context_0_update_done = \$signal$12  & choice_is_update;
+  assign fetch_jump = \$signal  | choice_advance;
+  always @(posedge clk)
+    context_0_sample <= \$43 ;
+  always @(posedge clk)
+    pending <= \$44 ;
+  always @(posedge clk)
+    is_settled <= \$45 ;
+  always @(posedge clk)
+    is_settling <= \$46 ;
+  always @(posedge clk)
+    is_idle <= \$47 ;
+  always @(posedge clk)
+    jumps <= \$48 ;
+  always @(posedge clk)
+    runs <= \$49 ;
+  always @(posedge clk)
+    lasts <= \$50 ;
+  always @(posedge clk)
+    settles <= \$51 ;
+  always @(posedge clk)
+    emits <= \$52 ;
   assign \$1  = context_0_wait >= pending;
   assign \$2  = context_0_finish & \$1 ;
   assign \$3  = ~ is_settled;
@@ -9740,40 +9997,55 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   assign \$6  = pending - 1'h1;
   assign \$7  = pending == 1'h1;
   assign \$8  = pending <= 2'h2;
-  assign \$9  = context_0_begin | context_0_update;
-  assign \$10  = context_0_taken & fetch_fetched[94];
-  assign \$11  = choice_begin | choice_learn_batch;
-  assign fetch_jump = \$11  | choice_advance;
-  assign \$12  = ~ fetch_fetched[87];
-  assign \$13  = \$12  | is_settling;
-  assign \$14  = fetch_valid & \$13 ;
-  assign \$15  = choice_running == 2'h2;
-  assign \$16  = ! control_state;
-  assign \$17  = control_state == 1'h1;
-  assign \$18  = control_state == 2'h2;
-  assign \$19  = control_state == 2'h3;
-  assign \$20  = control_state == 3'h4;
-  assign \$21  = control_state == 3'h5;
-  always @(posedge clk)
-    context_0_sample <= \$22 ;
-  always @(posedge clk)
-    pending <= \$23 ;
-  always @(posedge clk)
-    is_settled <= \$24 ;
-  always @(posedge clk)
-    is_settling <= \$25 ;
-  always @(posedge clk)
-    control_state <= \$26 ;
+  assign \$9  = ~ \$signal ;
+  assign \$10  = is_idle & \$9 ;
+  assign \$11  = ~ choice_goes_on;
+  assign \$12  = \$signal$12  & \$11 ;
+  assign \$13  = ~ choice_is_readout;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = \$10  | \$14 ;
+  assign \$16  = \$signal  | choice_advance;
+  assign \$17  = context_0_taken & fetch_fetched[94];
+  assign \$18  = ~ \$17 ;
+  assign \$19  = runs & \$18 ;
+  assign \$20  = jumps | \$19 ;
+  assign \$21  = context_0_taken & fetch_fetched[94];
+  assign \$22  = ~ last_ends;
+  assign \$23  = lasts & \$22 ;
+  assign \$24  = \$21  | \$23 ;
+  assign \$25  = ~ \$signal$12 ;
+  assign \$26  = settles & \$25 ;
+  assign \$27  = last_ends | \$26 ;
+  assign \$28  = ~ choice_goes_on;
+  assign \$29  = \$signal$12  & \$28 ;
+  assign \$30  = \$29  & choice_is_readout;
+  assign \$31  = ~ \$signal$24 ;
+  assign \$32  = emits & \$31 ;
+  assign \$33  = \$30  | \$32 ;
+  assign \$34  = \$signal$24  & context_0_is_predicted;
+  assign \$signal  = context_0_begin | context_0_update;
+  assign last_ends = lasts & context_0_ends;
+  assign \$signal$12  = settles & is_settled;
+  assign \$signal$24  = emits & context_0_emitted;
+  assign \$35  = \$signal$12  & choice_goes_on;
+  assign \$36  = ~ context_0_is_predicted;
+  assign \$37  = \$signal$24  & \$36 ;
+  assign choice_advance = \$35  | \$37 ;
+  assign \$38  = is_idle | emits;
+  assign context_0_busy = ~ \$38 ;
+  assign \$39  = runs & fetch_valid;
+  assign \$40  = ~ fetch_fetched[87];
+  assign \$41  = \$40  | is_settling;
   \digits_sequencer.context_0.choice  choice (
     .choice_advance(choice_advance),
-    .choice_begin(choice_begin),
+    .choice_begin(context_0_begin),
     .choice_changed(choice_changed),
     .choice_goes_on(choice_goes_on),
     .choice_is_free(choice_is_free),
     .choice_is_nudged(choice_is_nudged),
     .choice_is_readout(choice_is_readout),
     .choice_is_update(choice_is_update),
-    .choice_learn_batch(choice_learn_batch),
+    .choice_learn_batch(context_0_update),
     .choice_learns(context_0_sample[10]),
     .choice_phase(context_0_phase),
     .choice_program(fetch_program),
@@ -9792,279 +10064,106 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$22  = context_0_sample;
+    \$43  = context_0_sample;
     if (context_0_begin) begin
-      \$22  = context_0_offered;
+      \$43  = context_0_offered;
     end
     if (rst) begin
-      \$22  = 19'h00000;
+      \$43  = 19'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$23  = pending;
+    \$44  = pending;
     if (\$2 ) begin
-      \$23  = context_0_wait;
+      \$44  = context_0_wait;
     end else if (\$3 ) begin
-      \$23  = \$6 [5:0];
+      \$44  = \$6 [5:0];
     end
     if (rst) begin
-      \$23  = 6'h00;
+      \$44  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$24  = is_settled;
+    \$45  = is_settled;
     if (\$2 ) begin
-      \$24  = \$4 ;
+      \$45  = \$4 ;
     end else if (\$3 ) begin
-      \$24  = \$7 ;
+      \$45  = \$7 ;
     end
     if (rst) begin
-      \$24  = 1'h1;
+      \$45  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$25  = is_settling;
+    \$46  = is_settling;
     if (\$2 ) begin
-      \$25  = \$5 ;
+      \$46  = \$5 ;
     end else if (\$3 ) begin
-      \$25  = \$8 ;
+      \$46  = \$8 ;
     end
     if (rst) begin
-      \$25  = 1'h1;
+      \$46  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$26  = control_state;
-    casez (control_state)
-      3'h0:
-          if (\$9 ) begin
-            \$26  = 3'h1;
-          end
-      3'h1:
-          \$26  = 3'h2;
-      3'h2:
-          if (\$10 ) begin
-            \$26  = 3'h3;
-          end
-      3'h3:
-          if (context_0_ends) begin
-            \$26  = 3'h4;
-          end
-      3'h4:
-          if (is_settled) begin
-            (* full_case = 32'd1 *)
-            if (choice_goes_on) begin
-              \$26  = 3'h1;
-            end else if (choice_is_readout) begin
-              \$26  = 3'h5;
-            end else begin
-              \$26  = 3'h0;
-            end
-          end
-      3'h5:
-          if (context_0_emitted) begin
-            (* full_case = 32'd1 *)
-            if (context_0_is_predicted) begin
-              \$26  = 3'h0;
-            end else begin
-              \$26  = 3'h1;
-            end
-          end
-    endcase
+    \$47  = \$15 ;
+    if (\$34 ) begin
+      \$47  = 1'h1;
+    end
     if (rst) begin
-      \$26  = 3'h0;
+      \$47  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_idle = 1'h0;
-    casez (control_state)
-      3'h0:
-          context_0_idle = 1'h1;
-    endcase
+    \$48  = \$16 ;
+    if (rst) begin
+      \$48  = 1'h0;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    choice_begin = 1'h0;
-    casez (control_state)
-      3'h0:
-          choice_begin = context_0_begin;
-    endcase
+    \$49  = \$20 ;
+    if (rst) begin
+      \$49  = 1'h0;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    choice_learn_batch = 1'h0;
-    casez (control_state)
-      3'h0:
-          choice_learn_batch = context_0_update;
-    endcase
+    \$50  = \$24 ;
+    if (rst) begin
+      \$50  = 1'h0;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_busy = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          context_0_busy = 1'h1;
-      3'h2:
-          context_0_busy = 1'h1;
-      3'h3:
-          context_0_busy = 1'h1;
-      3'h4:
-          context_0_busy = 1'h1;
-    endcase
+    \$51  = \$27 ;
+    if (rst) begin
+      \$51  = 1'h0;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_clear = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          context_0_clear = 1'h1;
-    endcase
+    \$52  = \$33 ;
+    if (rst) begin
+      \$52  = 1'h0;
+    end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_ready = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          context_0_ready = \$14 ;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_free_step = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (is_settled) begin
-            context_0_free_step = choice_is_free;
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_nudged_step = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (is_settled) begin
-            context_0_nudged_step = choice_is_nudged;
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_update_done = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (is_settled) begin
-            context_0_update_done = choice_is_update;
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    choice_advance = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (is_settled) begin
-            if (choice_goes_on) begin
-              choice_advance = 1'h1;
-            end
-          end
-      3'h5:
-          if (context_0_emitted) begin
-            (* full_case = 32'd1 *)
-            if (context_0_is_predicted) begin
-            end else begin
-              choice_advance = 1'h1;
-            end
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_emit = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          context_0_emit = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_is_predicted = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          context_0_is_predicted = \$15 ;
-    endcase
-  end
-  assign choice_program = fetch_program;
-  assign fetch_load = context_0_taken;
+  assign context_0_idle = is_idle;
+  assign context_0_clear = jumps;
+  assign context_0_may_move = is_settling;
+  assign context_0_emit = emits;
+  assign choice_begin = context_0_begin;
+  assign choice_learn_batch = context_0_update;
   assign context_0_changed = choice_changed;
   assign choice_learns = context_0_sample[10];
+  assign choice_program = fetch_program;
+  assign fetch_load = context_0_taken;
   assign context_0_instruction = fetch_fetched;
-  assign context_0_may_move = is_settling;
   assign choice_phase = context_0_phase;
   assign \context_0_sample.slot  = context_0_sample[3:0];
   assign \context_0_sample.bank  = context_0_sample[5:4];
@@ -10138,7 +10237,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   assign \context_0_instruction.end  = fetch_fetched[94];
 endmodule
 
-module \digits_sequencer.context_0.choice (clk, rst, choice_program, choice_phase, choice_learns, choice_begin, choice_learn_batch, choice_advance, choice_is_free, choice_goes_on, choice_is_readout, choice_is_nudged, choice_is_update, choice_running, choice_changed);
+module \digits_sequencer.context_0.choice (clk, rst, choice_learn_batch, choice_begin, choice_advance, choice_program, choice_phase, choice_learns, choice_is_free, choice_goes_on, choice_is_readout, choice_is_nudged, choice_is_update, choice_running, choice_changed);
   reg \$auto$verilog_backend.cc:2355:dump_module$3 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$3 <= 0;
   wire \$1 ;
@@ -10553,7 +10652,7 @@ module \digits_sequencer.context_0.fetch (rst, fetch_load, fetch_jump, fetch_val
   assign \fetch_fetched.end  = fetch_fetched[94];
 endmodule
 
-module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, context_1_emitted, context_1_finish, context_1_ends, context_1_taken, fetch_fetched, context_1_phase, context_1_wait, context_1_sample, is_settling, context_1_idle, context_1_busy, context_1_clear, context_1_ready, context_1_free_step, context_1_nudged_step, context_1_emit, context_1_offered
+module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, context_1_emitted, context_1_finish, context_1_ends, context_1_taken, context_1_busy, context_1_ready, context_1_free_step, context_1_nudged_step, fetch_fetched, context_1_phase, context_1_wait, context_1_sample, is_settling, is_idle, jumps, emits, context_1_offered
 );
   reg \$auto$verilog_backend.cc:2355:dump_module$5 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$5 <= 0;
@@ -10571,20 +10670,49 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
-  reg [18:0] \$22 ;
-  reg [5:0] \$23 ;
-  reg \$24 ;
-  reg \$25 ;
-  reg [2:0] \$26 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire \$29 ;
   wire \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire \$38 ;
+  wire \$39 ;
   wire \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  reg [18:0] \$43 ;
+  reg [5:0] \$44 ;
+  reg \$45 ;
+  reg \$46 ;
+  reg \$47 ;
+  reg \$48 ;
+  reg \$49 ;
   wire \$5 ;
+  reg \$50 ;
+  reg \$51 ;
+  reg \$52 ;
   wire [6:0] \$6 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  reg choice_advance;
-  reg choice_begin;
+  wire \$signal ;
+  wire \$signal$12 ;
+  wire \$signal$24 ;
+  wire choice_advance;
+  wire choice_begin;
   input choice_changed;
   wire choice_changed;
   wire choice_goes_on;
@@ -10592,7 +10720,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   wire choice_is_nudged;
   wire choice_is_readout;
   wire choice_is_update;
-  reg choice_learn_batch;
+  wire choice_learn_batch;
   wire choice_learns;
   wire [1:0] choice_phase;
   (* enum_base_type = "Program" *)
@@ -10620,12 +10748,12 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   input context_1_begin;
   wire context_1_begin;
   output context_1_busy;
-  reg context_1_busy;
+  wire context_1_busy;
   wire context_1_changed;
-  output context_1_clear;
-  reg context_1_clear;
-  output context_1_emit;
-  reg context_1_emit;
+  (* init = 1'h0 *)
+  wire context_1_clear;
+  (* init = 1'h0 *)
+  wire context_1_emit;
   input context_1_emitted;
   wire context_1_emitted;
   input context_1_ends;
@@ -10633,9 +10761,9 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   input context_1_finish;
   wire context_1_finish;
   output context_1_free_step;
-  reg context_1_free_step;
-  output context_1_idle;
-  reg context_1_idle;
+  wire context_1_free_step;
+  (* init = 1'h1 *)
+  wire context_1_idle;
   wire [94:0] context_1_instruction;
   wire [6:0] \context_1_instruction.column ;
   wire [6:0] \context_1_instruction.count ;
@@ -10666,11 +10794,11 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   wire [5:0] \context_1_instruction.wait ;
   wire \context_1_instruction.wants_error ;
   wire [7:0] \context_1_instruction.weight ;
-  reg context_1_is_predicted;
+  wire context_1_is_predicted;
   (* init = 1'h1 *)
   wire context_1_may_move;
   output context_1_nudged_step;
-  reg context_1_nudged_step;
+  wire context_1_nudged_step;
   input [18:0] context_1_offered;
   wire [18:0] context_1_offered;
   wire [1:0] \context_1_offered.bank ;
@@ -10682,7 +10810,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   output [1:0] context_1_phase;
   wire [1:0] context_1_phase;
   output context_1_ready;
-  reg context_1_ready;
+  wire context_1_ready;
   output [18:0] context_1_sample;
   reg [18:0] context_1_sample = 19'h00000;
   wire [1:0] \context_1_sample.bank ;
@@ -10694,10 +10822,11 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   input context_1_taken;
   wire context_1_taken;
   wire context_1_update;
-  reg context_1_update_done;
+  wire context_1_update_done;
   input [5:0] context_1_wait;
   wire [5:0] context_1_wait;
-  reg [2:0] control_state = 3'h0;
+  output emits;
+  reg emits = 1'h0;
   output [94:0] fetch_fetched;
   wire [94:0] fetch_fetched;
   wire [6:0] \fetch_fetched.column ;
@@ -10742,12 +10871,47 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   (* enum_value_111 = "UPDATE" *)
   wire [2:0] fetch_program;
   wire fetch_valid;
+  output is_idle;
+  reg is_idle = 1'h1;
   reg is_settled = 1'h1;
   output is_settling;
   reg is_settling = 1'h1;
+  output jumps;
+  reg jumps = 1'h0;
+  wire last_ends;
+  reg lasts = 1'h0;
   reg [5:0] pending = 6'h00;
   input rst;
   wire rst;
+  reg runs = 1'h0;
+  reg settles = 1'h0;
+  assign context_1_ready = \$39  & \$41 ;
+  assign \$42  = choice_running == 2'h2;
+  assign context_1_is_predicted = emits & \$42 ;
+  assign context_1_free_step = \$signal$12  & choice_is_free;
+  assign context_1_nudged_step = \$signal$12  & choice_is_nudged;
+  assign context_1_update_done = \$signal$12  & choice_is_update;
+  assign fetch_jump = \$signal  | choice_advance;
+  always @(posedge clk)
+    context_1_sample <= \$43 ;
+  always @(posedge clk)
+    pending <= \$44 ;
+  always @(posedge clk)
+    is_settled <= \$45 ;
+  always @(posedge clk)
+    is_settling <= \$46 ;
+  always @(posedge clk)
+    is_idle <= \$47 ;
+  always @(posedge clk)
+    jumps <= \$48 ;
+  always @(posedge clk)
+    runs <= \$49 ;
+  always @(posedge clk)
+    lasts <= \$50 ;
+  always @(posedge clk)
+    settles <= \$51 ;
+  always @(posedge clk)
+    emits <= \$52 ;
   assign \$1  = context_1_wait >= pending;
   assign \$2  = context_1_finish & \$1 ;
   assign \$3  = ~ is_settled;
@@ -10756,39 +10920,53 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   assign \$6  = pending - 1'h1;
   assign \$7  = pending == 1'h1;
   assign \$8  = pending <= 2'h2;
-  assign \$10  = context_1_taken & fetch_fetched[94];
-  assign \$11  = choice_begin | choice_learn_batch;
-  assign fetch_jump = \$11  | choice_advance;
-  assign \$12  = ~ fetch_fetched[87];
-  assign \$13  = \$12  | is_settling;
-  assign \$14  = fetch_valid & \$13 ;
-  assign \$15  = choice_running == 2'h2;
-  assign \$16  = ! control_state;
-  assign \$17  = control_state == 1'h1;
-  assign \$18  = control_state == 2'h2;
-  assign \$19  = control_state == 2'h3;
-  assign \$20  = control_state == 3'h4;
-  assign \$21  = control_state == 3'h5;
-  always @(posedge clk)
-    context_1_sample <= \$22 ;
-  always @(posedge clk)
-    pending <= \$23 ;
-  always @(posedge clk)
-    is_settled <= \$24 ;
-  always @(posedge clk)
-    is_settling <= \$25 ;
-  always @(posedge clk)
-    control_state <= \$26 ;
+  assign \$9  = ~ \$signal ;
+  assign \$10  = is_idle & \$9 ;
+  assign \$11  = ~ choice_goes_on;
+  assign \$12  = \$signal$12  & \$11 ;
+  assign \$13  = ~ choice_is_readout;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = \$10  | \$14 ;
+  assign \$16  = \$signal  | choice_advance;
+  assign \$17  = context_1_taken & fetch_fetched[94];
+  assign \$18  = ~ \$17 ;
+  assign \$19  = runs & \$18 ;
+  assign \$20  = jumps | \$19 ;
+  assign \$21  = context_1_taken & fetch_fetched[94];
+  assign \$22  = ~ last_ends;
+  assign \$23  = lasts & \$22 ;
+  assign \$24  = \$21  | \$23 ;
+  assign \$25  = ~ \$signal$12 ;
+  assign \$26  = settles & \$25 ;
+  assign \$27  = last_ends | \$26 ;
+  assign \$28  = ~ choice_goes_on;
+  assign \$29  = \$signal$12  & \$28 ;
+  assign \$30  = \$29  & choice_is_readout;
+  assign \$31  = ~ \$signal$24 ;
+  assign \$32  = emits & \$31 ;
+  assign \$33  = \$30  | \$32 ;
+  assign \$34  = \$signal$24  & context_1_is_predicted;
+  assign last_ends = lasts & context_1_ends;
+  assign \$signal$12  = settles & is_settled;
+  assign \$signal$24  = emits & context_1_emitted;
+  assign \$35  = \$signal$12  & choice_goes_on;
+  assign \$36  = ~ context_1_is_predicted;
+  assign \$37  = \$signal$24  & \$36 ;
+  assign choice_advance = \$35  | \$37 ;
+  assign \$38  = is_idle | emits;
+  assign context_1_busy = ~ \$38 ;
+  assign \$39  = runs & fetch_valid;
+  assign \$40  = ~ fetch_fetched[87];
+  assign \$41  = \$40  | is_settling;
   \digits_sequencer.context_1.choice  choice (
     .choice_advance(choice_advance),
-    .choice_begin(choice_begin),
+    .choice_begin(context_1_begin),
     .choice_changed(choice_changed),
     .choice_goes_on(choice_goes_on),
     .choice_is_free(choice_is_free),
     .choice_is_nudged(choice_is_nudged),
     .choice_is_readout(choice_is_readout),
     .choice_is_update(choice_is_update),
-    .choice_learn_batch(choice_learn_batch),
     .choice_learns(context_1_sample[10]),
     .choice_phase(context_1_phase),
     .choice_program(fetch_program),
@@ -10807,280 +10985,107 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$22  = context_1_sample;
+    \$43  = context_1_sample;
     if (context_1_begin) begin
-      \$22  = context_1_offered;
+      \$43  = context_1_offered;
     end
     if (rst) begin
-      \$22  = 19'h00000;
+      \$43  = 19'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$23  = pending;
+    \$44  = pending;
     if (\$2 ) begin
-      \$23  = context_1_wait;
+      \$44  = context_1_wait;
     end else if (\$3 ) begin
-      \$23  = \$6 [5:0];
+      \$44  = \$6 [5:0];
     end
     if (rst) begin
-      \$23  = 6'h00;
+      \$44  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$24  = is_settled;
+    \$45  = is_settled;
     if (\$2 ) begin
-      \$24  = \$4 ;
+      \$45  = \$4 ;
     end else if (\$3 ) begin
-      \$24  = \$7 ;
+      \$45  = \$7 ;
     end
     if (rst) begin
-      \$24  = 1'h1;
+      \$45  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$25  = is_settling;
+    \$46  = is_settling;
     if (\$2 ) begin
-      \$25  = \$5 ;
+      \$46  = \$5 ;
     end else if (\$3 ) begin
-      \$25  = \$8 ;
+      \$46  = \$8 ;
     end
     if (rst) begin
-      \$25  = 1'h1;
+      \$46  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$26  = control_state;
-    casez (control_state)
-      3'h0:
-          if (\$9 ) begin
-            \$26  = 3'h1;
-          end
-      3'h1:
-          \$26  = 3'h2;
-      3'h2:
-          if (\$10 ) begin
-            \$26  = 3'h3;
-          end
-      3'h3:
-          if (context_1_ends) begin
-            \$26  = 3'h4;
-          end
-      3'h4:
-          if (is_settled) begin
-            (* full_case = 32'd1 *)
-            if (choice_goes_on) begin
-              \$26  = 3'h1;
-            end else if (choice_is_readout) begin
-              \$26  = 3'h5;
-            end else begin
-              \$26  = 3'h0;
-            end
-          end
-      3'h5:
-          if (context_1_emitted) begin
-            (* full_case = 32'd1 *)
-            if (context_1_is_predicted) begin
-              \$26  = 3'h0;
-            end else begin
-              \$26  = 3'h1;
-            end
-          end
-    endcase
+    \$47  = \$15 ;
+    if (\$34 ) begin
+      \$47  = 1'h1;
+    end
     if (rst) begin
-      \$26  = 3'h0;
+      \$47  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    context_1_idle = 1'h0;
-    casez (control_state)
-      3'h0:
-          context_1_idle = 1'h1;
-    endcase
+    \$48  = \$16 ;
+    if (rst) begin
+      \$48  = 1'h0;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    choice_begin = 1'h0;
-    casez (control_state)
-      3'h0:
-          choice_begin = context_1_begin;
-    endcase
+    \$49  = \$20 ;
+    if (rst) begin
+      \$49  = 1'h0;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    choice_learn_batch = 1'h0;
-    casez (control_state)
-      3'h0:
-          choice_learn_batch = 1'h0;
-    endcase
+    \$50  = \$24 ;
+    if (rst) begin
+      \$50  = 1'h0;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    context_1_busy = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          context_1_busy = 1'h1;
-      3'h2:
-          context_1_busy = 1'h1;
-      3'h3:
-          context_1_busy = 1'h1;
-      3'h4:
-          context_1_busy = 1'h1;
-    endcase
+    \$51  = \$27 ;
+    if (rst) begin
+      \$51  = 1'h0;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    context_1_clear = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          context_1_clear = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    context_1_ready = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          context_1_ready = \$14 ;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    context_1_free_step = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (is_settled) begin
-            context_1_free_step = choice_is_free;
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    context_1_nudged_step = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (is_settled) begin
-            context_1_nudged_step = choice_is_nudged;
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    context_1_update_done = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (is_settled) begin
-            context_1_update_done = choice_is_update;
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    choice_advance = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (is_settled) begin
-            if (choice_goes_on) begin
-              choice_advance = 1'h1;
-            end
-          end
-      3'h5:
-          if (context_1_emitted) begin
-            (* full_case = 32'd1 *)
-            if (context_1_is_predicted) begin
-            end else begin
-              choice_advance = 1'h1;
-            end
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    context_1_emit = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          context_1_emit = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    context_1_is_predicted = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          context_1_is_predicted = \$15 ;
-    endcase
+    \$52  = \$33 ;
+    if (rst) begin
+      \$52  = 1'h0;
+    end
   end
   assign context_1_update = 1'h0;
-  assign choice_program = fetch_program;
-  assign fetch_load = context_1_taken;
+  assign context_1_idle = is_idle;
+  assign context_1_clear = jumps;
+  assign context_1_may_move = is_settling;
+  assign context_1_emit = emits;
+  assign choice_begin = context_1_begin;
+  assign choice_learn_batch = 1'h0;
   assign context_1_changed = choice_changed;
   assign choice_learns = context_1_sample[10];
+  assign choice_program = fetch_program;
+  assign fetch_load = context_1_taken;
   assign context_1_instruction = fetch_fetched;
-  assign context_1_may_move = is_settling;
   assign choice_phase = context_1_phase;
   assign \context_1_sample.slot  = context_1_sample[3:0];
   assign \context_1_sample.bank  = context_1_sample[5:4];
@@ -11152,10 +11157,10 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   assign \context_1_instruction.sync  = fetch_fetched[87];
   assign \context_1_instruction.wait  = fetch_fetched[93:88];
   assign \context_1_instruction.end  = fetch_fetched[94];
-  assign \$9  = context_1_begin;
+  assign \$signal  = context_1_begin;
 endmodule
 
-module \digits_sequencer.context_1.choice (clk, rst, choice_program, choice_phase, choice_learns, choice_begin, choice_learn_batch, choice_advance, choice_is_free, choice_goes_on, choice_is_readout, choice_is_nudged, choice_is_update, choice_running, choice_changed);
+module \digits_sequencer.context_1.choice (clk, rst, choice_begin, choice_advance, choice_program, choice_phase, choice_learns, choice_is_free, choice_goes_on, choice_is_readout, choice_is_nudged, choice_is_update, choice_running, choice_changed);
   reg \$auto$verilog_backend.cc:2355:dump_module$6 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$6 <= 0;
   wire \$1 ;
@@ -11194,7 +11199,6 @@ module \digits_sequencer.context_1.choice (clk, rst, choice_program, choice_phas
   reg choice_is_readout;
   output choice_is_update;
   reg choice_is_update;
-  input choice_learn_batch;
   wire choice_learn_batch;
   input choice_learns;
   wire choice_learns;
@@ -11249,10 +11253,8 @@ module \digits_sequencer.context_1.choice (clk, rst, choice_program, choice_phas
   assign \$9  = \$7  | \$8 ;
   assign \$10  = ~ \$9 ;
   assign \$12  = is_again ? 3'h5 : 3'h6;
-  assign \$13  = choice_begin | choice_learn_batch;
   assign \$14  = choice_begin ? 3'h0 : 3'h7;
   assign choice_program = \$13  ? \$14  : follows;
-  assign \$15  = choice_begin | choice_learn_batch;
   assign \$16  = \$15  | choice_advance;
   assign \$17  = choice_advance & is_again;
   assign \$18  = step + 1'h1;
@@ -11385,7 +11387,10 @@ module \digits_sequencer.context_1.choice (clk, rst, choice_program, choice_phas
       \$20  = 4'h0;
     end
   end
+  assign choice_learn_batch = 1'h0;
   assign \$11  = is_again;
+  assign \$13  = choice_begin;
+  assign \$15  = choice_begin;
 endmodule
 
 module \digits_sequencer.context_1.fetch (rst, fetch_load, fetch_jump, fetch_valid, fetch_fetched, fetch_program, clk);
@@ -11570,20 +11575,20 @@ module \digits_sequencer.context_1.fetch (rst, fetch_load, fetch_jump, fetch_val
   assign \fetch_fetched.end  = fetch_fetched[94];
 endmodule
 
-module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, issue_next, issue_instruction, issue_is_last, clk);
+module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, issue_next, issue_instruction, issue_is_last, issue_may_end, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$8 <= 0;
   wire \$1 ;
   wire \$10 ;
-  wire [5:0] \$11 ;
+  wire \$11 ;
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
   wire \$16 ;
-  wire \$17 ;
+  wire [5:0] \$17 ;
   wire \$18 ;
-  wire [5:0] \$19 ;
+  wire \$19 ;
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
@@ -11595,25 +11600,34 @@ module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
-  wire [4:0] \$3 ;
-  wire [6:0] \$30 ;
-  wire \$31 ;
+  wire \$3 ;
+  wire [4:0] \$30 ;
+  wire [5:0] \$31 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
-  reg [4:0] \$35 ;
-  reg \$36 ;
-  reg \$37 ;
-  reg [5:0] \$38 ;
+  wire \$35 ;
+  wire [6:0] \$36 ;
+  wire \$37 ;
+  wire \$38 ;
+  wire \$39 ;
   wire \$4 ;
-  wire [5:0] \$5 ;
+  reg [4:0] \$40 ;
+  reg [5:0] \$41 ;
+  reg \$42 ;
+  reg \$43 ;
+  reg \$44 ;
+  wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire \$9 ;
+  wire [5:0] \$9 ;
+  wire \$signal ;
+  reg \$signal$6 ;
   input clk;
   wire clk;
   reg [4:0] draining = 5'h00;
+  reg drains = 1'h0;
   reg [5:0] errors_left = 6'h00;
   reg is_draining = 1'h0;
   input issue_begins;
@@ -11653,6 +11667,8 @@ module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue
   wire [7:0] \issue_instruction.weight ;
   input issue_is_last;
   wire issue_is_last;
+  output issue_may_end;
+  reg issue_may_end = 1'h1;
   output issue_may_issue;
   wire issue_may_issue;
   input [94:0] issue_next;
@@ -11686,127 +11702,121 @@ module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue
   wire [5:0] \issue_next.wait ;
   wire \issue_next.wants_error ;
   wire [7:0] \issue_next.weight ;
-  reg meets_errors = 1'h0;
+  reg meets;
   input rst;
   wire rst;
-  assign \$1  = | issue_instruction[65:64];
-  assign \$2  = issue_finish & \$1 ;
-  assign \$3  = issue_instruction[74:71] - 1'h1;
-  assign \$4  = issue_instruction[74:71] != 1'h1;
-  assign \$5  = draining - 1'h1;
-  assign \$6  = draining != 1'h1;
-  assign \$7  = issue_next[65:64] == 2'h3;
-  assign \$8  = errors_left > 4'h9;
-  assign \$9  = issue_next[86] & \$8 ;
-  assign \$10  = errors_left > 4'h8;
-  assign \$11  = 5'h12 + issue_next[74:71];
-  assign \$12  = errors_left < \$11 ;
-  assign \$13  = \$10  & \$12 ;
-  assign \$14  = \$7  ? \$9  : \$13 ;
-  assign \$15  = issue_instruction[65:64] == 2'h3;
-  assign \$16  = errors_left > 4'h9;
-  assign \$17  = issue_instruction[86] & \$16 ;
-  assign \$18  = errors_left > 4'h8;
-  assign \$19  = 5'h12 + issue_instruction[74:71];
-  assign \$20  = errors_left < \$19 ;
-  assign \$21  = \$18  & \$20 ;
-  assign \$22  = \$15  ? \$17  : \$21 ;
-  assign \$23  = issue_begins ? \$14  : \$22 ;
-  assign \$24  = issue_instruction[65:64] == 2'h3;
-  assign \$25  = issue_finish & \$24 ;
-  assign \$26  = \$25  & issue_instruction[86];
-  assign \$27  = | errors_left;
-  assign \$28  = issue_next[65:64] == 2'h3;
-  assign \$29  = \$28  ? issue_next[86] : 1'h0;
-  assign \$30  = errors_left - 1'h1;
-  assign \$31  = | issue_instruction[65:64];
-  assign \$32  = issue_is_last & \$31 ;
-  assign \$33  = is_draining | meets_errors;
-  assign \$34  = \$32  & \$33 ;
-  assign issue_may_issue = ~ \$34 ;
+  assign \$1  = | issue_next[65:64];
+  assign \$signal  = issue_begins ? \$1  : drains;
+  assign \$2  = issue_finish & drains;
+  assign \$3  = issue_instruction[74:71] != 1'h1;
+  assign \$4  = draining != 1'h1;
+  assign \$5  = issue_next[65:64] == 2'h3;
+  assign \$6  = errors_left > 4'h9;
+  assign \$7  = issue_next[86] & \$6 ;
+  assign \$8  = errors_left > 4'h8;
+  assign \$9  = 5'h12 + issue_next[74:71];
+  assign \$10  = errors_left < \$9 ;
+  assign \$11  = \$8  & \$10 ;
+  assign \$12  = \$5  ? \$7  : \$11 ;
+  assign \$13  = issue_instruction[65:64] == 2'h3;
+  assign \$14  = errors_left > 4'h9;
+  assign \$15  = issue_instruction[86] & \$14 ;
+  assign \$16  = errors_left > 4'h8;
+  assign \$17  = 5'h12 + issue_instruction[74:71];
+  assign \$18  = errors_left < \$17 ;
+  assign \$19  = \$16  & \$18 ;
+  assign \$20  = \$13  ? \$15  : \$19 ;
+  assign \$21  = issue_begins ? \$12  : \$20 ;
+  assign \$22  = issue_instruction[65:64] == 2'h3;
+  assign \$23  = issue_finish & \$22 ;
+  assign \$24  = \$23  & issue_instruction[86];
+  assign \$25  = | errors_left;
+  assign \$26  = issue_next[65:64] == 2'h3;
+  assign \$27  = \$26  ? issue_next[86] : 1'h0;
+  assign \$28  = ~ issue_is_last;
+  assign issue_may_issue = \$28  | issue_may_end;
+  assign \$29  = issue_finish & drains;
+  assign \$30  = issue_instruction[74:71] - 1'h1;
+  assign \$31  = draining - 1'h1;
+  assign \$32  = issue_instruction[65:64] == 2'h3;
+  assign \$33  = issue_finish & \$32 ;
+  assign \$34  = \$33  & issue_instruction[86];
+  assign \$35  = | errors_left;
+  assign \$36  = errors_left - 1'h1;
+  assign \$37  = \$signal$6  | meets;
+  assign \$38  = \$signal  & \$37 ;
+  assign \$39  = ~ \$38 ;
   always @(posedge clk)
-    draining <= \$35 ;
+    draining <= \$40 ;
   always @(posedge clk)
-    is_draining <= \$36 ;
+    errors_left <= \$41 ;
   always @(posedge clk)
-    meets_errors <= \$37 ;
+    drains <= \$42 ;
   always @(posedge clk)
-    errors_left <= \$38 ;
+    is_draining <= \$43 ;
+  always @(posedge clk)
+    issue_may_end <= \$44 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$35  = draining;
+    \$signal$6  = 1'h0;
     if (\$2 ) begin
-      \$35  = \$3 ;
+      \$signal$6  = \$3 ;
     end else if (is_draining) begin
-      \$35  = \$5 [4:0];
-    end
-    if (rst) begin
-      \$35  = 5'h00;
+      \$signal$6  = \$4 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$36  = is_draining;
-    if (\$2 ) begin
-      \$36  = \$4 ;
+    meets = \$21 ;
+    if (\$24 ) begin
+      meets = \$27 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$40  = draining;
+    if (\$29 ) begin
+      \$40  = \$30 ;
     end else if (is_draining) begin
-      \$36  = \$6 ;
+      \$40  = \$31 [4:0];
     end
     if (rst) begin
-      \$36  = 1'h0;
+      \$40  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$37  = \$23 ;
-    if (\$26 ) begin
-      \$37  = \$29 ;
+    \$41  = errors_left;
+    if (\$34 ) begin
+      \$41  = 6'h25;
+    end else if (\$35 ) begin
+      \$41  = \$36 [5:0];
     end
     if (rst) begin
-      \$37  = 1'h0;
+      \$41  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$38  = errors_left;
-    if (\$26 ) begin
-      \$38  = 6'h25;
-    end else if (\$27 ) begin
-      \$38  = \$30 [5:0];
-    end
+    \$42  = \$signal ;
     if (rst) begin
-      \$38  = 6'h00;
+      \$42  = 1'h0;
     end
   end
-  assign \issue_instruction.op  = issue_instruction[1:0];
-  assign \issue_instruction.feed  = issue_instruction[3:2];
-  assign \issue_instruction.store  = issue_instruction[4];
-  assign \issue_instruction.plane  = issue_instruction[6:5];
-  assign \issue_instruction.vector  = issue_instruction[9:7];
-  assign \issue_instruction.rows  = issue_instruction[11:10];
-  assign \issue_instruction.weight  = issue_instruction[19:12];
-  assign \issue_instruction.stride  = issue_instruction[26:20];
-  assign \issue_instruction.count  = issue_instruction[33:27];
-  assign \issue_instruction.groups  = issue_instruction[35:34];
-  assign \issue_instruction.last_rows  = issue_instruction[40:36];
-  assign \issue_instruction.last_columns  = issue_instruction[45:41];
-  assign \issue_instruction.shift  = issue_instruction[48:46];
-  assign \issue_instruction.sigma  = issue_instruction[51:49];
-  assign \issue_instruction.column  = issue_instruction[58:52];
-  assign \issue_instruction.start  = issue_instruction[60:59];
-  assign \issue_instruction.save  = issue_instruction[61];
-  assign \issue_instruction.drive  = issue_instruction[63:62];
-  assign \issue_instruction.drain  = issue_instruction[65:64];
-  assign \issue_instruction.drain_count  = issue_instruction[70:66];
-  assign \issue_instruction.drain_cycles  = issue_instruction[74:71];
-  assign \issue_instruction.target_plane  = issue_instruction[76:75];
-  assign \issue_instruction.target  = issue_instruction[79:77];
-  assign \issue_instruction.neuron  = issue_instruction[84:80];
-  assign \issue_instruction.first  = issue_instruction[85];
-  assign \issue_instruction.wants_error  = issue_instruction[86];
-  assign \issue_instruction.sync  = issue_instruction[87];
-  assign \issue_instruction.wait  = issue_instruction[93:88];
-  assign \issue_instruction.end  = issue_instruction[94];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$43  = \$signal$6 ;
+    if (rst) begin
+      \$43  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
+    \$44  = \$39 ;
+    if (rst) begin
+      \$44  = 1'h1;
+    end
+  end
   assign \issue_next.op  = issue_next[1:0];
   assign \issue_next.feed  = issue_next[3:2];
   assign \issue_next.store  = issue_next[4];
@@ -11836,192 +11846,229 @@ module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue
   assign \issue_next.sync  = issue_next[87];
   assign \issue_next.wait  = issue_next[93:88];
   assign \issue_next.end  = issue_next[94];
+  assign \issue_instruction.op  = issue_instruction[1:0];
+  assign \issue_instruction.feed  = issue_instruction[3:2];
+  assign \issue_instruction.store  = issue_instruction[4];
+  assign \issue_instruction.plane  = issue_instruction[6:5];
+  assign \issue_instruction.vector  = issue_instruction[9:7];
+  assign \issue_instruction.rows  = issue_instruction[11:10];
+  assign \issue_instruction.weight  = issue_instruction[19:12];
+  assign \issue_instruction.stride  = issue_instruction[26:20];
+  assign \issue_instruction.count  = issue_instruction[33:27];
+  assign \issue_instruction.groups  = issue_instruction[35:34];
+  assign \issue_instruction.last_rows  = issue_instruction[40:36];
+  assign \issue_instruction.last_columns  = issue_instruction[45:41];
+  assign \issue_instruction.shift  = issue_instruction[48:46];
+  assign \issue_instruction.sigma  = issue_instruction[51:49];
+  assign \issue_instruction.column  = issue_instruction[58:52];
+  assign \issue_instruction.start  = issue_instruction[60:59];
+  assign \issue_instruction.save  = issue_instruction[61];
+  assign \issue_instruction.drive  = issue_instruction[63:62];
+  assign \issue_instruction.drain  = issue_instruction[65:64];
+  assign \issue_instruction.drain_count  = issue_instruction[70:66];
+  assign \issue_instruction.drain_cycles  = issue_instruction[74:71];
+  assign \issue_instruction.target_plane  = issue_instruction[76:75];
+  assign \issue_instruction.target  = issue_instruction[79:77];
+  assign \issue_instruction.neuron  = issue_instruction[84:80];
+  assign \issue_instruction.first  = issue_instruction[85];
+  assign \issue_instruction.wants_error  = issue_instruction[86];
+  assign \issue_instruction.sync  = issue_instruction[87];
+  assign \issue_instruction.wait  = issue_instruction[93:88];
+  assign \issue_instruction.end  = issue_instruction[94];
 endmodule
 
 module \digits_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_instruction, scan_run, element, scan_mask_index, scan_mask_slots);
   reg \$auto$verilog_backend.cc:2355:dump_module$9 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$9 <= 0;
   wire \$1 ;
-  wire \$10 ;
-  wire [9:0] \$100 ;
-  wire [9:0] \$101 ;
-  wire \$102 ;
-  wire \$103 ;
+  wire [9:0] \$10 ;
+  wire \$100 ;
+  wire \$101 ;
+  wire [9:0] \$102 ;
+  wire [9:0] \$103 ;
   wire \$104 ;
   wire \$105 ;
   wire \$106 ;
-  wire [9:0] \$107 ;
-  wire [9:0] \$108 ;
-  wire \$109 ;
+  wire \$107 ;
+  wire \$108 ;
+  wire [9:0] \$109 ;
   wire [9:0] \$11 ;
-  wire \$110 ;
+  wire [9:0] \$110 ;
   wire \$111 ;
   wire \$112 ;
   wire \$113 ;
-  wire [9:0] \$114 ;
-  wire [9:0] \$115 ;
-  wire \$116 ;
-  wire \$117 ;
+  wire \$114 ;
+  wire \$115 ;
+  wire [9:0] \$116 ;
+  wire [9:0] \$117 ;
   wire \$118 ;
   wire \$119 ;
-  wire [9:0] \$12 ;
+  wire \$12 ;
   wire \$120 ;
-  wire [9:0] \$121 ;
-  wire [9:0] \$122 ;
-  wire \$123 ;
-  wire \$124 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire [9:0] \$123 ;
+  wire [9:0] \$124 ;
   wire \$125 ;
   wire \$126 ;
   wire \$127 ;
   wire \$128 ;
-  wire [4:0] \$129 ;
-  wire \$13 ;
-  wire \$130 ;
+  wire \$129 ;
+  wire [9:0] \$13 ;
+  wire [9:0] \$130 ;
   wire [9:0] \$131 ;
-  wire [9:0] \$132 ;
+  wire \$132 ;
   wire \$133 ;
   wire \$134 ;
   wire \$135 ;
-  wire [5:0] \$136 ;
-  wire [6:0] \$137 ;
+  wire \$136 ;
+  wire [4:0] \$137 ;
   wire \$138 ;
-  wire \$139 ;
+  wire [9:0] \$139 ;
   wire [9:0] \$14 ;
-  wire \$140 ;
-  wire [20:0] \$141 ;
-  wire [20:0] \$142 ;
-  wire [20:0] \$143 ;
-  wire [20:0] \$144 ;
-  wire \$145 ;
-  wire [20:0] \$146 ;
+  wire [9:0] \$140 ;
+  wire \$141 ;
+  wire \$142 ;
+  wire \$143 ;
+  wire [5:0] \$144 ;
+  wire [6:0] \$145 ;
+  wire \$146 ;
   wire \$147 ;
-  wire \$148 ;
-  wire [10:0] \$149 ;
-  wire [9:0] \$15 ;
-  wire [9:0] \$150 ;
-  wire [4:0] \$151 ;
-  wire \$152 ;
-  wire [2:0] \$153 ;
-  wire \$154 ;
-  wire [1:0] \$155 ;
-  wire [8:0] \$156 ;
-  reg [6:0] \$157 ;
-  reg \$158 ;
-  reg [2:0] \$159 ;
-  wire [1:0] \$16 ;
-  reg [2:0] \$160 ;
-  reg [3:0] \$161 ;
-  reg [167:0] \$162 ;
-  reg [6:0] \$163 ;
+  wire [21:0] \$148 ;
+  wire [21:0] \$149 ;
+  wire [1:0] \$15 ;
+  wire [21:0] \$150 ;
+  wire [21:0] \$151 ;
+  wire [21:0] \$152 ;
+  wire \$153 ;
+  wire [10:0] \$154 ;
+  wire [9:0] \$155 ;
+  wire [4:0] \$156 ;
+  wire \$157 ;
+  wire [2:0] \$158 ;
+  wire \$159 ;
+  wire \$16 ;
+  wire [1:0] \$160 ;
+  wire [8:0] \$161 ;
+  reg [6:0] \$162 ;
+  reg \$163 ;
   reg \$164 ;
-  reg [3:0] \$165 ;
-  reg \$166 ;
-  reg [20:0] \$167 ;
-  reg [9:0] \$168 ;
-  reg [3:0] \$169 ;
-  wire \$17 ;
-  reg \$170 ;
+  reg \$165 ;
+  reg [2:0] \$166 ;
+  reg [2:0] \$167 ;
+  reg [3:0] \$168 ;
+  reg [175:0] \$169 ;
+  wire [9:0] \$17 ;
+  reg [6:0] \$170 ;
   reg \$171 ;
-  reg \$172 ;
+  reg [3:0] \$172 ;
   reg \$173 ;
-  reg [7:0] \$174 ;
-  reg \$175 ;
+  reg [21:0] \$174 ;
+  reg [9:0] \$175 ;
+  reg [3:0] \$176 ;
+  reg \$177 ;
+  reg \$178 ;
+  reg \$179 ;
   wire [9:0] \$18 ;
-  wire [9:0] \$19 ;
+  reg \$180 ;
+  reg [7:0] \$181 ;
+  reg \$182 ;
+  wire \$19 ;
   wire \$2 ;
-  wire \$20 ;
+  wire [9:0] \$20 ;
   wire [9:0] \$21 ;
-  wire [9:0] \$22 ;
-  wire [1:0] \$23 ;
-  wire [2:0] \$24 ;
-  wire \$25 ;
+  wire [1:0] \$22 ;
+  wire [2:0] \$23 ;
+  wire \$24 ;
+  wire [9:0] \$25 ;
   wire [9:0] \$26 ;
-  wire [9:0] \$27 ;
-  wire \$28 ;
+  wire \$27 ;
+  wire [9:0] \$28 ;
   wire [9:0] \$29 ;
   wire \$3 ;
-  wire [9:0] \$30 ;
-  wire [1:0] \$31 ;
-  wire \$32 ;
-  wire [7:0] \$320 ;
-  wire [7:0] \$323 ;
-  wire [7:0] \$326 ;
-  wire [7:0] \$329 ;
+  wire [1:0] \$30 ;
+  wire \$31 ;
+  wire [9:0] \$32 ;
   wire [9:0] \$33 ;
-  wire [7:0] \$333 ;
-  wire [9:0] \$34 ;
-  wire \$35 ;
+  wire [7:0] \$334 ;
+  wire [7:0] \$337 ;
+  wire \$34 ;
+  wire [7:0] \$340 ;
+  wire [7:0] \$343 ;
+  wire [7:0] \$346 ;
+  wire [9:0] \$35 ;
   wire [9:0] \$36 ;
-  wire [9:0] \$37 ;
-  wire [1:0] \$38 ;
-  wire [2:0] \$39 ;
+  wire [1:0] \$37 ;
+  wire [2:0] \$38 ;
+  wire [3:0] \$39 ;
   wire \$4 ;
-  wire [3:0] \$40 ;
-  wire \$41 ;
+  wire \$40 ;
+  wire [9:0] \$41 ;
   wire [9:0] \$42 ;
-  wire [9:0] \$43 ;
-  wire \$44 ;
+  wire \$43 ;
+  wire [9:0] \$44 ;
   wire [9:0] \$45 ;
-  wire [9:0] \$46 ;
-  wire [1:0] \$47 ;
-  wire [4:0] \$48 ;
+  wire [1:0] \$46 ;
+  wire [4:0] \$47 ;
+  wire \$48 ;
   wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire \$51 ;
+  wire [7:0] \$51 ;
   wire [7:0] \$52 ;
   wire \$53 ;
-  wire [9:0] \$54 ;
+  wire \$54 ;
   wire [9:0] \$55 ;
-  wire \$56 ;
+  wire [9:0] \$56 ;
   wire \$57 ;
-  wire [3:0] \$58 ;
+  wire \$58 ;
   wire \$59 ;
   wire \$6 ;
   wire \$60 ;
-  wire [3:0] \$61 ;
+  wire \$61 ;
   wire \$62 ;
-  wire [9:0] \$63 ;
-  wire [9:0] \$64 ;
-  wire \$65 ;
-  wire \$66 ;
-  wire [4:0] \$67 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire [9:0] \$65 ;
+  wire [9:0] \$66 ;
+  wire \$67 ;
   wire \$68 ;
-  wire \$69 ;
-  wire \$7 ;
-  wire [5:0] \$70 ;
-  wire \$71 ;
-  wire [9:0] \$72 ;
+  wire [3:0] \$69 ;
+  wire [9:0] \$7 ;
+  wire \$70 ;
+  wire [3:0] \$71 ;
+  wire \$72 ;
   wire [9:0] \$73 ;
-  wire \$74 ;
+  wire [9:0] \$74 ;
   wire \$75 ;
   wire \$76 ;
-  wire \$77 ;
+  wire [4:0] \$77 ;
   wire \$78 ;
-  wire [9:0] \$79 ;
+  wire [5:0] \$79 ;
   wire [9:0] \$8 ;
-  wire [9:0] \$80 ;
-  wire \$81 ;
-  wire \$82 ;
+  wire \$80 ;
+  wire [9:0] \$81 ;
+  wire [9:0] \$82 ;
   wire \$83 ;
   wire \$84 ;
   wire \$85 ;
-  wire [9:0] \$86 ;
-  wire [9:0] \$87 ;
-  wire \$88 ;
-  wire \$89 ;
-  wire [9:0] \$9 ;
+  wire \$86 ;
+  wire \$87 ;
+  wire [9:0] \$88 ;
+  wire [9:0] \$89 ;
+  wire \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  wire [9:0] \$93 ;
-  wire [9:0] \$94 ;
-  wire \$95 ;
-  wire \$96 ;
+  wire \$93 ;
+  wire \$94 ;
+  wire [9:0] \$95 ;
+  wire [9:0] \$96 ;
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  wire [20:0] answer;
+  wire [21:0] answer;
+  wire \answer.is_single ;
   wire [3:0] \answer.left ;
   wire [6:0] \answer.number ;
   wire [9:0] \answer.slots ;
@@ -12030,7 +12077,8 @@ module \digits_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, sca
   wire asks;
   input clk;
   wire clk;
-  reg [20:0] column = 21'h000000;
+  reg [21:0] column = 22'h000000;
+  wire \column.is_single ;
   wire [3:0] \column.left ;
   wire [6:0] \column.number ;
   wire [9:0] \column.slots ;
@@ -12044,6 +12092,7 @@ module \digits_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, sca
   wire [3:0] \element.slot ;
   wire \element.valid ;
   reg group = 1'h0;
+  reg is_all = 1'h0;
   reg is_first = 1'h0;
   reg is_known_1 = 1'h0;
   reg is_last = 1'h0;
@@ -12053,38 +12102,47 @@ module \digits_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, sca
   reg [6:0] number = 7'h00;
   wire over;
   reg [2:0] queue_first = 3'h0;
+  reg queue_has_one = 1'h0;
   reg [2:0] queue_last = 3'h0;
   reg [3:0] queue_level = 4'h0;
-  reg [167:0] queue_words = 168'h000000000000000000000000000000000000000000;
-  wire [20:0] \queue_words[0] ;
+  reg [175:0] queue_words = 176'h00000000000000000000000000000000000000000000;
+  wire [21:0] \queue_words[0] ;
+  wire \queue_words[0].is_single ;
   wire [3:0] \queue_words[0].left ;
   wire [6:0] \queue_words[0].number ;
   wire [9:0] \queue_words[0].slots ;
-  wire [20:0] \queue_words[1] ;
+  wire [21:0] \queue_words[1] ;
+  wire \queue_words[1].is_single ;
   wire [3:0] \queue_words[1].left ;
   wire [6:0] \queue_words[1].number ;
   wire [9:0] \queue_words[1].slots ;
-  wire [20:0] \queue_words[2] ;
+  wire [21:0] \queue_words[2] ;
+  wire \queue_words[2].is_single ;
   wire [3:0] \queue_words[2].left ;
   wire [6:0] \queue_words[2].number ;
   wire [9:0] \queue_words[2].slots ;
-  wire [20:0] \queue_words[3] ;
+  wire [21:0] \queue_words[3] ;
+  wire \queue_words[3].is_single ;
   wire [3:0] \queue_words[3].left ;
   wire [6:0] \queue_words[3].number ;
   wire [9:0] \queue_words[3].slots ;
-  wire [20:0] \queue_words[4] ;
+  wire [21:0] \queue_words[4] ;
+  wire \queue_words[4].is_single ;
   wire [3:0] \queue_words[4].left ;
   wire [6:0] \queue_words[4].number ;
   wire [9:0] \queue_words[4].slots ;
-  wire [20:0] \queue_words[5] ;
+  wire [21:0] \queue_words[5] ;
+  wire \queue_words[5].is_single ;
   wire [3:0] \queue_words[5].left ;
   wire [6:0] \queue_words[5].number ;
   wire [9:0] \queue_words[5].slots ;
-  wire [20:0] \queue_words[6] ;
+  wire [21:0] \queue_words[6] ;
+  wire \queue_words[6].is_single ;
   wire [3:0] \queue_words[6].left ;
   wire [6:0] \queue_words[6].number ;
   wire [9:0] \queue_words[6].slots ;
-  wire [20:0] \queue_words[7] ;
+  wire [21:0] \queue_words[7] ;
+  wire \queue_words[7].is_single ;
   wire [3:0] \queue_words[7].left ;
   wire [6:0] \queue_words[7].number ;
   wire [9:0] \queue_words[7].slots ;
@@ -12147,209 +12205,218 @@ module \digits_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, sca
   reg taken_1 = 1'h0;
   wire takes;
   reg valid = 1'h0;
-  assign \$1  = number == scan_instruction[33:27];
-  assign \$2  = ~ \$1 ;
-  assign \$3  = scan_run & \$2 ;
-  assign \$4  = asked != 4'h8;
-  assign asks = \$3  & \$4 ;
-  assign \$5  = number == scan_instruction[33:27];
-  assign \$6  = ! asked;
-  assign over = \$5  & \$6 ;
-  assign \$7  = scan_instruction[3:2] == 2'h2;
-  assign \$8  = \$7  ? scan_mask_slots : 10'h3ff;
-  assign \$9  = scan_active & \$8 ;
-  assign \$10  = scan_instruction[3:2] == 2'h2;
-  assign \$11  = \$10  ? scan_mask_slots : 10'h3ff;
-  assign \$12  = scan_active & \$11 ;
-  assign \$13  = scan_instruction[3:2] == 2'h2;
-  assign \$14  = \$13  ? scan_mask_slots : 10'h3ff;
-  assign \$15  = scan_active & \$14 ;
-  assign \$16  = \$12 [0] + \$15 [1];
-  assign \$17  = scan_instruction[3:2] == 2'h2;
-  assign \$18  = \$17  ? scan_mask_slots : 10'h3ff;
-  assign \$19  = scan_active & \$18 ;
-  assign \$20  = scan_instruction[3:2] == 2'h2;
-  assign \$21  = \$20  ? scan_mask_slots : 10'h3ff;
-  assign \$22  = scan_active & \$21 ;
-  assign \$23  = \$19 [2] + \$22 [3];
-  assign \$24  = \$16  + \$23 ;
-  assign \$25  = scan_instruction[3:2] == 2'h2;
-  assign \$26  = \$25  ? scan_mask_slots : 10'h3ff;
-  assign \$27  = scan_active & \$26 ;
-  assign \$28  = scan_instruction[3:2] == 2'h2;
-  assign \$29  = \$28  ? scan_mask_slots : 10'h3ff;
-  assign \$30  = scan_active & \$29 ;
-  assign \$31  = \$27 [4] + \$30 [5];
-  assign \$32  = scan_instruction[3:2] == 2'h2;
-  assign \$33  = \$32  ? scan_mask_slots : 10'h3ff;
-  assign \$34  = scan_active & \$33 ;
-  assign \$35  = scan_instruction[3:2] == 2'h2;
-  assign \$36  = \$35  ? scan_mask_slots : 10'h3ff;
-  assign \$37  = scan_active & \$36 ;
-  assign \$38  = \$34 [6] + \$37 [7];
-  assign \$39  = \$31  + \$38 ;
-  assign \$40  = \$24  + \$39 ;
-  assign \$41  = scan_instruction[3:2] == 2'h2;
-  assign \$42  = \$41  ? scan_mask_slots : 10'h3ff;
-  assign \$43  = scan_active & \$42 ;
-  assign \$44  = scan_instruction[3:2] == 2'h2;
-  assign \$45  = \$44  ? scan_mask_slots : 10'h3ff;
-  assign \$46  = scan_active & \$45 ;
-  assign \$47  = \$43 [8] + \$46 [9];
-  assign \$48  = \$40  + \$47 ;
-  assign \$49  = ~ valid;
-  assign \$50  = is_last & is_last_group;
-  assign \$51  = \$49  | \$50 ;
-  assign takes = scan_run & \$51 ;
+  assign \$1  = ~ is_all;
+  assign \$2  = scan_run & \$1 ;
+  assign \$3  = asked != 4'h8;
+  assign asks = \$2  & \$3 ;
+  assign \$4  = ! asked;
+  assign over = is_all & \$4 ;
+  assign \$5  = answer[20:17] == 1'h1;
+  assign \$6  = scan_instruction[3:2] == 2'h2;
+  assign \$7  = \$6  ? scan_mask_slots : 10'h3ff;
+  assign \$8  = scan_active & \$7 ;
+  assign \$9  = scan_instruction[3:2] == 2'h2;
+  assign \$10  = \$9  ? scan_mask_slots : 10'h3ff;
+  assign \$11  = scan_active & \$10 ;
+  assign \$12  = scan_instruction[3:2] == 2'h2;
+  assign \$13  = \$12  ? scan_mask_slots : 10'h3ff;
+  assign \$14  = scan_active & \$13 ;
+  assign \$15  = \$11 [0] + \$14 [1];
+  assign \$16  = scan_instruction[3:2] == 2'h2;
+  assign \$17  = \$16  ? scan_mask_slots : 10'h3ff;
+  assign \$18  = scan_active & \$17 ;
+  assign \$19  = scan_instruction[3:2] == 2'h2;
+  assign \$20  = \$19  ? scan_mask_slots : 10'h3ff;
+  assign \$21  = scan_active & \$20 ;
+  assign \$22  = \$18 [2] + \$21 [3];
+  assign \$23  = \$15  + \$22 ;
+  assign \$24  = scan_instruction[3:2] == 2'h2;
+  assign \$25  = \$24  ? scan_mask_slots : 10'h3ff;
+  assign \$26  = scan_active & \$25 ;
+  assign \$27  = scan_instruction[3:2] == 2'h2;
+  assign \$28  = \$27  ? scan_mask_slots : 10'h3ff;
+  assign \$29  = scan_active & \$28 ;
+  assign \$30  = \$26 [4] + \$29 [5];
+  assign \$31  = scan_instruction[3:2] == 2'h2;
+  assign \$32  = \$31  ? scan_mask_slots : 10'h3ff;
+  assign \$33  = scan_active & \$32 ;
+  assign \$34  = scan_instruction[3:2] == 2'h2;
+  assign \$35  = \$34  ? scan_mask_slots : 10'h3ff;
+  assign \$36  = scan_active & \$35 ;
+  assign \$37  = \$33 [6] + \$36 [7];
+  assign \$38  = \$30  + \$37 ;
+  assign \$39  = \$23  + \$38 ;
+  assign \$40  = scan_instruction[3:2] == 2'h2;
+  assign \$41  = \$40  ? scan_mask_slots : 10'h3ff;
+  assign \$42  = scan_active & \$41 ;
+  assign \$43  = scan_instruction[3:2] == 2'h2;
+  assign \$44  = \$43  ? scan_mask_slots : 10'h3ff;
+  assign \$45  = scan_active & \$44 ;
+  assign \$46  = \$42 [8] + \$45 [9];
+  assign \$47  = \$39  + \$46 ;
+  assign \$48  = ~ valid;
+  assign \$49  = is_last & is_last_group;
+  assign \$50  = \$48  | \$49 ;
+  assign takes = scan_run & \$50 ;
   assign scan_done = takes & over;
+  assign \$51  = number + 1'h1;
   assign \$52  = number + 1'h1;
-  assign \$53  = scan_instruction[3:2] == 2'h2;
-  assign \$54  = \$53  ? scan_mask_slots : 10'h3ff;
-  assign \$55  = scan_active & \$54 ;
-  assign \$56  = | \$55 ;
-  assign \$57  = is_known_1 & \$56 ;
-  assign \$58  = queue_last + \$57 ;
-  assign \$59  = | queue_level;
+  assign \$53  = \$52  == scan_instruction[33:27];
+  assign \$54  = scan_instruction[3:2] == 2'h2;
+  assign \$55  = \$54  ? scan_mask_slots : 10'h3ff;
+  assign \$56  = scan_active & \$55 ;
+  assign \$57  = | \$56 ;
+  assign \$58  = is_known_1 & \$57 ;
+  assign \$59  = queue_level == 1'h1;
   assign \$60  = takes & \$59 ;
-  assign \$61  = queue_first + \$60 ;
-  assign \$62  = scan_instruction[3:2] == 2'h2;
-  assign \$63  = \$62  ? scan_mask_slots : 10'h3ff;
-  assign \$64  = scan_active & \$63 ;
-  assign \$65  = | \$64 ;
-  assign \$66  = is_known_1 & \$65 ;
-  assign \$67  = queue_level + \$66 ;
-  assign \$68  = | queue_level;
-  assign \$69  = takes & \$68 ;
-  assign \$70  = \$67  - \$69 ;
-  assign \$71  = scan_instruction[3:2] == 2'h2;
-  assign \$72  = \$71  ? scan_mask_slots : 10'h3ff;
-  assign \$73  = scan_active & \$72 ;
-  assign \$74  = | \$73 ;
-  assign \$75  = is_known_1 & \$74 ;
-  assign \$76  = ! queue_last;
-  assign \$77  = \$75  & \$76 ;
-  assign \$78  = scan_instruction[3:2] == 2'h2;
-  assign \$79  = \$78  ? scan_mask_slots : 10'h3ff;
-  assign \$80  = scan_active & \$79 ;
-  assign \$81  = | \$80 ;
-  assign \$82  = is_known_1 & \$81 ;
-  assign \$83  = queue_last == 1'h1;
-  assign \$84  = \$82  & \$83 ;
-  assign \$85  = scan_instruction[3:2] == 2'h2;
-  assign \$86  = \$85  ? scan_mask_slots : 10'h3ff;
-  assign \$87  = scan_active & \$86 ;
-  assign \$88  = | \$87 ;
-  assign \$89  = is_known_1 & \$88 ;
-  assign \$90  = queue_last == 2'h2;
-  assign \$91  = \$89  & \$90 ;
-  assign \$92  = scan_instruction[3:2] == 2'h2;
-  assign \$93  = \$92  ? scan_mask_slots : 10'h3ff;
-  assign \$94  = scan_active & \$93 ;
-  assign \$95  = | \$94 ;
-  assign \$96  = is_known_1 & \$95 ;
-  assign \$97  = queue_last == 2'h3;
-  assign \$98  = \$96  & \$97 ;
-  assign \$99  = scan_instruction[3:2] == 2'h2;
-  assign \$100  = \$99  ? scan_mask_slots : 10'h3ff;
-  assign \$101  = scan_active & \$100 ;
-  assign \$102  = | \$101 ;
-  assign \$103  = is_known_1 & \$102 ;
-  assign \$104  = queue_last == 3'h4;
-  assign \$105  = \$103  & \$104 ;
-  assign \$106  = scan_instruction[3:2] == 2'h2;
-  assign \$107  = \$106  ? scan_mask_slots : 10'h3ff;
-  assign \$108  = scan_active & \$107 ;
-  assign \$109  = | \$108 ;
-  assign \$110  = is_known_1 & \$109 ;
-  assign \$111  = queue_last == 3'h5;
-  assign \$112  = \$110  & \$111 ;
-  assign \$113  = scan_instruction[3:2] == 2'h2;
-  assign \$114  = \$113  ? scan_mask_slots : 10'h3ff;
-  assign \$115  = scan_active & \$114 ;
-  assign \$116  = | \$115 ;
-  assign \$117  = is_known_1 & \$116 ;
-  assign \$118  = queue_last == 3'h6;
-  assign \$119  = \$117  & \$118 ;
-  assign \$120  = scan_instruction[3:2] == 2'h2;
-  assign \$121  = \$120  ? scan_mask_slots : 10'h3ff;
-  assign \$122  = scan_active & \$121 ;
-  assign \$123  = | \$122 ;
-  assign \$124  = is_known_1 & \$123 ;
-  assign \$125  = queue_last == 3'h7;
-  assign \$126  = \$124  & \$125 ;
-  assign \$127  = | queue_level;
-  assign \$128  = takes & \$127 ;
-  assign \$129  = asked + asks;
-  assign \$130  = scan_instruction[3:2] == 2'h2;
-  assign \$131  = \$130  ? scan_mask_slots : 10'h3ff;
-  assign \$132  = scan_active & \$131 ;
-  assign \$133  = | \$132 ;
-  assign \$134  = ~ \$133 ;
-  assign \$135  = is_known_1 & \$134 ;
-  assign \$136  = \$129  - \$135 ;
-  assign \$137  = $signed(\$136 ) - $signed({ 1'h0, taken_1 });
-  assign \$138  = ~ is_last;
-  assign \$139  = scan_run & \$138 ;
-  assign \$140  = | queue_level;
-  assign \$320  = queue_first * 5'h15;
-  assign \$141  = queue_words >> \$320 ;
-  assign \$323  = queue_first * 5'h15;
-  assign \$142  = queue_words >> \$323 ;
-  assign \$326  = queue_first * 5'h15;
-  assign \$143  = queue_words >> \$326 ;
-  assign \$329  = queue_first * 5'h15;
-  assign \$144  = queue_words >> \$329 ;
-  assign \$145  = \$144 [20:17] == 1'h1;
-  assign \$333  = queue_first * 5'h15;
-  assign \$146  = queue_words >> \$333 ;
-  assign \$147  = \$146 [20:17] == 1'h1;
-  assign \$148  = scan_instruction[35:34] == 1'h1;
-  assign \$149  = remaining - 1'h1;
-  assign \$150  = remaining & \$149 [9:0];
-  assign \$151  = left - 1'h1;
-  assign \$152  = left == 2'h2;
-  assign \$153  = scan_instruction[35:34] - 2'h2;
-  assign \$154  = group == \$153 ;
-  assign \$155  = group + 1'h1;
-  assign \$156  = row_base + scan_instruction[26:20];
+  assign \$61  = ~ \$60 ;
+  assign \$62  = queue_has_one & \$61 ;
+  assign \$63  = \$58  | \$62 ;
+  assign \$64  = scan_instruction[3:2] == 2'h2;
+  assign \$65  = \$64  ? scan_mask_slots : 10'h3ff;
+  assign \$66  = scan_active & \$65 ;
+  assign \$67  = | \$66 ;
+  assign \$68  = is_known_1 & \$67 ;
+  assign \$69  = queue_last + \$68 ;
+  assign \$70  = takes & queue_has_one;
+  assign \$71  = queue_first + \$70 ;
+  assign \$72  = scan_instruction[3:2] == 2'h2;
+  assign \$73  = \$72  ? scan_mask_slots : 10'h3ff;
+  assign \$74  = scan_active & \$73 ;
+  assign \$75  = | \$74 ;
+  assign \$76  = is_known_1 & \$75 ;
+  assign \$77  = queue_level + \$76 ;
+  assign \$78  = takes & queue_has_one;
+  assign \$79  = \$77  - \$78 ;
+  assign \$80  = scan_instruction[3:2] == 2'h2;
+  assign \$81  = \$80  ? scan_mask_slots : 10'h3ff;
+  assign \$82  = scan_active & \$81 ;
+  assign \$83  = | \$82 ;
+  assign \$84  = is_known_1 & \$83 ;
+  assign \$85  = ! queue_last;
+  assign \$86  = \$84  & \$85 ;
+  assign \$87  = scan_instruction[3:2] == 2'h2;
+  assign \$88  = \$87  ? scan_mask_slots : 10'h3ff;
+  assign \$89  = scan_active & \$88 ;
+  assign \$90  = | \$89 ;
+  assign \$91  = is_known_1 & \$90 ;
+  assign \$92  = queue_last == 1'h1;
+  assign \$93  = \$91  & \$92 ;
+  assign \$94  = scan_instruction[3:2] == 2'h2;
+  assign \$95  = \$94  ? scan_mask_slots : 10'h3ff;
+  assign \$96  = scan_active & \$95 ;
+  assign \$97  = | \$96 ;
+  assign \$98  = is_known_1 & \$97 ;
+  assign \$99  = queue_last == 2'h2;
+  assign \$100  = \$98  & \$99 ;
+  assign \$101  = scan_instruction[3:2] == 2'h2;
+  assign \$102  = \$101  ? scan_mask_slots : 10'h3ff;
+  assign \$103  = scan_active & \$102 ;
+  assign \$104  = | \$103 ;
+  assign \$105  = is_known_1 & \$104 ;
+  assign \$106  = queue_last == 2'h3;
+  assign \$107  = \$105  & \$106 ;
+  assign \$108  = scan_instruction[3:2] == 2'h2;
+  assign \$109  = \$108  ? scan_mask_slots : 10'h3ff;
+  assign \$110  = scan_active & \$109 ;
+  assign \$111  = | \$110 ;
+  assign \$112  = is_known_1 & \$111 ;
+  assign \$113  = queue_last == 3'h4;
+  assign \$114  = \$112  & \$113 ;
+  assign \$115  = scan_instruction[3:2] == 2'h2;
+  assign \$116  = \$115  ? scan_mask_slots : 10'h3ff;
+  assign \$117  = scan_active & \$116 ;
+  assign \$118  = | \$117 ;
+  assign \$119  = is_known_1 & \$118 ;
+  assign \$120  = queue_last == 3'h5;
+  assign \$121  = \$119  & \$120 ;
+  assign \$122  = scan_instruction[3:2] == 2'h2;
+  assign \$123  = \$122  ? scan_mask_slots : 10'h3ff;
+  assign \$124  = scan_active & \$123 ;
+  assign \$125  = | \$124 ;
+  assign \$126  = is_known_1 & \$125 ;
+  assign \$127  = queue_last == 3'h6;
+  assign \$128  = \$126  & \$127 ;
+  assign \$129  = scan_instruction[3:2] == 2'h2;
+  assign \$130  = \$129  ? scan_mask_slots : 10'h3ff;
+  assign \$131  = scan_active & \$130 ;
+  assign \$132  = | \$131 ;
+  assign \$133  = is_known_1 & \$132 ;
+  assign \$134  = queue_last == 3'h7;
+  assign \$135  = \$133  & \$134 ;
+  assign \$136  = takes & queue_has_one;
+  assign \$137  = asked + asks;
+  assign \$138  = scan_instruction[3:2] == 2'h2;
+  assign \$139  = \$138  ? scan_mask_slots : 10'h3ff;
+  assign \$140  = scan_active & \$139 ;
+  assign \$141  = | \$140 ;
+  assign \$142  = ~ \$141 ;
+  assign \$143  = is_known_1 & \$142 ;
+  assign \$144  = \$137  - \$143 ;
+  assign \$145  = $signed(\$144 ) - $signed({ 1'h0, taken_1 });
+  assign \$146  = ~ is_last;
+  assign \$147  = scan_run & \$146 ;
+  assign \$334  = queue_first * 5'h16;
+  assign \$148  = queue_words >> \$334 ;
+  assign \$337  = queue_first * 5'h16;
+  assign \$149  = queue_words >> \$337 ;
+  assign \$340  = queue_first * 5'h16;
+  assign \$150  = queue_words >> \$340 ;
+  assign \$343  = queue_first * 5'h16;
+  assign \$151  = queue_words >> \$343 ;
+  assign \$346  = queue_first * 5'h16;
+  assign \$152  = queue_words >> \$346 ;
+  assign \$153  = scan_instruction[35:34] == 1'h1;
+  assign \$154  = remaining - 1'h1;
+  assign \$155  = remaining & \$154 [9:0];
+  assign \$156  = left - 1'h1;
+  assign \$157  = left == 2'h2;
+  assign \$158  = scan_instruction[35:34] - 2'h2;
+  assign \$159  = group == \$158 ;
+  assign \$160  = group + 1'h1;
+  assign \$161  = row_base + scan_instruction[26:20];
   always @(posedge clk)
-    number <= \$157 ;
+    number <= \$162 ;
   always @(posedge clk)
-    is_known_1 <= \$158 ;
+    is_all <= \$163 ;
   always @(posedge clk)
-    queue_last <= \$159 ;
+    is_known_1 <= \$164 ;
   always @(posedge clk)
-    queue_first <= \$160 ;
+    queue_has_one <= \$165 ;
   always @(posedge clk)
-    queue_level <= \$161 ;
+    queue_last <= \$166 ;
   always @(posedge clk)
-    queue_words <= \$162 ;
+    queue_first <= \$167 ;
   always @(posedge clk)
-    asked_number_1 <= \$163 ;
+    queue_level <= \$168 ;
   always @(posedge clk)
-    taken_1 <= \$164 ;
+    queue_words <= \$169 ;
   always @(posedge clk)
-    asked <= \$165 ;
+    asked_number_1 <= \$170 ;
   always @(posedge clk)
-    valid <= \$166 ;
+    taken_1 <= \$171 ;
   always @(posedge clk)
-    column <= \$167 ;
+    asked <= \$172 ;
   always @(posedge clk)
-    remaining <= \$168 ;
+    valid <= \$173 ;
   always @(posedge clk)
-    left <= \$169 ;
+    column <= \$174 ;
   always @(posedge clk)
-    is_single <= \$170 ;
+    remaining <= \$175 ;
   always @(posedge clk)
-    is_last <= \$171 ;
+    left <= \$176 ;
   always @(posedge clk)
-    is_first <= \$172 ;
+    is_single <= \$177 ;
   always @(posedge clk)
-    group <= \$173 ;
+    is_last <= \$178 ;
   always @(posedge clk)
-    row_base <= \$174 ;
+    is_first <= \$179 ;
   always @(posedge clk)
-    is_last_group <= \$175 ;
+    group <= \$180 ;
+  always @(posedge clk)
+    row_base <= \$181 ;
+  always @(posedge clk)
+    is_last_group <= \$182 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
     slot = 4'h0;
@@ -12386,194 +12453,125 @@ module \digits_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, sca
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$157  = number;
+    \$162  = number;
     if (asks) begin
-      \$157  = \$52 [6:0];
+      \$162  = \$51 [6:0];
     end
     if (scan_clear) begin
-      \$157  = 7'h00;
+      \$162  = 7'h00;
     end
     if (rst) begin
-      \$157  = 7'h00;
+      \$162  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$158  = asks;
+    \$163  = is_all;
+    if (asks) begin
+      \$163  = \$53 ;
+    end
+    if (scan_clear) begin
+      \$163  = 1'h0;
+    end
     if (rst) begin
-      \$158  = 1'h0;
+      \$163  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$159  = \$58 [2:0];
-    if (rst) begin
-      \$159  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$160  = \$61 [2:0];
-    if (rst) begin
-      \$160  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$161  = \$70 [3:0];
-    if (rst) begin
-      \$161  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$162  = queue_words;
-    if (\$77 ) begin
-      \$162 [20:0] = answer;
-    end
-    if (\$84 ) begin
-      \$162 [41:21] = answer;
-    end
-    if (\$91 ) begin
-      \$162 [62:42] = answer;
-    end
-    if (\$98 ) begin
-      \$162 [83:63] = answer;
-    end
-    if (\$105 ) begin
-      \$162 [104:84] = answer;
-    end
-    if (\$112 ) begin
-      \$162 [125:105] = answer;
-    end
-    if (\$119 ) begin
-      \$162 [146:126] = answer;
-    end
-    if (\$126 ) begin
-      \$162 [167:147] = answer;
-    end
-    if (rst) begin
-      \$162  = 168'h000000000000000000000000000000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$163  = number;
-    if (rst) begin
-      \$163  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$164  = \$128 ;
+    \$164  = asks;
     if (rst) begin
       \$164  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$165  = \$137 [3:0];
+    \$165  = \$63 ;
     if (rst) begin
-      \$165  = 4'h0;
+      \$165  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$166  = valid;
-    if (takes) begin
-      \$166  = \$140 ;
-    end
-    if (scan_clear) begin
-      \$166  = 1'h0;
-    end
+    \$166  = \$69 [2:0];
     if (rst) begin
-      \$166  = 1'h0;
+      \$166  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$167  = column;
-    if (takes) begin
-      \$167  = \$141 ;
-    end
+    \$167  = \$71 [2:0];
     if (rst) begin
-      \$167  = 21'h000000;
+      \$167  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$168  = remaining;
-    if (takes) begin
-      \$168  = \$142 [16:7];
-    end else if (\$139 ) begin
-      \$168  = \$150 ;
-    end else if (scan_run) begin
-      \$168  = column[16:7];
-    end
+    \$168  = \$79 [3:0];
     if (rst) begin
-      \$168  = 10'h000;
+      \$168  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$169  = left;
-    if (takes) begin
-      \$169  = \$143 [20:17];
-    end else if (\$139 ) begin
-      \$169  = \$151 [3:0];
-    end else if (scan_run) begin
-      \$169  = column[20:17];
+    \$169  = queue_words;
+    if (\$86 ) begin
+      \$169 [21:0] = answer;
+    end
+    if (\$93 ) begin
+      \$169 [43:22] = answer;
+    end
+    if (\$100 ) begin
+      \$169 [65:44] = answer;
+    end
+    if (\$107 ) begin
+      \$169 [87:66] = answer;
+    end
+    if (\$114 ) begin
+      \$169 [109:88] = answer;
+    end
+    if (\$121 ) begin
+      \$169 [131:110] = answer;
+    end
+    if (\$128 ) begin
+      \$169 [153:132] = answer;
+    end
+    if (\$135 ) begin
+      \$169 [175:154] = answer;
     end
     if (rst) begin
-      \$169  = 4'h0;
+      \$169  = 176'h00000000000000000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$170  = is_single;
-    if (takes) begin
-      \$170  = \$145 ;
-    end
+    \$170  = number;
     if (rst) begin
-      \$170  = 1'h0;
+      \$170  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$171  = is_last;
-    if (takes) begin
-      \$171  = \$147 ;
-    end else if (\$139 ) begin
-      \$171  = \$152 ;
-    end else if (scan_run) begin
-      \$171  = is_single;
-    end
+    \$171  = \$136 ;
     if (rst) begin
       \$171  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$172  = is_first;
-    if (takes) begin
-      \$172  = 1'h1;
-    end else if (\$139 ) begin
-      \$172  = 1'h0;
-    end else if (scan_run) begin
-      \$172  = 1'h1;
-    end
+    \$172  = \$145 [3:0];
     if (rst) begin
-      \$172  = 1'h0;
+      \$172  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$173  = group;
+    \$173  = valid;
     if (takes) begin
+      \$173  = queue_has_one;
+    end
+    if (scan_clear) begin
       \$173  = 1'h0;
-    end else if (\$139 ) begin
-    end else if (scan_run) begin
-      \$173  = \$155 [0];
     end
     if (rst) begin
       \$173  = 1'h0;
@@ -12581,32 +12579,98 @@ module \digits_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, sca
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$174  = row_base;
+    \$174  = column;
     if (takes) begin
-      \$174  = scan_instruction[19:12];
-    end else if (\$139 ) begin
-    end else if (scan_run) begin
-      \$174  = \$156 [7:0];
-    end
-    if (rst) begin
-      \$174  = 8'h00;
+      \$174  = \$148 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$175  = is_last_group;
+    \$175  = remaining;
     if (takes) begin
-      \$175  = \$148 ;
-    end else if (\$139 ) begin
+      \$175  = \$149 [16:7];
+    end else if (\$147 ) begin
+      \$175  = \$155 ;
     end else if (scan_run) begin
-      \$175  = \$154 ;
+      \$175  = column[16:7];
     end
-    if (rst) begin
-      \$175  = 1'h0;
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$176  = left;
+    if (takes) begin
+      \$176  = \$150 [20:17];
+    end else if (\$147 ) begin
+      \$176  = \$156 [3:0];
+    end else if (scan_run) begin
+      \$176  = column[20:17];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$177  = is_single;
+    if (takes) begin
+      \$177  = \$151 [21];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$178  = is_last;
+    if (takes) begin
+      \$178  = \$152 [21];
+    end else if (\$147 ) begin
+      \$178  = \$157 ;
+    end else if (scan_run) begin
+      \$178  = is_single;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$179  = is_first;
+    if (takes) begin
+      \$179  = 1'h1;
+    end else if (\$147 ) begin
+      \$179  = 1'h0;
+    end else if (scan_run) begin
+      \$179  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$180  = group;
+    if (takes) begin
+      \$180  = 1'h0;
+    end else if (\$147 ) begin
+    end else if (scan_run) begin
+      \$180  = \$160 [0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$181  = row_base;
+    if (takes) begin
+      \$181  = scan_instruction[19:12];
+    end else if (\$147 ) begin
+    end else if (scan_run) begin
+      \$181  = \$161 [7:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
+    \$182  = is_last_group;
+    if (takes) begin
+      \$182  = \$153 ;
+    end else if (\$147 ) begin
+    end else if (scan_run) begin
+      \$182  = \$159 ;
     end
   end
   assign scan_o = element;
   assign scan_mask_index = number[5:0];
+  assign \answer.number  = answer[6:0];
+  assign \answer.slots  = answer[16:7];
+  assign \answer.left  = answer[20:17];
+  assign \answer.is_single  = answer[21];
   assign \scan_instruction.op  = scan_instruction[1:0];
   assign \scan_instruction.feed  = scan_instruction[3:2];
   assign \scan_instruction.store  = scan_instruction[4];
@@ -12636,9 +12700,6 @@ module \digits_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, sca
   assign \scan_instruction.sync  = scan_instruction[87];
   assign \scan_instruction.wait  = scan_instruction[93:88];
   assign \scan_instruction.end  = scan_instruction[94];
-  assign \answer.number  = answer[6:0];
-  assign \answer.slots  = answer[16:7];
-  assign \answer.left  = answer[20:17];
   assign \element.valid  = element[0];
   assign \element.column  = element[7:1];
   assign \element.group  = element[8];
@@ -12649,6 +12710,7 @@ module \digits_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, sca
   assign \column.number  = column[6:0];
   assign \column.slots  = column[16:7];
   assign \column.left  = column[20:17];
+  assign \column.is_single  = column[21];
   assign \scan_o.valid  = element[0];
   assign \scan_o.column  = element[7:1];
   assign \scan_o.group  = element[8];
@@ -12656,38 +12718,46 @@ module \digits_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, sca
   assign \scan_o.slot  = element[20:17];
   assign \scan_o.is_first  = element[21];
   assign \scan_o.is_last  = element[22];
-  assign \queue_words[0]  = queue_words[20:0];
+  assign \queue_words[0]  = queue_words[21:0];
   assign \queue_words[0].number  = queue_words[6:0];
   assign \queue_words[0].slots  = queue_words[16:7];
   assign \queue_words[0].left  = queue_words[20:17];
-  assign \queue_words[1]  = queue_words[41:21];
-  assign \queue_words[1].number  = queue_words[27:21];
-  assign \queue_words[1].slots  = queue_words[37:28];
-  assign \queue_words[1].left  = queue_words[41:38];
-  assign \queue_words[2]  = queue_words[62:42];
-  assign \queue_words[2].number  = queue_words[48:42];
-  assign \queue_words[2].slots  = queue_words[58:49];
-  assign \queue_words[2].left  = queue_words[62:59];
-  assign \queue_words[3]  = queue_words[83:63];
-  assign \queue_words[3].number  = queue_words[69:63];
-  assign \queue_words[3].slots  = queue_words[79:70];
-  assign \queue_words[3].left  = queue_words[83:80];
-  assign \queue_words[4]  = queue_words[104:84];
-  assign \queue_words[4].number  = queue_words[90:84];
-  assign \queue_words[4].slots  = queue_words[100:91];
-  assign \queue_words[4].left  = queue_words[104:101];
-  assign \queue_words[5]  = queue_words[125:105];
-  assign \queue_words[5].number  = queue_words[111:105];
-  assign \queue_words[5].slots  = queue_words[121:112];
-  assign \queue_words[5].left  = queue_words[125:122];
-  assign \queue_words[6]  = queue_words[146:126];
-  assign \queue_words[6].number  = queue_words[132:126];
-  assign \queue_words[6].slots  = queue_words[142:133];
-  assign \queue_words[6].left  = queue_words[146:143];
-  assign \queue_words[7]  = queue_words[167:147];
-  assign \queue_words[7].number  = queue_words[153:147];
-  assign \queue_words[7].slots  = queue_words[163:154];
-  assign \queue_words[7].left  = queue_words[167:164];
+  assign \queue_words[0].is_single  = queue_words[21];
+  assign \queue_words[1]  = queue_words[43:22];
+  assign \queue_words[1].number  = queue_words[28:22];
+  assign \queue_words[1].slots  = queue_words[38:29];
+  assign \queue_words[1].left  = queue_words[42:39];
+  assign \queue_words[1].is_single  = queue_words[43];
+  assign \queue_words[2]  = queue_words[65:44];
+  assign \queue_words[2].number  = queue_words[50:44];
+  assign \queue_words[2].slots  = queue_words[60:51];
+  assign \queue_words[2].left  = queue_words[64:61];
+  assign \queue_words[2].is_single  = queue_words[65];
+  assign \queue_words[3]  = queue_words[87:66];
+  assign \queue_words[3].number  = queue_words[72:66];
+  assign \queue_words[3].slots  = queue_words[82:73];
+  assign \queue_words[3].left  = queue_words[86:83];
+  assign \queue_words[3].is_single  = queue_words[87];
+  assign \queue_words[4]  = queue_words[109:88];
+  assign \queue_words[4].number  = queue_words[94:88];
+  assign \queue_words[4].slots  = queue_words[104:95];
+  assign \queue_words[4].left  = queue_words[108:105];
+  assign \queue_words[4].is_single  = queue_words[109];
+  assign \queue_words[5]  = queue_words[131:110];
+  assign \queue_words[5].number  = queue_words[116:110];
+  assign \queue_words[5].slots  = queue_words[126:117];
+  assign \queue_words[5].left  = queue_words[130:127];
+  assign \queue_words[5].is_single  = queue_words[131];
+  assign \queue_words[6]  = queue_words[153:132];
+  assign \queue_words[6].number  = queue_words[138:132];
+  assign \queue_words[6].slots  = queue_words[148:139];
+  assign \queue_words[6].left  = queue_words[152:149];
+  assign \queue_words[6].is_single  = queue_words[153];
+  assign \queue_words[7]  = queue_words[175:154];
+  assign \queue_words[7].number  = queue_words[160:154];
+  assign \queue_words[7].slots  = queue_words[170:161];
+  assign \queue_words[7].left  = queue_words[174:171];
+  assign \queue_words[7].is_single  = queue_words[175];
   assign element[20:17] = slot;
   assign element[22] = is_last;
   assign element[21] = is_first;
@@ -12695,9 +12765,10 @@ module \digits_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, sca
   assign element[8] = group;
   assign element[7:1] = column[6:0];
   assign element[0] = valid;
-  assign answer[20:17] = \$48 [3:0];
-  assign answer[16:7] = \$9 ;
+  assign answer[20:17] = \$47 [3:0];
+  assign answer[16:7] = \$8 ;
   assign answer[6:0] = asked_number_1;
+  assign answer[21] = \$5 ;
 endmodule
 
 module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_next, walk_instruction, walk_o, clk);
@@ -12911,18 +12982,12 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_ne
     if (walk_clear) begin
       \$45  = walk_next[19:12];
     end
-    if (rst) begin
-      \$45  = 8'h00;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
     \$46  = last_index;
     if (walk_clear) begin
       \$46  = \$30 [6:0];
-    end
-    if (rst) begin
-      \$46  = 7'h00;
     end
   end
   always @* begin
@@ -12943,9 +13008,6 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_ne
     if (walk_clear) begin
       \$37  = 1'h1;
     end
-    if (rst) begin
-      \$37  = 1'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
@@ -12956,9 +13018,6 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_ne
       end
     end
     if (walk_clear) begin
-      \$38  = 1'h0;
-    end
-    if (rst) begin
       \$38  = 1'h0;
     end
   end
@@ -12973,9 +13032,6 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_ne
       end
     end
     if (walk_clear) begin
-      \$39  = 7'h00;
-    end
-    if (rst) begin
       \$39  = 7'h00;
     end
   end
@@ -13004,9 +13060,6 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_ne
         \$40  = \$36 ;
       end
     end
-    if (rst) begin
-      \$40  = 1'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
@@ -13022,9 +13075,6 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_ne
       end
     end
     if (walk_clear) begin
-      \$41  = 4'h0;
-    end
-    if (rst) begin
       \$41  = 4'h0;
     end
   end
@@ -13044,9 +13094,6 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_ne
     if (walk_clear) begin
       \$42  = 1'h0;
     end
-    if (rst) begin
-      \$42  = 1'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
@@ -13061,9 +13108,6 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_ne
     if (walk_clear) begin
       \$43  = \$31 ;
     end
-    if (rst) begin
-      \$43  = 1'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
@@ -13076,9 +13120,6 @@ module \digits_sequencer.walk (rst, walk_step, walk_nonzero, walk_clear, walk_ne
       end
     end
     if (walk_clear) begin
-      \$44  = 1'h0;
-    end
-    if (rst) begin
       \$44  = 1'h0;
     end
   end
@@ -14994,17 +15035,16 @@ module digits_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, 
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
-  wire \$27 ;
+  reg \$27 ;
   reg \$28 ;
-  reg \$29 ;
+  reg [3:0] \$29 ;
   wire \$3 ;
-  reg [3:0] \$30 ;
-  reg [7:0] \$31 ;
-  reg [1:0] \$32 ;
-  reg [255:0] \$33 ;
+  reg [7:0] \$30 ;
+  reg [1:0] \$31 ;
+  reg [255:0] \$32 ;
   wire \$4 ;
   wire \$5 ;
-  wire [8:0] \$53 ;
+  wire [8:0] \$52 ;
   wire \$6 ;
   wire \$7 ;
   wire [4:0] \$8 ;
@@ -15012,11 +15052,12 @@ module digits_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, 
   (* init = 8'h00 *)
   wire [7:0] address;
   output busy;
-  reg busy;
+  wire busy;
   input clk;
   wire clk;
   input dump;
   wire dump;
+  reg engaged = 1'h0;
   input [15:0] i_payload;
   wire [15:0] i_payload;
   output i_ready;
@@ -15053,7 +15094,6 @@ module digits_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, 
   wire [15:0] \lanes_weights[9] ;
   output [15:0] lanes_word;
   wire [15:0] lanes_word;
-  reg loading = 1'h0;
   input may_start;
   wire may_start;
   output [15:0] o_payload;
@@ -15084,7 +15124,7 @@ module digits_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, 
   input rst;
   wire rst;
   assign \$1  = dump & may_start;
-  assign \$2  = ~ loading;
+  assign \$2  = ~ engaged;
   assign \$3  = \$1  & \$2 ;
   assign \$4  = lanes_lane == 4'hf;
   assign \$5  = lanes_address == 8'hdf;
@@ -15102,58 +15142,71 @@ module digits_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, 
   assign \$17  = lanes_lane == 4'hf;
   assign \$18  = lanes_address == 8'hdf;
   assign \$19  = \$17  & \$18 ;
-  assign \$53  = lanes_lane * 5'h10;
-  assign o_payload = row >> \$53 ;
+  assign \$52  = lanes_lane * 5'h10;
+  assign o_payload = row >> \$52 ;
   assign \$20  = dump & may_start;
   assign \$21  = i_valid | \$20 ;
-  assign \$22  = \$21  | loading;
-  assign \$23  = i_valid & may_start;
-  assign \$24  = ! port_state;
-  assign \$25  = port_state == 1'h1;
-  assign \$26  = port_state == 2'h2;
-  assign \$27  = port_state == 2'h3;
+  assign busy = \$21  | engaged;
+  assign \$22  = i_valid & may_start;
+  assign \$23  = ! port_state;
+  assign \$24  = port_state == 1'h1;
+  assign \$25  = port_state == 2'h2;
+  assign \$26  = port_state == 2'h3;
   always @(posedge clk)
-    read_1 <= \$28 ;
+    read_1 <= \$27 ;
   always @(posedge clk)
-    loading <= \$29 ;
+    engaged <= \$28 ;
   always @(posedge clk)
-    lanes_lane <= \$30 ;
+    lanes_lane <= \$29 ;
   always @(posedge clk)
-    lanes_address <= \$31 ;
+    lanes_address <= \$30 ;
   always @(posedge clk)
-    port_state <= \$32 ;
+    port_state <= \$31 ;
   always @(posedge clk)
-    row <= \$33 ;
+    row <= \$32 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$28  = lanes_read;
+    \$27  = lanes_read;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$28  = engaged;
+    (* full_case = 32'd1 *)
+    casez (port_state)
+      2'h0:
+          if (lanes_load) begin
+            \$28  = \$7 ;
+          end else if (\$3 ) begin
+            \$28  = 1'h1;
+          end
+      2'h1:
+          /* empty */;
+      2'h2:
+          /* empty */;
+      2'h3:
+          if (o_ready) begin
+            if (\$19 ) begin
+              \$28  = 1'h0;
+            end
+          end
+    endcase
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$29  = loading;
-    casez (port_state)
-      2'h0:
-          if (lanes_load) begin
-            \$29  = \$7 ;
-          end
-    endcase
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$30  = lanes_lane;
+    \$29  = lanes_lane;
     (* full_case = 32'd1 *)
     casez (port_state)
       2'h0:
           if (lanes_load) begin
-            \$30  = \$8 [3:0];
+            \$29  = \$8 [3:0];
             if (\$9 ) begin
-              \$30  = 4'h0;
+              \$29  = 4'h0;
             end
           end
       2'h1:
@@ -15162,27 +15215,27 @@ module digits_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, 
           /* empty */;
       2'h3:
           if (o_ready) begin
-            \$30  = \$12 [3:0];
+            \$29  = \$12 [3:0];
             if (\$13 ) begin
-              \$30  = 4'h0;
+              \$29  = 4'h0;
             end
           end
     endcase
     if (rst) begin
-      \$30  = 4'h0;
+      \$29  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$31  = lanes_address;
+    \$30  = lanes_address;
     (* full_case = 32'd1 *)
     casez (port_state)
       2'h0:
           if (lanes_load) begin
             if (\$9 ) begin
-              \$31  = \$10 [7:0];
+              \$30  = \$10 [7:0];
               if (\$11 ) begin
-                \$31  = 8'h00;
+                \$30  = 8'h00;
               end
             end
           end
@@ -15193,50 +15246,50 @@ module digits_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, 
       2'h3:
           if (o_ready) begin
             if (\$13 ) begin
-              \$31  = \$14 [7:0];
+              \$30  = \$14 [7:0];
               if (\$15 ) begin
-                \$31  = 8'h00;
+                \$30  = 8'h00;
               end
             end
           end
     endcase
     if (rst) begin
-      \$31  = 8'h00;
+      \$30  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$32  = port_state;
+    \$31  = port_state;
     (* full_case = 32'd1 *)
     casez (port_state)
       2'h0:
           if (lanes_load) begin
           end else if (\$3 ) begin
-            \$32  = 2'h1;
+            \$31  = 2'h1;
           end
       2'h1:
-          \$32  = 2'h2;
+          \$31  = 2'h2;
       2'h2:
           if (read_1) begin
-            \$32  = 2'h3;
+            \$31  = 2'h3;
           end
       2'h3:
           if (o_ready) begin
             if (\$16 ) begin
-              \$32  = 2'h1;
+              \$31  = 2'h1;
             end
             if (\$19 ) begin
-              \$32  = 2'h0;
+              \$31  = 2'h0;
             end
           end
     endcase
     if (rst) begin
-      \$32  = 2'h0;
+      \$31  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$33  = row;
+    \$32  = row;
     casez (port_state)
       2'h0:
           /* empty */;
@@ -15244,26 +15297,12 @@ module digits_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, 
           /* empty */;
       2'h2:
           if (read_1) begin
-            \$33  = lanes_weights;
+            \$32  = lanes_weights;
           end
     endcase
     if (rst) begin
-      \$33  = 256'h0000000000000000000000000000000000000000000000000000000000000000;
+      \$32  = 256'h0000000000000000000000000000000000000000000000000000000000000000;
     end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (port_state)
-      2'h0:
-          busy = \$22 ;
-      2'h1:
-          busy = 1'h1;
-      2'h2:
-          busy = 1'h1;
-      2'h3:
-          busy = 1'h1;
-    endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
@@ -15278,7 +15317,7 @@ module digits_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, 
     lanes_load = 1'h0;
     casez (port_state)
       2'h0:
-          lanes_load = \$23 ;
+          lanes_load = \$22 ;
     endcase
   end
   always @* begin

@@ -29,25 +29,30 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire \$22 ;
   wire \$23 ;
   wire \$24 ;
-  reg [5:0] \$25 ;
-  reg [5:0] \$26 ;
-  reg [5:0] \$27 ;
+  wire \$25 ;
+  wire \$26 ;
+  reg \$27 ;
   reg [5:0] \$28 ;
   reg [5:0] \$29 ;
   wire \$3 ;
   reg [5:0] \$30 ;
   reg [5:0] \$31 ;
-  reg [1:0] \$32 ;
-  reg [1:0] \$33 ;
-  reg [1:0] \$34 ;
+  reg [5:0] \$32 ;
+  reg [5:0] \$33 ;
+  reg [5:0] \$34 ;
   reg [1:0] \$35 ;
   reg [1:0] \$36 ;
   reg [1:0] \$37 ;
   reg [1:0] \$38 ;
-  reg [5:0] \$39 ;
+  reg [1:0] \$39 ;
   wire \$4 ;
-  reg \$40 ;
-  reg [3:0] \$41 ;
+  reg [1:0] \$40 ;
+  reg [1:0] \$41 ;
+  reg [5:0] \$42 ;
+  reg \$43 ;
+  reg [5:0] \$44 ;
+  reg \$45 ;
+  reg [3:0] \$46 ;
   wire \$5 ;
   wire \$6 ;
   wire [3:0] \$7 ;
@@ -226,8 +231,10 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire dump;
   reg [5:0] error_bases = 6'h00;
   wire [5:0] \error_bases[0] ;
+  reg [5:0] first_target_1 = 6'h00;
   output idle;
   wire idle;
+  reg is_first_logit_0_1 = 1'h0;
   reg [1:0] lane_1 = 2'h0;
   reg [1:0] lane_2 = 2'h0;
   reg [1:0] lane_3 = 2'h0;
@@ -236,6 +243,8 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   reg [1:0] lane_6 = 2'h0;
   reg [1:0] lane_7 = 2'h0;
   wire [42:0] logit;
+  (* init = 1'h1 *)
+  wire may_start;
   output [3:0] prediction_payload;
   reg [3:0] prediction_payload = 4'h0;
   input prediction_ready;
@@ -472,22 +481,34 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   wire [15:0] \weights_lanes_weights[2] ;
   wire [15:0] \weights_lanes_weights[3] ;
   wire [15:0] weights_lanes_word;
-  wire weights_may_start;
+  reg weights_may_start = 1'h1;
   wire [15:0] weights_o_payload;
   wire weights_o_ready;
   wire weights_o_valid;
   always @(posedge clk)
-    lane_5 <= \$36 ;
+    lane_1 <= \$35 ;
   always @(posedge clk)
-    lane_6 <= \$37 ;
+    lane_2 <= \$36 ;
   always @(posedge clk)
-    lane_7 <= \$38 ;
+    lane_3 <= \$37 ;
   always @(posedge clk)
-    error_bases <= \$39 ;
+    lane_4 <= \$38 ;
   always @(posedge clk)
-    prediction_valid <= \$40 ;
+    lane_5 <= \$39 ;
   always @(posedge clk)
-    prediction_payload <= \$41 ;
+    lane_6 <= \$40 ;
+  always @(posedge clk)
+    lane_7 <= \$41 ;
+  always @(posedge clk)
+    first_target_1 <= \$42 ;
+  always @(posedge clk)
+    is_first_logit_0_1 <= \$43 ;
+  always @(posedge clk)
+    error_bases <= \$44 ;
+  always @(posedge clk)
+    prediction_valid <= \$45 ;
+  always @(posedge clk)
+    prediction_payload <= \$46 ;
   assign samples_word_index = array_inputs[2] ? samples_index : array_inputs[23:18];
   assign \$1  = ~ sequencer_hold;
   assign \$2  = weights_may_start & \$1 ;
@@ -509,35 +530,31 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   assign sequencer_emit_ready = \$14  | prediction_ready;
   assign probe_weight_write = array_write_is_update ? array_write_lanes : 4'h0;
   assign probe_word_context = probe_word_error ? softmax_o_context : activation_0_o_context;
-  assign \$17  = array_o_drain == 2'h3;
-  assign \$18  = \$16  & \$17 ;
-  assign \$19  = ! softmax_index;
+  assign \$16  = ~ samples_sample_take;
+  assign \$17  = sequencer_idle & \$16 ;
+  assign \$19  = array_o_drain == 2'h3;
   assign \$20  = \$18  & \$19 ;
-  assign \$21  = ! softmax_context;
+  assign \$21  = ! softmax_index;
   assign \$22  = \$20  & \$21 ;
-  assign \$23  = sequencer_emit & sequencer_emit_ready;
+  assign \$23  = ! softmax_context;
+  assign \$24  = \$22  & \$23 ;
+  assign \$25  = sequencer_emit & sequencer_emit_ready;
   always @(posedge clk)
-    target_1 <= \$25 ;
+    weights_may_start <= \$27 ;
   always @(posedge clk)
-    target_2 <= \$26 ;
+    target_1 <= \$28 ;
   always @(posedge clk)
-    target_3 <= \$27 ;
+    target_2 <= \$29 ;
   always @(posedge clk)
-    target_4 <= \$28 ;
+    target_3 <= \$30 ;
   always @(posedge clk)
-    target_5 <= \$29 ;
+    target_4 <= \$31 ;
   always @(posedge clk)
-    target_6 <= \$30 ;
+    target_5 <= \$32 ;
   always @(posedge clk)
-    target_7 <= \$31 ;
+    target_6 <= \$33 ;
   always @(posedge clk)
-    lane_1 <= \$32 ;
-  always @(posedge clk)
-    lane_2 <= \$33 ;
-  always @(posedge clk)
-    lane_3 <= \$34 ;
-  always @(posedge clk)
-    lane_4 <= \$35 ;
+    target_7 <= \$34 ;
   tiny_neuron activation_0 (
     .changed(sequencer_changed),
     .clear(activation_0_clear),
@@ -638,7 +655,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
     .clear(activation_0_clear),
     .clk(clk),
     .emit(sequencer_emit),
-    .emit_context(\$24 ),
+    .emit_context(\$26 ),
     .emit_ready(sequencer_emit_ready),
     .events_beat(counter_events_beat),
     .events_busy(counter_events_busy),
@@ -648,7 +665,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
     .events_sample(counter_events_sample),
     .events_update(probe_update),
     .hold(sequencer_hold),
-    .idle(weights_may_start),
+    .idle(sequencer_idle),
     .labels(softmax_label),
     .list_bank(samples_list_bank),
     .list_index(samples_list_index),
@@ -723,132 +740,153 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$37  = lane_5;
-    if (rst) begin
-      \$37  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$38  = lane_6;
-    if (rst) begin
-      \$38  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$39  = error_bases;
-    if (\$22 ) begin
-      \$39  = array_o_target;
-    end
-    if (rst) begin
-      \$39  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$40  = prediction_valid;
-    if (\$23 ) begin
-      \$40  = 1'h1;
-    end else if (prediction_ready) begin
-      \$40  = 1'h0;
-    end
-    if (rst) begin
-      \$40  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$41  = prediction_payload;
-    if (\$23 ) begin
-      \$41  = softmax_prediction;
-    end
-    if (rst) begin
-      \$41  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$25  = array_o_target;
-    if (rst) begin
-      \$25  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$26  = target_1;
-    if (rst) begin
-      \$26  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$27  = target_2;
-    if (rst) begin
-      \$27  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$28  = target_3;
-    if (rst) begin
-      \$28  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$29  = target_4;
-    if (rst) begin
-      \$29  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$30  = target_5;
-    if (rst) begin
-      \$30  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$31  = target_6;
-    if (rst) begin
-      \$31  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$32  = array_o_lane;
-    if (rst) begin
-      \$32  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$33  = lane_1;
-    if (rst) begin
-      \$33  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$34  = lane_2;
-    if (rst) begin
-      \$34  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$35  = lane_3;
+    \$35  = array_o_lane;
     if (rst) begin
       \$35  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$36  = lane_4;
+    \$36  = lane_1;
     if (rst) begin
       \$36  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$37  = lane_2;
+    if (rst) begin
+      \$37  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$38  = lane_3;
+    if (rst) begin
+      \$38  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$39  = lane_4;
+    if (rst) begin
+      \$39  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$40  = lane_5;
+    if (rst) begin
+      \$40  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$41  = lane_6;
+    if (rst) begin
+      \$41  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$42  = array_o_target;
+    if (rst) begin
+      \$42  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$43  = \$24 ;
+    if (rst) begin
+      \$43  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$44  = error_bases;
+    if (is_first_logit_0_1) begin
+      \$44  = first_target_1;
+    end
+    if (rst) begin
+      \$44  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$45  = prediction_valid;
+    if (\$25 ) begin
+      \$45  = 1'h1;
+    end else if (prediction_ready) begin
+      \$45  = 1'h0;
+    end
+    if (rst) begin
+      \$45  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$46  = prediction_payload;
+    if (\$25 ) begin
+      \$46  = softmax_prediction;
+    end
+    if (rst) begin
+      \$46  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$27  = \$17 ;
+    if (rst) begin
+      \$27  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$28  = array_o_target;
+    if (rst) begin
+      \$28  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$29  = target_1;
+    if (rst) begin
+      \$29  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$30  = target_2;
+    if (rst) begin
+      \$30  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$31  = target_3;
+    if (rst) begin
+      \$31  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$32  = target_4;
+    if (rst) begin
+      \$32  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$33  = target_5;
+    if (rst) begin
+      \$33  = 6'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$34  = target_6;
+    if (rst) begin
+      \$34  = 6'h00;
     end
   end
   assign samples_i_payload = sample_payload;
@@ -911,7 +949,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   assign sequencer_clear = activation_0_clear;
   assign sequencer_labels = softmax_label;
   assign weights_dump = dump;
-  assign sequencer_idle = weights_may_start;
+  assign may_start = weights_may_start;
   assign array_write_limited = counter_limited_weights;
   assign activation_0_saturated = counter_limited_offsets;
   assign counter_o = counters;
@@ -1125,7 +1163,7 @@ module tiny(sample_valid, prediction_ready, weight_in_payload, weight_in_valid, 
   assign \$10  = { 1'h0, softmax_o_index[1:0] };
   assign \$15  = probe_word_valid;
   assign probe_phase = sequencer_phases;
-  assign \$16  = array_o_valid;
+  assign \$18  = array_o_valid;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -1135,16 +1173,40 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   initial \$auto$verilog_backend.cc:2355:dump_module$1 <= 0;
   wire \$1 ;
   wire \$10 ;
+  reg [85:0] \$100 ;
+  reg [85:0] \$101 ;
+  reg [85:0] \$102 ;
+  reg [85:0] \$103 ;
+  reg [85:0] \$104 ;
+  reg \$105 ;
+  reg \$106 ;
+  reg \$107 ;
+  reg \$108 ;
+  reg [2:0] \$109 ;
   wire \$11 ;
+  reg \$110 ;
+  reg [1:0] \$111 ;
+  reg [1:0] \$112 ;
+  reg \$113 ;
+  reg [3:0] \$114 ;
+  reg [5:0] \$115 ;
+  reg \$116 ;
+  reg \$117 ;
+  reg \$118 ;
+  reg \$119 ;
   wire \$12 ;
+  reg [42:0] \$120 ;
+  reg [42:0] \$121 ;
+  reg [42:0] \$122 ;
+  reg [42:0] \$123 ;
   wire \$13 ;
   wire \$14 ;
   wire [3:0] \$15 ;
   wire \$16 ;
-  wire [6:0] \$161 ;
-  wire [6:0] \$164 ;
   wire [3:0] \$17 ;
   wire [3:0] \$18 ;
+  wire [6:0] \$186 ;
+  wire [6:0] \$189 ;
   wire [3:0] \$19 ;
   wire \$2 ;
   wire [1:0] \$20 ;
@@ -1191,49 +1253,49 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire \$58 ;
   wire \$59 ;
   wire \$6 ;
-  wire [5:0] \$60 ;
-  wire [8:0] \$61 ;
-  wire [15:0] \$62 ;
+  wire \$60 ;
+  wire [5:0] \$61 ;
+  wire [8:0] \$62 ;
   wire [15:0] \$63 ;
   wire [15:0] \$64 ;
-  wire \$65 ;
+  wire [15:0] \$65 ;
   wire \$66 ;
-  wire [7:0] \$67 ;
-  wire \$68 ;
+  wire \$67 ;
+  wire [7:0] \$68 ;
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
   wire \$71 ;
   wire \$72 ;
   wire \$73 ;
-  reg [85:0] \$74 ;
-  reg [85:0] \$75 ;
-  reg [85:0] \$76 ;
-  reg [85:0] \$77 ;
-  reg [85:0] \$78 ;
-  reg [85:0] \$79 ;
+  wire \$74 ;
+  wire \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire \$78 ;
+  wire \$79 ;
   wire \$8 ;
-  reg [85:0] \$80 ;
-  reg [85:0] \$81 ;
-  reg [85:0] \$82 ;
-  reg [42:0] \$83 ;
-  reg [42:0] \$84 ;
-  reg [42:0] \$85 ;
-  reg [42:0] \$86 ;
-  reg \$87 ;
-  reg \$88 ;
-  reg \$89 ;
+  wire \$80 ;
+  wire \$81 ;
+  wire [3:0] \$82 ;
+  wire \$83 ;
+  wire [3:0] \$84 ;
+  wire [3:0] \$85 ;
+  wire [3:0] \$86 ;
+  wire \$87 ;
+  wire \$88 ;
+  wire \$89 ;
   wire \$9 ;
-  reg \$90 ;
-  reg [2:0] \$91 ;
-  reg \$92 ;
-  reg [1:0] \$93 ;
-  reg [1:0] \$94 ;
-  reg \$95 ;
-  reg [3:0] \$96 ;
-  reg [5:0] \$97 ;
-  reg \$98 ;
-  reg \$99 ;
+  wire \$90 ;
+  wire [1:0] \$91 ;
+  wire [1:0] \$92 ;
+  wire \$93 ;
+  wire \$94 ;
+  wire \$95 ;
+  reg [85:0] \$96 ;
+  reg [85:0] \$97 ;
+  reg [85:0] \$98 ;
+  reg [85:0] \$99 ;
   input [85:0] beat;
   wire [85:0] beat;
   wire [1:0] \beat.add ;
@@ -1895,6 +1957,8 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire lane_3_write;
   wire [15:0] lane_3_write_word;
   reg [2:0] left = 3'h0;
+  reg load_0_1 = 1'h0;
+  reg move_0_1 = 1'h0;
   output move_context;
   wire move_context;
   output move_copy;
@@ -1907,6 +1971,7 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   wire [5:0] move_target;
   output move_to_offsets;
   wire move_to_offsets;
+  reg moves;
   input next_update;
   wire next_update;
   output o_context;
@@ -2034,85 +2099,103 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   assign \$54  = is_logit ? \$50  : \$53 ;
   assign \$55  = $signed(\$54 ) > $signed(1'h0);
   assign \$57  = o_lane + 1'h1;
-  assign \$58  = beat_7[0] & beat_7[1];
-  assign \$59  = \$58  & beat_7[74];
-  assign \$60  = beat_1[22] ? index : 6'h00;
-  assign \$61  = beat_1[11:4] + \$60 ;
-  assign \$161  = beat_2[46:45] * 5'h10;
-  assign \$62  = vectors_offsets >> \$161 ;
-  assign \$164  = beat_2[46:45] * 5'h10;
-  assign \$63  = vectors_states >> \$164 ;
-  assign \$64  = beat_2[47] ? \$62  : \$63 ;
-  assign shared = beat_2[48] ? input_word : \$64 ;
-  assign \$65  = beat_9[0] & beat_9[1];
-  assign \$66  = \$65  & beat_9[74];
-  assign \$67  = \$66  ? beat_9[11:4] : outside_address;
-  assign \$68  = beat_9[0] & beat_9[1];
-  assign \$69  = \$68  & beat_9[74];
+  assign \$58  = | beat_5[76:75];
+  assign \$59  = beat_7[0] & beat_7[1];
+  assign \$60  = \$59  & beat_7[74];
+  assign \$61  = beat_1[22] ? index : 6'h00;
+  assign \$62  = beat_1[11:4] + \$61 ;
+  assign \$186  = beat_2[46:45] * 5'h10;
+  assign \$63  = vectors_offsets >> \$186 ;
+  assign \$189  = beat_2[46:45] * 5'h10;
+  assign \$64  = vectors_states >> \$189 ;
+  assign \$65  = beat_2[47] ? \$63  : \$64 ;
+  assign shared = beat_2[48] ? input_word : \$65 ;
+  assign \$66  = beat_9[0] & beat_9[1];
+  assign \$67  = \$66  & beat_9[74];
+  assign \$68  = \$67  ? beat_9[11:4] : outside_address;
+  assign \$69  = beat_9[0] & beat_9[1];
+  assign \$70  = \$69  & beat_9[74];
   assign lane_0_own = beat_2[49] ? vectors_offsets[15:0] : vectors_states[15:0];
-  assign \$70  = ! outside_lane;
-  assign lane_0_load = outside_load & \$70 ;
+  assign \$71  = ! outside_lane;
+  assign lane_0_load = outside_load & \$71 ;
   assign lane_1_own = beat_2[49] ? vectors_offsets[31:16] : vectors_states[31:16];
-  assign \$71  = outside_lane == 1'h1;
-  assign lane_1_load = outside_load & \$71 ;
+  assign \$72  = outside_lane == 1'h1;
+  assign lane_1_load = outside_load & \$72 ;
   assign lane_2_own = beat_2[49] ? vectors_offsets[47:32] : vectors_states[47:32];
-  assign \$72  = outside_lane == 2'h2;
-  assign lane_2_load = outside_load & \$72 ;
+  assign \$73  = outside_lane == 2'h2;
+  assign lane_2_load = outside_load & \$73 ;
   assign lane_3_own = beat_2[49] ? vectors_offsets[63:48] : vectors_states[63:48];
-  assign \$73  = outside_lane == 2'h3;
-  assign lane_3_load = outside_load & \$73 ;
+  assign \$74  = outside_lane == 2'h3;
+  assign lane_3_load = outside_load & \$74 ;
+  assign \$75  = | beat_6[76:75];
+  assign \$76  = | beat_6[79:77];
+  assign \$77  = beat_6[76:75] == 2'h3;
+  assign \$82  = left - 1'h1;
+  assign \$83  = left < 1'h1;
+  assign \$84  = left - 1'h1;
+  assign \$85  = \$83  ? 4'h0 : \$84 ;
+  assign \$86  = is_logit ? \$82  : \$85 ;
+  assign \$87  = | \$86 ;
+  assign \$88  = o_drain == 2'h3;
+  assign \$91  = part + 1'h1;
+  assign \$92  = shifts ? 2'h0 : \$91 ;
+  assign \$93  = ! \$92 ;
   always @(posedge clk)
-    beat_1 <= \$74 ;
+    beat_1 <= \$96 ;
   always @(posedge clk)
-    beat_2 <= \$75 ;
+    beat_2 <= \$97 ;
   always @(posedge clk)
-    beat_3 <= \$76 ;
+    beat_3 <= \$98 ;
   always @(posedge clk)
-    beat_4 <= \$77 ;
+    beat_4 <= \$99 ;
   always @(posedge clk)
-    beat_5 <= \$78 ;
+    beat_5 <= \$100 ;
   always @(posedge clk)
-    beat_6 <= \$79 ;
+    beat_6 <= \$101 ;
   always @(posedge clk)
-    beat_7 <= \$80 ;
+    beat_7 <= \$102 ;
   always @(posedge clk)
-    beat_8 <= \$81 ;
+    beat_8 <= \$103 ;
   always @(posedge clk)
-    beat_9 <= \$82 ;
+    beat_9 <= \$104 ;
   always @(posedge clk)
-    o_sums <= \$83 ;
+    is_left <= \$105 ;
   always @(posedge clk)
-    chain_1 <= \$84 ;
+    is_logit <= \$106 ;
   always @(posedge clk)
-    chain_2 <= \$85 ;
+    shifts <= \$107 ;
   always @(posedge clk)
-    chain_3 <= \$86 ;
+    o_valid <= \$108 ;
   always @(posedge clk)
-    is_left <= \$87 ;
+    left <= \$109 ;
   always @(posedge clk)
-    is_logit <= \$88 ;
+    part <= \$110 ;
   always @(posedge clk)
-    shifts <= \$89 ;
+    o_lane <= \$111 ;
   always @(posedge clk)
-    o_valid <= \$90 ;
+    o_drain <= \$112 ;
   always @(posedge clk)
-    left <= \$91 ;
+    o_context <= \$113 ;
   always @(posedge clk)
-    part <= \$92 ;
+    o_neuron <= \$114 ;
   always @(posedge clk)
-    o_lane <= \$93 ;
+    o_target <= \$115 ;
   always @(posedge clk)
-    o_drain <= \$94 ;
+    o_first <= \$116 ;
   always @(posedge clk)
-    o_context <= \$95 ;
+    o_wants_error <= \$117 ;
   always @(posedge clk)
-    o_neuron <= \$96 ;
+    load_0_1 <= \$118 ;
   always @(posedge clk)
-    o_target <= \$97 ;
+    move_0_1 <= \$119 ;
   always @(posedge clk)
-    o_first <= \$98 ;
+    o_sums <= \$120 ;
   always @(posedge clk)
-    o_wants_error <= \$99 ;
+    chain_1 <= \$121 ;
+  always @(posedge clk)
+    chain_2 <= \$122 ;
+  always @(posedge clk)
+    chain_3 <= \$123 ;
   tiny_dither dither (
     .clk(clk),
     .column(beat[71:65]),
@@ -2187,265 +2270,273 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$74  = beat;
+    \$96  = beat;
     if (rst) begin
-      \$74  = 86'h0000000000000000000000;
+      \$96  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$75  = beat_1;
+    \$97  = beat_1;
     if (rst) begin
-      \$75  = 86'h0000000000000000000000;
+      \$97  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$76  = beat_2;
+    \$98  = beat_2;
     if (rst) begin
-      \$76  = 86'h0000000000000000000000;
+      \$98  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$77  = beat_3;
+    \$99  = beat_3;
     if (rst) begin
-      \$77  = 86'h0000000000000000000000;
+      \$99  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$78  = beat_4;
+    \$100  = beat_4;
     if (rst) begin
-      \$78  = 86'h0000000000000000000000;
+      \$100  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$79  = beat_5;
+    \$101  = beat_5;
     if (rst) begin
-      \$79  = 86'h0000000000000000000000;
+      \$101  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$80  = beat_6;
+    \$102  = beat_6;
     if (rst) begin
-      \$80  = 86'h0000000000000000000000;
+      \$102  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$81  = beat_7;
+    \$103  = beat_7;
     if (rst) begin
-      \$81  = 86'h0000000000000000000000;
+      \$103  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$82  = beat_8;
+    \$104  = beat_8;
     if (rst) begin
-      \$82  = 86'h0000000000000000000000;
+      \$104  = 86'h0000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$83  = o_sums;
+    \$105  = is_left;
     if (\$1 ) begin
-      \$83  = lane_0_sum;
+      \$105  = \$2 ;
+    end else if (is_left) begin
+      \$105  = \$28 ;
+    end
+    if (rst) begin
+      \$105  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$106  = is_logit;
+    if (\$1 ) begin
+      \$106  = \$4 ;
+    end else if (is_left) begin
+      \$106  = \$30 ;
+    end
+    if (rst) begin
+      \$106  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$107  = shifts;
+    if (\$1 ) begin
+      \$107  = \$8 ;
+    end else if (is_left) begin
+      \$107  = \$37 ;
+    end
+    if (rst) begin
+      \$107  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$108  = o_valid;
+    if (\$1 ) begin
+      \$108  = \$14 ;
+    end else if (is_left) begin
+      \$108  = \$56 ;
+    end
+    if (rst) begin
+      \$108  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$109  = left;
+    if (\$1 ) begin
+      \$109  = beat_6[79:77];
+    end else if (is_left) begin
+      \$109  = \$19 [2:0];
+    end
+    if (rst) begin
+      \$109  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$110  = part;
+    if (\$1 ) begin
+      \$110  = 1'h0;
+    end else if (is_left) begin
+      \$110  = \$21 [0];
+    end
+    if (rst) begin
+      \$110  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$111  = o_lane;
+    if (\$1 ) begin
+      \$111  = 2'h0;
     end else if (is_left) begin
       if (shifts) begin
-        \$83  = chain_1;
+        \$111  = \$57 [1:0];
       end
     end
     if (rst) begin
-      \$83  = 43'h00000000000;
+      \$111  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$84  = chain_1;
+    \$112  = o_drain;
     if (\$1 ) begin
-      \$84  = lane_1_sum;
+      \$112  = beat_6[76:75];
+    end
+    if (rst) begin
+      \$112  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$113  = o_context;
+    if (\$1 ) begin
+      \$113  = beat_6[3];
+    end
+    if (rst) begin
+      \$113  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$114  = o_neuron;
+    if (\$1 ) begin
+      \$114  = beat_6[83:80];
     end else if (is_left) begin
-      if (shifts) begin
-        \$84  = chain_2;
-      end
+      \$114  = \$22 [3:0];
     end
     if (rst) begin
-      \$84  = 43'h00000000000;
+      \$114  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$85  = chain_2;
+    \$115  = o_target;
     if (\$1 ) begin
-      \$85  = lane_2_sum;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$85  = chain_3;
-      end
+      \$115  = beat_6[19:14];
     end
     if (rst) begin
-      \$85  = 43'h00000000000;
+      \$115  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$86  = chain_3;
+    \$116  = o_first;
     if (\$1 ) begin
-      \$86  = lane_3_sum;
+      \$116  = beat_6[84];
     end
     if (rst) begin
-      \$86  = 43'h00000000000;
+      \$116  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$87  = is_left;
+    \$117  = o_wants_error;
     if (\$1 ) begin
-      \$87  = \$2 ;
-    end else if (is_left) begin
-      \$87  = \$28 ;
+      \$117  = beat_6[85];
     end
     if (rst) begin
-      \$87  = 1'h0;
+      \$117  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$88  = is_logit;
-    if (\$1 ) begin
-      \$88  = \$4 ;
-    end else if (is_left) begin
-      \$88  = \$30 ;
-    end
+    \$118  = \$58 ;
     if (rst) begin
-      \$88  = 1'h0;
+      \$118  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$89  = shifts;
-    if (\$1 ) begin
-      \$89  = \$8 ;
-    end else if (is_left) begin
-      \$89  = \$37 ;
-    end
+    \$119  = moves;
     if (rst) begin
-      \$89  = 1'h0;
+      \$119  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$90  = o_valid;
-    if (\$1 ) begin
-      \$90  = \$14 ;
-    end else if (is_left) begin
-      \$90  = \$56 ;
+    \$120  = o_sums;
+    if (load_0_1) begin
+      \$120  = lane_0_sum;
+    end else if (move_0_1) begin
+      \$120  = chain_1;
     end
     if (rst) begin
-      \$90  = 1'h0;
+      \$120  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$91  = left;
-    if (\$1 ) begin
-      \$91  = beat_6[79:77];
-    end else if (is_left) begin
-      \$91  = \$19 [2:0];
+    \$121  = chain_1;
+    if (load_0_1) begin
+      \$121  = lane_1_sum;
+    end else if (move_0_1) begin
+      \$121  = chain_2;
     end
     if (rst) begin
-      \$91  = 3'h0;
+      \$121  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$92  = part;
-    if (\$1 ) begin
-      \$92  = 1'h0;
-    end else if (is_left) begin
-      \$92  = \$21 [0];
+    \$122  = chain_2;
+    if (load_0_1) begin
+      \$122  = lane_2_sum;
+    end else if (move_0_1) begin
+      \$122  = chain_3;
     end
     if (rst) begin
-      \$92  = 1'h0;
+      \$122  = 43'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$93  = o_lane;
-    if (\$1 ) begin
-      \$93  = 2'h0;
-    end else if (is_left) begin
-      if (shifts) begin
-        \$93  = \$57 [1:0];
-      end
+    \$123  = chain_3;
+    if (load_0_1) begin
+      \$123  = lane_3_sum;
     end
     if (rst) begin
-      \$93  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$94  = o_drain;
-    if (\$1 ) begin
-      \$94  = beat_6[76:75];
-    end
-    if (rst) begin
-      \$94  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$95  = o_context;
-    if (\$1 ) begin
-      \$95  = beat_6[3];
-    end
-    if (rst) begin
-      \$95  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$96  = o_neuron;
-    if (\$1 ) begin
-      \$96  = beat_6[83:80];
-    end else if (is_left) begin
-      \$96  = \$22 [3:0];
-    end
-    if (rst) begin
-      \$96  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$97  = o_target;
-    if (\$1 ) begin
-      \$97  = beat_6[19:14];
-    end
-    if (rst) begin
-      \$97  = 6'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$98  = o_first;
-    if (\$1 ) begin
-      \$98  = beat_6[84];
-    end
-    if (rst) begin
-      \$98  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$99  = o_wants_error;
-    if (\$1 ) begin
-      \$99  = beat_6[85];
-    end
-    if (rst) begin
-      \$99  = 1'h0;
+      \$123  = 43'h00000000000;
     end
   end
   always @* begin
@@ -2453,10 +2544,10 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
     (* full_case = 32'd1 *)
     if (outside_read) begin
       weight_chosen = outside_address;
-    end else if (\$59 ) begin
+    end else if (\$60 ) begin
       weight_chosen = beat_7[11:4];
     end else begin
-      weight_chosen = \$61 [7:0];
+      weight_chosen = \$62 [7:0];
     end
   end
   always @* begin
@@ -2464,9 +2555,18 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
     weight_is_ring = 1'h0;
     (* full_case = 32'd1 *)
     if (outside_read) begin
-    end else if (\$59 ) begin
+    end else if (\$60 ) begin
     end else begin
       weight_is_ring = beat_1[2];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    moves = 1'h0;
+    if (\$75 ) begin
+      moves = \$81 ;
+    end else if (is_left) begin
+      moves = \$95 ;
     end
   end
   assign chain_0 = o_sums;
@@ -3117,8 +3217,8 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   assign outside_weights[47:32] = lane_2_weight;
   assign outside_weights[31:16] = lane_1_weight;
   assign outside_weights[15:0] = lane_0_weight;
-  assign control[87] = \$69 ;
-  assign control[86:79] = \$67 ;
+  assign control[87] = \$70 ;
+  assign control[86:79] = \$68 ;
   assign control[78:47] = dither_word;
   assign control[41:40] = beat_6[13:12];
   assign control[46:42] = beat_6[64:60];
@@ -3150,6 +3250,14 @@ module tiny_array(index, input_word, vectors_states, vectors_offsets, next_updat
   assign \$37  = 1'h1;
   assign \$39  = 1'h0;
   assign \$56  = \$55 ;
+  assign \$78  = 1'h0;
+  assign \$79  = 1'h1;
+  assign \$80  = 1'h1;
+  assign \$81  = \$76 ;
+  assign \$89  = 1'h0;
+  assign \$90  = 1'h1;
+  assign \$94  = 1'h1;
+  assign \$95  = \$87 ;
 endmodule
 /* Generated by Amaranth Yosys 0.50 (PyPI ver 0.50.0.0.post130, git sha1 b5170e139) */
 
@@ -5282,9 +5390,9 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire \$1 ;
   wire [7:0] \$10 ;
   wire [7:0] \$11 ;
-  wire [7:0] \$12 ;
+  wire [4:0] \$12 ;
   wire [7:0] \$13 ;
-  wire \$14 ;
+  wire [7:0] \$14 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
@@ -5307,10 +5415,10 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
-  wire [1:0] \$35 ;
-  wire [1:0] \$36 ;
-  wire [2:0] \$37 ;
-  wire [3:0] \$38 ;
+  wire \$35 ;
+  wire [2:0] \$36 ;
+  wire \$37 ;
+  wire \$38 ;
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
@@ -5319,21 +5427,30 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  reg \$46 ;
-  reg [4:0] \$47 ;
-  reg [2:0] \$48 ;
-  reg \$49 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire \$49 ;
   wire \$5 ;
-  reg \$50 ;
-  reg [87:0] \$51 ;
-  reg \$52 ;
-  reg \$53 ;
-  reg [87:0] \$54 ;
-  reg \$55 ;
+  reg [4:0] \$50 ;
+  reg \$51 ;
+  reg [4:0] \$52 ;
+  reg [2:0] \$53 ;
+  reg \$54 ;
+  reg [1:0] \$55 ;
   reg \$56 ;
   reg \$57 ;
   reg \$58 ;
+  reg [87:0] \$59 ;
   wire \$6 ;
+  reg \$60 ;
+  reg \$61 ;
+  reg [87:0] \$62 ;
+  reg \$63 ;
+  reg \$64 ;
+  reg \$65 ;
+  reg \$66 ;
+  reg \$67 ;
   wire \$7 ;
   wire \$8 ;
   wire [7:0] \$9 ;
@@ -5618,6 +5735,7 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire [5:0] \instruction.wait ;
   wire \instruction.wants_error ;
   wire [7:0] \instruction.weight ;
+  reg is_held_0 = 1'h0;
   wire issue_begins;
   wire issue_finish;
   (* init = 88'h0000000000000000000000 *)
@@ -5652,6 +5770,7 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire \issue_instruction.wants_error ;
   wire [7:0] \issue_instruction.weight ;
   wire issue_is_last;
+  wire issue_may_end;
   wire issue_may_issue;
   (* init = 88'h0000000000000000000000 *)
   wire [87:0] issue_next;
@@ -5688,11 +5807,13 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire [3:0] labels;
   wire [3:0] \labels[0] ;
   wire [4:0] learning;
+  reg [1:0] learnt = 2'h0;
   output list_bank;
   wire list_bank;
   output [5:0] list_index;
   wire [5:0] list_index;
   reg makes = 1'h0;
+  reg makes_0 = 1'h0;
   output [5:0] mask_index;
   wire [5:0] mask_index;
   input [4:0] mask_slots;
@@ -5915,6 +6036,8 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   wire [7:0] \walk_o.row_base ;
   wire \walk_o.turned ;
   wire walk_step;
+  reg walking = 1'h0;
+  reg [4:0] was_busy = 5'h01;
   output [2:0] work_columns;
   wire [2:0] work_columns;
   output work_ring;
@@ -5926,50 +6049,72 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   output work_valid;
   wire work_valid;
   reg working = 1'h0;
-  assign ready = context_0_ready & \$29 ;
-  assign \$30  = ~ has_taken;
-  assign \$31  = \$30  & ready;
-  assign \$32  = ! chosen;
-  assign context_0_taken = \$31  & \$32 ;
-  assign \$33  = ~ working;
-  assign \$34  = \$33  | finish;
-  assign walk_clear = has_taken & \$34 ;
-  assign \$35  = batch[0] + batch[1];
-  assign \$36  = batch[2] + batch[3];
-  assign \$37  = \$35  + \$36 ;
-  assign \$38  = \$37  + batch[4];
-  assign \$39  = \$38  == 2'h3;
-  assign \$40  = sample_sample[9] | \$39 ;
-  assign \$41  = sample_sample[8] & \$40 ;
-  assign \$42  = ~ has_taken;
-  assign \$44  = walk_next[1:0] == 1'h1;
-  assign \$45  = | walk_next[86:81];
+  assign finish = \$23  | \$24 ;
+  assign beats_has_input = | context_0_sample[16:10];
+  assign \$25  = ! beats_context;
+  assign context_0_finish = finish & \$25 ;
+  assign context_0_ends = context_0_finish & walk_instruction[87];
+  assign \$26  = context_0_instruction[80] & makes_0;
+  assign \$27  = ~ \$26 ;
+  assign ready = context_0_ready & \$27 ;
+  assign \$28  = ~ has_taken;
+  assign \$29  = \$28  & ready;
+  assign \$30  = ! chosen;
+  assign context_0_taken = \$29  & \$30 ;
+  assign \$31  = ~ working;
+  assign \$32  = \$31  | finish;
+  assign walk_clear = has_taken & \$32 ;
+  assign \$33  = learnt == 2'h3;
+  assign \$34  = sample_sample[9] | \$33 ;
+  assign \$35  = sample_sample[8] & \$34 ;
+  assign \$36  = learnt + sample_sample[8];
+  assign \$37  = | walk_next[86:81];
+  assign \$38  = ! taken_owner;
+  assign \$39  = \$37  & \$38 ;
+  assign \$40  = ! walk_next[1:0];
+  assign \$41  = ! walk_next[62:61];
+  assign \$42  = \$40  & \$41 ;
+  assign \$44  = \$42  & \$43 ;
+  assign \$45  = ~ has_taken;
+  assign \$47  = walk_next[1:0] == 1'h1;
+  assign \$48  = walk_next[1:0] != 1'h1;
+  assign \$49  = | walk_next[86:81];
   always @(posedge clk)
-    turn <= \$46 ;
+    was_busy <= \$50 ;
   always @(posedge clk)
-    batch <= \$47 ;
+    turn <= \$51 ;
   always @(posedge clk)
-    sample_slot <= \$48 ;
+    batch <= \$52 ;
   always @(posedge clk)
-    closing <= \$49 ;
+    sample_slot <= \$53 ;
   always @(posedge clk)
-    emit_context <= \$50 ;
+    closing <= \$54 ;
   always @(posedge clk)
-    walk_next <= \$51 ;
+    learnt <= \$55 ;
   always @(posedge clk)
-    taken_owner <= \$52 ;
+    emit_context <= \$56 ;
   always @(posedge clk)
-    has_taken <= \$53 ;
+    makes_0 <= \$57 ;
   always @(posedge clk)
-    walk_instruction <= \$54 ;
+    is_held_0 <= \$58 ;
   always @(posedge clk)
-    beats_context <= \$55 ;
+    walk_next <= \$59 ;
   always @(posedge clk)
-    working <= \$56 ;
+    taken_owner <= \$60 ;
   always @(posedge clk)
-    scan_run <= \$57 ;
+    has_taken <= \$61 ;
   always @(posedge clk)
-    makes <= \$58 ;
+    walk_instruction <= \$62 ;
+  always @(posedge clk)
+    beats_context <= \$63 ;
+  always @(posedge clk)
+    working <= \$64 ;
+  always @(posedge clk)
+    scan_run <= \$65 ;
+  always @(posedge clk)
+    walking <= \$66 ;
+  always @(posedge clk)
+    makes <= \$67 ;
   assign \$1  = ~ hold;
   assign \$2  = sample_loaded & \$1 ;
   assign \$3  = ~ closing;
@@ -5983,32 +6128,23 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   assign \$9  = 1'h1 << sample_slot;
   assign \$10  = sample_sample[8] ? \$9  : 8'h00;
   assign \$11  = { 3'h0, batch } | \$10 ;
-  assign \$12  = 1'h1 << sample_slot;
-  assign \$13  = { 3'h0, batch } | \$12 ;
-  assign \$14  = ~ \$13 [4];
-  assign \$15  = ~ \$13 [3];
-  assign \$16  = ~ \$13 [2];
-  assign \$17  = ~ \$13 [1];
-  assign \$18  = ~ \$13 [0];
+  assign \$12  = events_update ? 5'h00 : batch;
+  assign \$13  = 1'h1 << sample_slot;
+  assign \$14  = { 3'h0, \$12  } | \$13 ;
+  assign \$15  = ~ was_busy[4];
+  assign \$16  = ~ was_busy[3];
+  assign \$17  = ~ was_busy[2];
+  assign \$18  = ~ was_busy[1];
+  assign \$19  = ~ was_busy[0];
   assign events_sample = emit & emit_ready;
-  assign \$19  = ! emit_context;
-  assign context_0_emitted = emit_ready & \$19 ;
-  assign \$20  = ~ scan_run;
-  assign \$21  = working & \$20 ;
-  assign walk_step = \$21  & issue_may_issue;
-  assign \$22  = scan_run & scan_o[0];
-  assign events_beat = walk_step | \$22 ;
-  assign \$23  = walk_step & walk_o[21];
+  assign \$20  = ! emit_context;
+  assign context_0_emitted = emit_ready & \$20 ;
+  assign walk_step = walking & issue_may_issue;
+  assign \$21  = scan_run & scan_o[0];
+  assign events_beat = walk_step | \$21 ;
+  assign \$22  = walking & walk_o[21];
+  assign \$23  = \$22  & issue_may_end;
   assign \$24  = scan_run & scan_done;
-  assign finish = \$23  | \$24 ;
-  assign beats_has_input = | context_0_sample[16:10];
-  assign \$25  = ! beats_context;
-  assign context_0_finish = finish & \$25 ;
-  assign context_0_ends = context_0_finish & walk_instruction[87];
-  assign \$26  = context_0_instruction[80] & makes;
-  assign \$27  = ! beats_context;
-  assign \$28  = \$26  & \$27 ;
-  assign \$29  = ~ \$28 ;
   \tiny_sequencer.beats  beats (
     .beats_context(beats_context),
     .beats_element(scan_o),
@@ -6029,13 +6165,10 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
     .clk(clk),
     .context_0_begin(context_0_begin),
     .context_0_busy(context_0_busy),
-    .context_0_clear(clear),
-    .context_0_emit(emit),
     .context_0_emitted(context_0_emitted),
     .context_0_ends(context_0_ends),
     .context_0_finish(context_0_finish),
     .context_0_free_step(events_free_steps),
-    .context_0_idle(context_0_idle),
     .context_0_nudged_step(events_nudged_steps),
     .context_0_offered(sample_sample),
     .context_0_phase(phases),
@@ -6045,15 +6178,21 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
     .context_0_update(context_0_update),
     .context_0_update_done(events_update),
     .context_0_wait(walk_instruction[86:81]),
+    .emits(emit),
     .fetch_fetched(context_0_instruction),
+    .is_idle(context_0_idle),
+    .jumps(clear),
     .rst(rst)
   );
   \tiny_sequencer.issue  issue (
     .clk(clk),
+    .issue_begins(walk_clear),
     .issue_finish(finish),
     .issue_instruction(walk_instruction),
     .issue_is_last(walk_o[21]),
+    .issue_may_end(issue_may_end),
     .issue_may_issue(issue_may_issue),
+    .issue_next(walk_next),
     .rst(rst)
   );
   \tiny_sequencer.scan  scan (
@@ -6081,19 +6220,19 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     free = 3'h0;
-    if (\$14 ) begin
+    if (\$15 ) begin
       free = 3'h4;
     end
-    if (\$15 ) begin
+    if (\$16 ) begin
       free = 3'h3;
     end
-    if (\$16 ) begin
+    if (\$17 ) begin
       free = 3'h2;
     end
-    if (\$17 ) begin
+    if (\$18 ) begin
       free = 3'h1;
     end
-    if (\$18 ) begin
+    if (\$19 ) begin
       free = 3'h0;
     end
   end
@@ -6106,117 +6245,71 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$46  = turn;
-    if (sample_take) begin
-      \$46  = 1'h0;
-    end
+    \$50  = \$14 [4:0];
     if (rst) begin
-      \$46  = 1'h0;
+      \$50  = 5'h01;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$47  = batch;
+    \$51  = turn;
     if (sample_take) begin
-      \$47  = \$11 [4:0];
+      \$51  = 1'h0;
+    end
+    if (rst) begin
+      \$51  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$52  = batch;
+    if (sample_take) begin
+      \$52  = \$11 [4:0];
     end else if (events_update) begin
-      \$47  = 5'h00;
+      \$52  = 5'h00;
     end
     if (rst) begin
-      \$47  = 5'h00;
+      \$52  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$48  = sample_slot;
+    \$53  = sample_slot;
     if (sample_take) begin
-      \$48  = free;
+      \$53  = free;
     end
     if (rst) begin
-      \$48  = 3'h0;
+      \$53  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$49  = closing;
+    \$54  = closing;
     if (sample_take) begin
-      \$49  = \$41 ;
+      \$54  = \$35 ;
     end else if (events_update) begin
-      \$49  = 1'h0;
+      \$54  = 1'h0;
     end
     if (rst) begin
-      \$49  = 1'h0;
+      \$54  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$50  = emit_context;
+    \$55  = learnt;
+    if (sample_take) begin
+      \$55  = \$36 [1:0];
+    end else if (events_update) begin
+      \$55  = 2'h0;
+    end
+    if (rst) begin
+      \$55  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$56  = emit_context;
     if (events_sample) begin
-      \$50  = 1'h0;
-    end
-    if (rst) begin
-      \$50  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$51  = walk_next;
-    if (\$42 ) begin
-      \$51  = context_0_instruction;
-    end
-    if (rst) begin
-      \$51  = 88'h0000000000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$52  = taken_owner;
-    if (\$42 ) begin
-      \$52  = chosen;
-    end
-    if (rst) begin
-      \$52  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$53  = has_taken;
-    if (\$42 ) begin
-      \$53  = \$43 ;
-    end
-    if (walk_clear) begin
-      \$53  = 1'h0;
-    end
-    if (rst) begin
-      \$53  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$54  = walk_instruction;
-    if (walk_clear) begin
-      \$54  = walk_next;
-    end
-    if (rst) begin
-      \$54  = 88'h0000000000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$55  = beats_context;
-    if (walk_clear) begin
-      \$55  = taken_owner;
-    end
-    if (rst) begin
-      \$55  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$56  = working;
-    if (walk_clear) begin
-      \$56  = 1'h1;
-    end else if (finish) begin
       \$56  = 1'h0;
     end
     if (rst) begin
@@ -6225,9 +6318,9 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$57  = scan_run;
+    \$57  = makes_0;
     if (walk_clear) begin
-      \$57  = \$44 ;
+      \$57  = \$39 ;
     end else if (finish) begin
       \$57  = 1'h0;
     end
@@ -6237,14 +6330,113 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$58  = makes;
+    \$58  = is_held_0;
     if (walk_clear) begin
-      \$58  = \$45 ;
-    end else if (finish) begin
-      \$58  = 1'h0;
+      \$58  = \$44 ;
     end
     if (rst) begin
       \$58  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$59  = walk_next;
+    if (\$45 ) begin
+      \$59  = context_0_instruction;
+    end
+    if (rst) begin
+      \$59  = 88'h0000000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$60  = taken_owner;
+    if (\$45 ) begin
+      \$60  = chosen;
+    end
+    if (rst) begin
+      \$60  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$61  = has_taken;
+    if (\$45 ) begin
+      \$61  = \$46 ;
+    end
+    if (walk_clear) begin
+      \$61  = 1'h0;
+    end
+    if (rst) begin
+      \$61  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$62  = walk_instruction;
+    if (walk_clear) begin
+      \$62  = walk_next;
+    end
+    if (rst) begin
+      \$62  = 88'h0000000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$63  = beats_context;
+    if (walk_clear) begin
+      \$63  = taken_owner;
+    end
+    if (rst) begin
+      \$63  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$64  = working;
+    if (walk_clear) begin
+      \$64  = 1'h1;
+    end else if (finish) begin
+      \$64  = 1'h0;
+    end
+    if (rst) begin
+      \$64  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$65  = scan_run;
+    if (walk_clear) begin
+      \$65  = \$47 ;
+    end else if (finish) begin
+      \$65  = 1'h0;
+    end
+    if (rst) begin
+      \$65  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$66  = walking;
+    if (walk_clear) begin
+      \$66  = \$48 ;
+    end else if (finish) begin
+      \$66  = 1'h0;
+    end
+    if (rst) begin
+      \$66  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$67  = makes;
+    if (walk_clear) begin
+      \$67  = \$49 ;
+    end else if (finish) begin
+      \$67  = 1'h0;
+    end
+    if (rst) begin
+      \$67  = 1'h0;
     end
   end
   assign context_0_offered = sample_sample;
@@ -6254,7 +6446,8 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   assign context_0_free_step = events_free_steps;
   assign context_0_nudged_step = events_nudged_steps;
   assign learning = \$11 [4:0];
-  assign busy = \$13 [4:0];
+  assign busy = \$14 [4:0];
+  assign context_0_update_done = events_update;
   assign next_slot = sample_slot;
   assign context_0_emit = emit;
   assign emit_turn = emit_context;
@@ -6289,7 +6482,6 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   assign beats_o = beat;
   assign context_0_wait = walk_instruction[86:81];
   assign offers = context_0_instruction;
-  assign context_0_update_done = events_update;
   assign list_index = walk_o[5:0];
   assign list_bank = context_0_sample[3];
   assign work_turned = walk_o[22];
@@ -6734,7 +6926,8 @@ module tiny_sequencer(sample_sample, mask_slots, hold, changed, rate, emit_ready
   assign \$5  = context_0_idle;
   assign \$7  = context_0_idle;
   assign events_busy = context_0_busy;
-  assign \$43  = ready;
+  assign \$46  = ready;
+  assign \$43  = taken_owner;
 endmodule
 
 module \tiny_sequencer.beats (beats_issue, beats_has_input, beats_work_valid, beats_work_ring, beats_work_columns, beats_work_rows, beats_instruction, beats_context, beats_slot, beats_position, beats_element, beats_o, beats_rate);
@@ -7235,7 +7428,7 @@ module \tiny_sequencer.beats (beats_issue, beats_has_input, beats_work_valid, be
   assign \$60  = beats_instruction[4];
 endmodule
 
-module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, context_0_begin, context_0_emitted, context_0_finish, context_0_ends, context_0_taken, fetch_fetched, context_0_phase, context_0_wait, context_0_sample, context_0_idle, context_0_busy, context_0_clear, context_0_ready, context_0_free_step, context_0_nudged_step, context_0_update_done, context_0_emit
+module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, context_0_begin, context_0_emitted, context_0_finish, context_0_ends, context_0_taken, context_0_busy, context_0_ready, context_0_free_step, context_0_nudged_step, context_0_update_done, fetch_fetched, context_0_phase, context_0_wait, context_0_sample, is_idle, jumps, emits
 , context_0_offered);
   reg \$auto$verilog_backend.cc:2355:dump_module$2 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$2 <= 0;
@@ -7253,20 +7446,49 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
-  reg [16:0] \$22 ;
-  reg [5:0] \$23 ;
-  reg \$24 ;
-  reg \$25 ;
-  reg [2:0] \$26 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire \$29 ;
   wire \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire \$38 ;
+  wire \$39 ;
   wire \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  reg [16:0] \$43 ;
+  reg [5:0] \$44 ;
+  reg \$45 ;
+  reg \$46 ;
+  reg \$47 ;
+  reg \$48 ;
+  reg \$49 ;
   wire \$5 ;
+  reg \$50 ;
+  reg \$51 ;
+  reg \$52 ;
   wire [6:0] \$6 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  reg choice_advance;
-  reg choice_begin;
+  wire \$signal ;
+  wire \$signal$12 ;
+  wire \$signal$24 ;
+  wire choice_advance;
+  wire choice_begin;
   input choice_changed;
   wire choice_changed;
   wire choice_goes_on;
@@ -7274,7 +7496,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   wire choice_is_nudged;
   wire choice_is_readout;
   wire choice_is_update;
-  reg choice_learn_batch;
+  wire choice_learn_batch;
   wire choice_learns;
   wire [1:0] choice_phase;
   (* enum_base_type = "Program" *)
@@ -7302,12 +7524,12 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   input context_0_begin;
   wire context_0_begin;
   output context_0_busy;
-  reg context_0_busy;
+  wire context_0_busy;
   wire context_0_changed;
-  output context_0_clear;
-  reg context_0_clear;
-  output context_0_emit;
-  reg context_0_emit;
+  (* init = 1'h0 *)
+  wire context_0_clear;
+  (* init = 1'h0 *)
+  wire context_0_emit;
   input context_0_emitted;
   wire context_0_emitted;
   input context_0_ends;
@@ -7315,9 +7537,9 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   input context_0_finish;
   wire context_0_finish;
   output context_0_free_step;
-  reg context_0_free_step;
-  output context_0_idle;
-  reg context_0_idle;
+  wire context_0_free_step;
+  (* init = 1'h1 *)
+  wire context_0_idle;
   wire [87:0] context_0_instruction;
   wire [6:0] \context_0_instruction.column ;
   wire [6:0] \context_0_instruction.count ;
@@ -7348,11 +7570,11 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   wire [5:0] \context_0_instruction.wait ;
   wire \context_0_instruction.wants_error ;
   wire [7:0] \context_0_instruction.weight ;
-  reg context_0_is_predicted;
+  wire context_0_is_predicted;
   (* init = 1'h1 *)
   wire context_0_may_move;
   output context_0_nudged_step;
-  reg context_0_nudged_step;
+  wire context_0_nudged_step;
   input [16:0] context_0_offered;
   wire [16:0] context_0_offered;
   wire \context_0_offered.bank ;
@@ -7364,7 +7586,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   output [1:0] context_0_phase;
   wire [1:0] context_0_phase;
   output context_0_ready;
-  reg context_0_ready;
+  wire context_0_ready;
   output [16:0] context_0_sample;
   reg [16:0] context_0_sample = 17'h00000;
   wire \context_0_sample.bank ;
@@ -7378,10 +7600,11 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   input context_0_update;
   wire context_0_update;
   output context_0_update_done;
-  reg context_0_update_done;
+  wire context_0_update_done;
   input [5:0] context_0_wait;
   wire [5:0] context_0_wait;
-  reg [2:0] control_state = 3'h0;
+  output emits;
+  reg emits = 1'h0;
   output [87:0] fetch_fetched;
   wire [87:0] fetch_fetched;
   wire [6:0] \fetch_fetched.column ;
@@ -7426,11 +7649,46 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   (* enum_value_111 = "UPDATE" *)
   wire [2:0] fetch_program;
   wire fetch_valid;
+  output is_idle;
+  reg is_idle = 1'h1;
   reg is_settled = 1'h1;
   reg is_settling = 1'h1;
+  output jumps;
+  reg jumps = 1'h0;
+  wire last_ends;
+  reg lasts = 1'h0;
   reg [5:0] pending = 6'h00;
   input rst;
   wire rst;
+  reg runs = 1'h0;
+  reg settles = 1'h0;
+  assign context_0_ready = \$39  & \$41 ;
+  assign \$42  = choice_running == 2'h2;
+  assign context_0_is_predicted = emits & \$42 ;
+  assign context_0_free_step = \$signal$12  & choice_is_free;
+  assign context_0_nudged_step = \$signal$12  & choice_is_nudged;
+  assign context_0_update_done = \$signal$12  & choice_is_update;
+  assign fetch_jump = \$signal  | choice_advance;
+  always @(posedge clk)
+    context_0_sample <= \$43 ;
+  always @(posedge clk)
+    pending <= \$44 ;
+  always @(posedge clk)
+    is_settled <= \$45 ;
+  always @(posedge clk)
+    is_settling <= \$46 ;
+  always @(posedge clk)
+    is_idle <= \$47 ;
+  always @(posedge clk)
+    jumps <= \$48 ;
+  always @(posedge clk)
+    runs <= \$49 ;
+  always @(posedge clk)
+    lasts <= \$50 ;
+  always @(posedge clk)
+    settles <= \$51 ;
+  always @(posedge clk)
+    emits <= \$52 ;
   assign \$1  = context_0_wait >= pending;
   assign \$2  = context_0_finish & \$1 ;
   assign \$3  = ~ is_settled;
@@ -7439,40 +7697,55 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   assign \$6  = pending - 1'h1;
   assign \$7  = pending == 1'h1;
   assign \$8  = pending <= 2'h2;
-  assign \$9  = context_0_begin | context_0_update;
-  assign \$10  = context_0_taken & fetch_fetched[87];
-  assign \$11  = choice_begin | choice_learn_batch;
-  assign fetch_jump = \$11  | choice_advance;
-  assign \$12  = ~ fetch_fetched[80];
-  assign \$13  = \$12  | is_settling;
-  assign \$14  = fetch_valid & \$13 ;
-  assign \$15  = choice_running == 2'h2;
-  assign \$16  = ! control_state;
-  assign \$17  = control_state == 1'h1;
-  assign \$18  = control_state == 2'h2;
-  assign \$19  = control_state == 2'h3;
-  assign \$20  = control_state == 3'h4;
-  assign \$21  = control_state == 3'h5;
-  always @(posedge clk)
-    context_0_sample <= \$22 ;
-  always @(posedge clk)
-    pending <= \$23 ;
-  always @(posedge clk)
-    is_settled <= \$24 ;
-  always @(posedge clk)
-    is_settling <= \$25 ;
-  always @(posedge clk)
-    control_state <= \$26 ;
+  assign \$9  = ~ \$signal ;
+  assign \$10  = is_idle & \$9 ;
+  assign \$11  = ~ choice_goes_on;
+  assign \$12  = \$signal$12  & \$11 ;
+  assign \$13  = ~ choice_is_readout;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = \$10  | \$14 ;
+  assign \$16  = \$signal  | choice_advance;
+  assign \$17  = context_0_taken & fetch_fetched[87];
+  assign \$18  = ~ \$17 ;
+  assign \$19  = runs & \$18 ;
+  assign \$20  = jumps | \$19 ;
+  assign \$21  = context_0_taken & fetch_fetched[87];
+  assign \$22  = ~ last_ends;
+  assign \$23  = lasts & \$22 ;
+  assign \$24  = \$21  | \$23 ;
+  assign \$25  = ~ \$signal$12 ;
+  assign \$26  = settles & \$25 ;
+  assign \$27  = last_ends | \$26 ;
+  assign \$28  = ~ choice_goes_on;
+  assign \$29  = \$signal$12  & \$28 ;
+  assign \$30  = \$29  & choice_is_readout;
+  assign \$31  = ~ \$signal$24 ;
+  assign \$32  = emits & \$31 ;
+  assign \$33  = \$30  | \$32 ;
+  assign \$34  = \$signal$24  & context_0_is_predicted;
+  assign \$signal  = context_0_begin | context_0_update;
+  assign last_ends = lasts & context_0_ends;
+  assign \$signal$12  = settles & is_settled;
+  assign \$signal$24  = emits & context_0_emitted;
+  assign \$35  = \$signal$12  & choice_goes_on;
+  assign \$36  = ~ context_0_is_predicted;
+  assign \$37  = \$signal$24  & \$36 ;
+  assign choice_advance = \$35  | \$37 ;
+  assign \$38  = is_idle | emits;
+  assign context_0_busy = ~ \$38 ;
+  assign \$39  = runs & fetch_valid;
+  assign \$40  = ~ fetch_fetched[80];
+  assign \$41  = \$40  | is_settling;
   \tiny_sequencer.context_0.choice  choice (
     .choice_advance(choice_advance),
-    .choice_begin(choice_begin),
+    .choice_begin(context_0_begin),
     .choice_changed(choice_changed),
     .choice_goes_on(choice_goes_on),
     .choice_is_free(choice_is_free),
     .choice_is_nudged(choice_is_nudged),
     .choice_is_readout(choice_is_readout),
     .choice_is_update(choice_is_update),
-    .choice_learn_batch(choice_learn_batch),
+    .choice_learn_batch(context_0_update),
     .choice_learns(context_0_sample[8]),
     .choice_phase(context_0_phase),
     .choice_program(fetch_program),
@@ -7491,279 +7764,106 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$22  = context_0_sample;
+    \$43  = context_0_sample;
     if (context_0_begin) begin
-      \$22  = context_0_offered;
+      \$43  = context_0_offered;
     end
     if (rst) begin
-      \$22  = 17'h00000;
+      \$43  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$23  = pending;
+    \$44  = pending;
     if (\$2 ) begin
-      \$23  = context_0_wait;
+      \$44  = context_0_wait;
     end else if (\$3 ) begin
-      \$23  = \$6 [5:0];
+      \$44  = \$6 [5:0];
     end
     if (rst) begin
-      \$23  = 6'h00;
+      \$44  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$24  = is_settled;
+    \$45  = is_settled;
     if (\$2 ) begin
-      \$24  = \$4 ;
+      \$45  = \$4 ;
     end else if (\$3 ) begin
-      \$24  = \$7 ;
+      \$45  = \$7 ;
     end
     if (rst) begin
-      \$24  = 1'h1;
+      \$45  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$25  = is_settling;
+    \$46  = is_settling;
     if (\$2 ) begin
-      \$25  = \$5 ;
+      \$46  = \$5 ;
     end else if (\$3 ) begin
-      \$25  = \$8 ;
+      \$46  = \$8 ;
     end
     if (rst) begin
-      \$25  = 1'h1;
+      \$46  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$26  = control_state;
-    casez (control_state)
-      3'h0:
-          if (\$9 ) begin
-            \$26  = 3'h1;
-          end
-      3'h1:
-          \$26  = 3'h2;
-      3'h2:
-          if (\$10 ) begin
-            \$26  = 3'h3;
-          end
-      3'h3:
-          if (context_0_ends) begin
-            \$26  = 3'h4;
-          end
-      3'h4:
-          if (is_settled) begin
-            (* full_case = 32'd1 *)
-            if (choice_goes_on) begin
-              \$26  = 3'h1;
-            end else if (choice_is_readout) begin
-              \$26  = 3'h5;
-            end else begin
-              \$26  = 3'h0;
-            end
-          end
-      3'h5:
-          if (context_0_emitted) begin
-            (* full_case = 32'd1 *)
-            if (context_0_is_predicted) begin
-              \$26  = 3'h0;
-            end else begin
-              \$26  = 3'h1;
-            end
-          end
-    endcase
+    \$47  = \$15 ;
+    if (\$34 ) begin
+      \$47  = 1'h1;
+    end
     if (rst) begin
-      \$26  = 3'h0;
+      \$47  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_idle = 1'h0;
-    casez (control_state)
-      3'h0:
-          context_0_idle = 1'h1;
-    endcase
+    \$48  = \$16 ;
+    if (rst) begin
+      \$48  = 1'h0;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    choice_begin = 1'h0;
-    casez (control_state)
-      3'h0:
-          choice_begin = context_0_begin;
-    endcase
+    \$49  = \$20 ;
+    if (rst) begin
+      \$49  = 1'h0;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    choice_learn_batch = 1'h0;
-    casez (control_state)
-      3'h0:
-          choice_learn_batch = context_0_update;
-    endcase
+    \$50  = \$24 ;
+    if (rst) begin
+      \$50  = 1'h0;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_busy = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          context_0_busy = 1'h1;
-      3'h2:
-          context_0_busy = 1'h1;
-      3'h3:
-          context_0_busy = 1'h1;
-      3'h4:
-          context_0_busy = 1'h1;
-    endcase
+    \$51  = \$27 ;
+    if (rst) begin
+      \$51  = 1'h0;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_clear = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          context_0_clear = 1'h1;
-    endcase
+    \$52  = \$33 ;
+    if (rst) begin
+      \$52  = 1'h0;
+    end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_ready = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          context_0_ready = \$14 ;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_free_step = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (is_settled) begin
-            context_0_free_step = choice_is_free;
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_nudged_step = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (is_settled) begin
-            context_0_nudged_step = choice_is_nudged;
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_update_done = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (is_settled) begin
-            context_0_update_done = choice_is_update;
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    choice_advance = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (is_settled) begin
-            if (choice_goes_on) begin
-              choice_advance = 1'h1;
-            end
-          end
-      3'h5:
-          if (context_0_emitted) begin
-            (* full_case = 32'd1 *)
-            if (context_0_is_predicted) begin
-            end else begin
-              choice_advance = 1'h1;
-            end
-          end
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_emit = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          context_0_emit = 1'h1;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    context_0_is_predicted = 1'h0;
-    casez (control_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h2:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h5:
-          context_0_is_predicted = \$15 ;
-    endcase
-  end
-  assign choice_program = fetch_program;
-  assign fetch_load = context_0_taken;
+  assign context_0_idle = is_idle;
+  assign context_0_clear = jumps;
+  assign context_0_may_move = is_settling;
+  assign context_0_emit = emits;
+  assign choice_begin = context_0_begin;
+  assign choice_learn_batch = context_0_update;
   assign context_0_changed = choice_changed;
   assign choice_learns = context_0_sample[8];
+  assign choice_program = fetch_program;
+  assign fetch_load = context_0_taken;
   assign context_0_instruction = fetch_fetched;
-  assign context_0_may_move = is_settling;
   assign choice_phase = context_0_phase;
   assign \context_0_sample.slot  = context_0_sample[2:0];
   assign \context_0_sample.bank  = context_0_sample[3];
@@ -7837,7 +7937,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   assign \context_0_instruction.end  = fetch_fetched[87];
 endmodule
 
-module \tiny_sequencer.context_0.choice (clk, rst, choice_program, choice_phase, choice_learns, choice_begin, choice_learn_batch, choice_advance, choice_is_free, choice_goes_on, choice_is_readout, choice_is_nudged, choice_is_update, choice_running, choice_changed);
+module \tiny_sequencer.context_0.choice (clk, rst, choice_learn_batch, choice_begin, choice_advance, choice_program, choice_phase, choice_learns, choice_is_free, choice_goes_on, choice_is_readout, choice_is_nudged, choice_is_update, choice_running, choice_changed);
   reg \$auto$verilog_backend.cc:2355:dump_module$3 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$3 <= 0;
   wire \$1 ;
@@ -8252,24 +8352,33 @@ module \tiny_sequencer.context_0.fetch (rst, fetch_load, fetch_jump, fetch_valid
   assign \fetch_fetched.end  = fetch_fetched[87];
 endmodule
 
-module \tiny_sequencer.issue (rst, issue_finish, issue_may_issue, issue_instruction, issue_is_last, clk);
+module \tiny_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, issue_next, issue_instruction, issue_is_last, issue_may_end, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$5 <= 0;
   wire \$1 ;
-  reg [2:0] \$10 ;
-  reg \$11 ;
+  wire \$10 ;
+  wire \$11 ;
+  reg [2:0] \$12 ;
+  reg \$13 ;
+  reg \$14 ;
+  reg \$15 ;
   wire \$2 ;
-  wire [3:0] \$3 ;
+  wire \$3 ;
   wire \$4 ;
-  wire [3:0] \$5 ;
+  wire \$5 ;
   wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
+  wire [3:0] \$7 ;
+  wire [3:0] \$8 ;
   wire \$9 ;
+  wire \$signal ;
+  reg \$signal$6 ;
   input clk;
   wire clk;
   reg [2:0] draining = 3'h0;
+  reg drains = 1'h0;
   reg is_draining = 1'h0;
+  input issue_begins;
+  wire issue_begins;
   input issue_finish;
   wire issue_finish;
   input [87:0] issue_instruction;
@@ -8305,48 +8414,136 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_may_issue, issue_instruct
   wire [7:0] \issue_instruction.weight ;
   input issue_is_last;
   wire issue_is_last;
+  output issue_may_end;
+  reg issue_may_end = 1'h1;
   output issue_may_issue;
   wire issue_may_issue;
+  input [87:0] issue_next;
+  wire [87:0] issue_next;
+  wire [6:0] \issue_next.column ;
+  wire [6:0] \issue_next.count ;
+  wire [1:0] \issue_next.drain ;
+  wire [2:0] \issue_next.drain_count ;
+  wire [2:0] \issue_next.drain_cycles ;
+  wire [1:0] \issue_next.drive ;
+  wire \issue_next.end ;
+  wire [1:0] \issue_next.feed ;
+  wire \issue_next.first ;
+  wire [1:0] \issue_next.groups ;
+  wire [2:0] \issue_next.last_columns ;
+  wire [2:0] \issue_next.last_rows ;
+  wire [3:0] \issue_next.neuron ;
+  wire [1:0] \issue_next.op ;
+  wire [1:0] \issue_next.plane ;
+  wire [2:0] \issue_next.rows ;
+  wire \issue_next.save ;
+  wire [2:0] \issue_next.shift ;
+  wire [2:0] \issue_next.sigma ;
+  wire [1:0] \issue_next.start ;
+  wire \issue_next.store ;
+  wire [6:0] \issue_next.stride ;
+  wire \issue_next.sync ;
+  wire [2:0] \issue_next.target ;
+  wire [1:0] \issue_next.target_plane ;
+  wire [2:0] \issue_next.vector ;
+  wire [5:0] \issue_next.wait ;
+  wire \issue_next.wants_error ;
+  wire [7:0] \issue_next.weight ;
+  wire meets;
   input rst;
   wire rst;
-  assign \$1  = | issue_instruction[62:61];
-  assign \$2  = issue_finish & \$1 ;
-  assign \$3  = issue_instruction[68:66] - 1'h1;
-  assign \$4  = issue_instruction[68:66] != 1'h1;
-  assign \$5  = draining - 1'h1;
-  assign \$6  = draining != 1'h1;
-  assign \$7  = | issue_instruction[62:61];
-  assign \$8  = issue_is_last & \$7 ;
-  assign \$9  = \$8  & is_draining;
-  assign issue_may_issue = ~ \$9 ;
+  assign \$1  = | issue_next[62:61];
+  assign \$signal  = issue_begins ? \$1  : drains;
+  assign \$2  = issue_finish & drains;
+  assign \$3  = issue_instruction[68:66] != 1'h1;
+  assign \$4  = draining != 1'h1;
+  assign \$5  = ~ issue_is_last;
+  assign issue_may_issue = \$5  | issue_may_end;
+  assign \$6  = issue_finish & drains;
+  assign \$7  = issue_instruction[68:66] - 1'h1;
+  assign \$8  = draining - 1'h1;
+  assign \$10  = \$signal  & \$9 ;
+  assign \$11  = ~ \$10 ;
   always @(posedge clk)
-    draining <= \$10 ;
+    draining <= \$12 ;
   always @(posedge clk)
-    is_draining <= \$11 ;
+    drains <= \$13 ;
+  always @(posedge clk)
+    is_draining <= \$14 ;
+  always @(posedge clk)
+    issue_may_end <= \$15 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$10  = draining;
+    \$signal$6  = 1'h0;
     if (\$2 ) begin
-      \$10  = \$3 [2:0];
+      \$signal$6  = \$3 ;
     end else if (is_draining) begin
-      \$10  = \$5 [2:0];
-    end
-    if (rst) begin
-      \$10  = 3'h0;
+      \$signal$6  = \$4 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$11  = is_draining;
-    if (\$2 ) begin
-      \$11  = \$4 ;
+    \$12  = draining;
+    if (\$6 ) begin
+      \$12  = \$7 [2:0];
     end else if (is_draining) begin
-      \$11  = \$6 ;
+      \$12  = \$8 [2:0];
     end
     if (rst) begin
-      \$11  = 1'h0;
+      \$12  = 3'h0;
     end
   end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$13  = \$signal ;
+    if (rst) begin
+      \$13  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$14  = \$signal$6 ;
+    if (rst) begin
+      \$14  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$15  = \$11 ;
+    if (rst) begin
+      \$15  = 1'h1;
+    end
+  end
+  assign meets = 1'h0;
+  assign \issue_next.op  = issue_next[1:0];
+  assign \issue_next.feed  = issue_next[3:2];
+  assign \issue_next.store  = issue_next[4];
+  assign \issue_next.plane  = issue_next[6:5];
+  assign \issue_next.vector  = issue_next[9:7];
+  assign \issue_next.rows  = issue_next[12:10];
+  assign \issue_next.weight  = issue_next[20:13];
+  assign \issue_next.stride  = issue_next[27:21];
+  assign \issue_next.count  = issue_next[34:28];
+  assign \issue_next.groups  = issue_next[36:35];
+  assign \issue_next.last_rows  = issue_next[39:37];
+  assign \issue_next.last_columns  = issue_next[42:40];
+  assign \issue_next.shift  = issue_next[45:43];
+  assign \issue_next.sigma  = issue_next[48:46];
+  assign \issue_next.column  = issue_next[55:49];
+  assign \issue_next.start  = issue_next[57:56];
+  assign \issue_next.save  = issue_next[58];
+  assign \issue_next.drive  = issue_next[60:59];
+  assign \issue_next.drain  = issue_next[62:61];
+  assign \issue_next.drain_count  = issue_next[65:63];
+  assign \issue_next.drain_cycles  = issue_next[68:66];
+  assign \issue_next.target_plane  = issue_next[70:69];
+  assign \issue_next.target  = issue_next[73:71];
+  assign \issue_next.neuron  = issue_next[77:74];
+  assign \issue_next.first  = issue_next[78];
+  assign \issue_next.wants_error  = issue_next[79];
+  assign \issue_next.sync  = issue_next[80];
+  assign \issue_next.wait  = issue_next[86:81];
+  assign \issue_next.end  = issue_next[87];
   assign \issue_instruction.op  = issue_instruction[1:0];
   assign \issue_instruction.feed  = issue_instruction[3:2];
   assign \issue_instruction.store  = issue_instruction[4];
@@ -8376,172 +8573,181 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_may_issue, issue_instruct
   assign \issue_instruction.sync  = issue_instruction[80];
   assign \issue_instruction.wait  = issue_instruction[86:81];
   assign \issue_instruction.end  = issue_instruction[87];
+  assign \$9  = \$signal$6 ;
 endmodule
 
 module \tiny_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_instruction, scan_run, element, scan_mask_index, scan_mask_slots);
   reg \$auto$verilog_backend.cc:2355:dump_module$6 ;
   initial \$auto$verilog_backend.cc:2355:dump_module$6 <= 0;
   wire \$1 ;
-  wire \$10 ;
+  wire [4:0] \$10 ;
   wire \$100 ;
-  wire [4:0] \$101 ;
-  wire [4:0] \$102 ;
-  wire \$103 ;
-  wire \$104 ;
+  wire \$101 ;
+  wire \$102 ;
+  wire [4:0] \$103 ;
+  wire [4:0] \$104 ;
   wire \$105 ;
   wire \$106 ;
   wire \$107 ;
   wire \$108 ;
-  wire [4:0] \$109 ;
+  wire \$109 ;
   wire [4:0] \$11 ;
-  wire \$110 ;
+  wire [4:0] \$110 ;
   wire [4:0] \$111 ;
-  wire [4:0] \$112 ;
+  wire \$112 ;
   wire \$113 ;
   wire \$114 ;
   wire \$115 ;
-  wire [5:0] \$116 ;
-  wire [6:0] \$117 ;
+  wire \$116 ;
+  wire [4:0] \$117 ;
   wire \$118 ;
-  wire \$119 ;
-  wire [4:0] \$12 ;
-  wire \$120 ;
-  wire [14:0] \$121 ;
-  wire [14:0] \$122 ;
-  wire [14:0] \$123 ;
-  wire [14:0] \$124 ;
-  wire \$125 ;
-  wire [14:0] \$126 ;
+  wire [4:0] \$119 ;
+  wire \$12 ;
+  wire [4:0] \$120 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire \$123 ;
+  wire [5:0] \$124 ;
+  wire [6:0] \$125 ;
+  wire \$126 ;
   wire \$127 ;
-  wire \$128 ;
-  wire [5:0] \$129 ;
-  wire \$13 ;
-  wire [4:0] \$130 ;
-  wire [3:0] \$131 ;
-  wire \$132 ;
-  wire [2:0] \$133 ;
-  wire \$134 ;
-  wire [2:0] \$135 ;
-  wire [8:0] \$136 ;
-  reg [6:0] \$137 ;
-  reg \$138 ;
-  reg [2:0] \$139 ;
+  wire [15:0] \$128 ;
+  wire [15:0] \$129 ;
+  wire [4:0] \$13 ;
+  wire [15:0] \$130 ;
+  wire [15:0] \$131 ;
+  wire [15:0] \$132 ;
+  wire \$133 ;
+  wire [5:0] \$134 ;
+  wire [4:0] \$135 ;
+  wire [3:0] \$136 ;
+  wire \$137 ;
+  wire [2:0] \$138 ;
+  wire \$139 ;
   wire [4:0] \$14 ;
-  reg [2:0] \$140 ;
-  reg [3:0] \$141 ;
-  reg [119:0] \$142 ;
-  reg [6:0] \$143 ;
+  wire [2:0] \$140 ;
+  wire [8:0] \$141 ;
+  reg [6:0] \$142 ;
+  reg \$143 ;
   reg \$144 ;
-  reg [3:0] \$145 ;
-  reg \$146 ;
-  reg [14:0] \$147 ;
-  reg [4:0] \$148 ;
-  reg [2:0] \$149 ;
-  wire [4:0] \$15 ;
-  reg \$150 ;
+  reg \$145 ;
+  reg [2:0] \$146 ;
+  reg [2:0] \$147 ;
+  reg [3:0] \$148 ;
+  reg [127:0] \$149 ;
+  wire [1:0] \$15 ;
+  reg [6:0] \$150 ;
   reg \$151 ;
-  reg \$152 ;
-  reg [1:0] \$153 ;
-  reg [7:0] \$154 ;
-  reg \$155 ;
-  wire [1:0] \$16 ;
-  wire \$17 ;
+  reg [3:0] \$152 ;
+  reg \$153 ;
+  reg [15:0] \$154 ;
+  reg [4:0] \$155 ;
+  reg [2:0] \$156 ;
+  reg \$157 ;
+  reg \$158 ;
+  reg \$159 ;
+  wire \$16 ;
+  reg [1:0] \$160 ;
+  reg [7:0] \$161 ;
+  reg \$162 ;
+  wire [4:0] \$17 ;
   wire [4:0] \$18 ;
-  wire [4:0] \$19 ;
+  wire \$19 ;
   wire \$2 ;
-  wire \$20 ;
+  wire [4:0] \$20 ;
   wire [4:0] \$21 ;
-  wire [4:0] \$22 ;
-  wire [1:0] \$23 ;
-  wire [2:0] \$24 ;
-  wire \$25 ;
+  wire [1:0] \$22 ;
+  wire [2:0] \$23 ;
+  wire \$24 ;
+  wire [4:0] \$25 ;
   wire [4:0] \$26 ;
-  wire [4:0] \$27 ;
-  wire [3:0] \$28 ;
-  wire [6:0] \$280 ;
-  wire [6:0] \$283 ;
-  wire [6:0] \$286 ;
-  wire [6:0] \$289 ;
+  wire [3:0] \$27 ;
+  wire \$28 ;
   wire \$29 ;
-  wire [6:0] \$293 ;
+  wire [7:0] \$294 ;
+  wire [7:0] \$297 ;
   wire \$3 ;
   wire \$30 ;
-  wire \$31 ;
+  wire [7:0] \$300 ;
+  wire [7:0] \$303 ;
+  wire [7:0] \$306 ;
+  wire [7:0] \$31 ;
   wire [7:0] \$32 ;
   wire \$33 ;
-  wire [4:0] \$34 ;
+  wire \$34 ;
   wire [4:0] \$35 ;
-  wire \$36 ;
+  wire [4:0] \$36 ;
   wire \$37 ;
-  wire [3:0] \$38 ;
+  wire \$38 ;
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
-  wire [3:0] \$41 ;
+  wire \$41 ;
   wire \$42 ;
-  wire [4:0] \$43 ;
-  wire [4:0] \$44 ;
-  wire \$45 ;
-  wire \$46 ;
-  wire [4:0] \$47 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire [4:0] \$45 ;
+  wire [4:0] \$46 ;
+  wire \$47 ;
   wire \$48 ;
-  wire \$49 ;
+  wire [3:0] \$49 ;
   wire \$5 ;
-  wire [5:0] \$50 ;
-  wire \$51 ;
-  wire [4:0] \$52 ;
+  wire \$50 ;
+  wire [3:0] \$51 ;
+  wire \$52 ;
   wire [4:0] \$53 ;
-  wire \$54 ;
+  wire [4:0] \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire \$57 ;
+  wire [4:0] \$57 ;
   wire \$58 ;
-  wire [4:0] \$59 ;
+  wire [5:0] \$59 ;
   wire \$6 ;
-  wire [4:0] \$60 ;
-  wire \$61 ;
-  wire \$62 ;
+  wire \$60 ;
+  wire [4:0] \$61 ;
+  wire [4:0] \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
-  wire [4:0] \$66 ;
-  wire [4:0] \$67 ;
-  wire \$68 ;
-  wire \$69 ;
-  wire \$7 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire [4:0] \$68 ;
+  wire [4:0] \$69 ;
+  wire [4:0] \$7 ;
   wire \$70 ;
   wire \$71 ;
   wire \$72 ;
-  wire [4:0] \$73 ;
-  wire [4:0] \$74 ;
-  wire \$75 ;
-  wire \$76 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire [4:0] \$75 ;
+  wire [4:0] \$76 ;
   wire \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire [4:0] \$8 ;
-  wire [4:0] \$80 ;
-  wire [4:0] \$81 ;
-  wire \$82 ;
-  wire \$83 ;
+  wire \$80 ;
+  wire \$81 ;
+  wire [4:0] \$82 ;
+  wire [4:0] \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
-  wire [4:0] \$87 ;
-  wire [4:0] \$88 ;
-  wire \$89 ;
-  wire [4:0] \$9 ;
-  wire \$90 ;
+  wire \$87 ;
+  wire \$88 ;
+  wire [4:0] \$89 ;
+  wire \$9 ;
+  wire [4:0] \$90 ;
   wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire [4:0] \$94 ;
-  wire [4:0] \$95 ;
-  wire \$96 ;
-  wire \$97 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire [4:0] \$96 ;
+  wire [4:0] \$97 ;
   wire \$98 ;
   wire \$99 ;
-  wire [14:0] answer;
+  wire [15:0] answer;
+  wire \answer.is_single ;
   wire [2:0] \answer.left ;
   wire [6:0] \answer.number ;
   wire [4:0] \answer.slots ;
@@ -8550,7 +8756,8 @@ module \tiny_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_
   wire asks;
   input clk;
   wire clk;
-  reg [14:0] column = 15'h0000;
+  reg [15:0] column = 16'h0000;
+  wire \column.is_single ;
   wire [2:0] \column.left ;
   wire [6:0] \column.number ;
   wire [4:0] \column.slots ;
@@ -8564,6 +8771,7 @@ module \tiny_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_
   wire [2:0] \element.slot ;
   wire \element.valid ;
   reg [1:0] group = 2'h0;
+  reg is_all = 1'h0;
   reg is_first = 1'h0;
   reg is_known_1 = 1'h0;
   reg is_last = 1'h0;
@@ -8573,38 +8781,47 @@ module \tiny_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_
   reg [6:0] number = 7'h00;
   wire over;
   reg [2:0] queue_first = 3'h0;
+  reg queue_has_one = 1'h0;
   reg [2:0] queue_last = 3'h0;
   reg [3:0] queue_level = 4'h0;
-  reg [119:0] queue_words = 120'h000000000000000000000000000000;
-  wire [14:0] \queue_words[0] ;
+  reg [127:0] queue_words = 128'h00000000000000000000000000000000;
+  wire [15:0] \queue_words[0] ;
+  wire \queue_words[0].is_single ;
   wire [2:0] \queue_words[0].left ;
   wire [6:0] \queue_words[0].number ;
   wire [4:0] \queue_words[0].slots ;
-  wire [14:0] \queue_words[1] ;
+  wire [15:0] \queue_words[1] ;
+  wire \queue_words[1].is_single ;
   wire [2:0] \queue_words[1].left ;
   wire [6:0] \queue_words[1].number ;
   wire [4:0] \queue_words[1].slots ;
-  wire [14:0] \queue_words[2] ;
+  wire [15:0] \queue_words[2] ;
+  wire \queue_words[2].is_single ;
   wire [2:0] \queue_words[2].left ;
   wire [6:0] \queue_words[2].number ;
   wire [4:0] \queue_words[2].slots ;
-  wire [14:0] \queue_words[3] ;
+  wire [15:0] \queue_words[3] ;
+  wire \queue_words[3].is_single ;
   wire [2:0] \queue_words[3].left ;
   wire [6:0] \queue_words[3].number ;
   wire [4:0] \queue_words[3].slots ;
-  wire [14:0] \queue_words[4] ;
+  wire [15:0] \queue_words[4] ;
+  wire \queue_words[4].is_single ;
   wire [2:0] \queue_words[4].left ;
   wire [6:0] \queue_words[4].number ;
   wire [4:0] \queue_words[4].slots ;
-  wire [14:0] \queue_words[5] ;
+  wire [15:0] \queue_words[5] ;
+  wire \queue_words[5].is_single ;
   wire [2:0] \queue_words[5].left ;
   wire [6:0] \queue_words[5].number ;
   wire [4:0] \queue_words[5].slots ;
-  wire [14:0] \queue_words[6] ;
+  wire [15:0] \queue_words[6] ;
+  wire \queue_words[6].is_single ;
   wire [2:0] \queue_words[6].left ;
   wire [6:0] \queue_words[6].number ;
   wire [4:0] \queue_words[6].slots ;
-  wire [14:0] \queue_words[7] ;
+  wire [15:0] \queue_words[7] ;
+  wire \queue_words[7].is_single ;
   wire [2:0] \queue_words[7].left ;
   wire [6:0] \queue_words[7].number ;
   wire [4:0] \queue_words[7].slots ;
@@ -8667,189 +8884,198 @@ module \tiny_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_
   reg taken_1 = 1'h0;
   wire takes;
   reg valid = 1'h0;
-  assign \$1  = number == scan_instruction[34:28];
-  assign \$2  = ~ \$1 ;
-  assign \$3  = scan_run & \$2 ;
-  assign \$4  = asked != 4'h8;
-  assign asks = \$3  & \$4 ;
-  assign \$5  = number == scan_instruction[34:28];
-  assign \$6  = ! asked;
-  assign over = \$5  & \$6 ;
-  assign \$7  = scan_instruction[3:2] == 2'h2;
-  assign \$8  = \$7  ? scan_mask_slots : 5'h1f;
-  assign \$9  = scan_active & \$8 ;
-  assign \$10  = scan_instruction[3:2] == 2'h2;
-  assign \$11  = \$10  ? scan_mask_slots : 5'h1f;
-  assign \$12  = scan_active & \$11 ;
-  assign \$13  = scan_instruction[3:2] == 2'h2;
-  assign \$14  = \$13  ? scan_mask_slots : 5'h1f;
-  assign \$15  = scan_active & \$14 ;
-  assign \$16  = \$12 [0] + \$15 [1];
-  assign \$17  = scan_instruction[3:2] == 2'h2;
-  assign \$18  = \$17  ? scan_mask_slots : 5'h1f;
-  assign \$19  = scan_active & \$18 ;
-  assign \$20  = scan_instruction[3:2] == 2'h2;
-  assign \$21  = \$20  ? scan_mask_slots : 5'h1f;
-  assign \$22  = scan_active & \$21 ;
-  assign \$23  = \$19 [2] + \$22 [3];
-  assign \$24  = \$16  + \$23 ;
-  assign \$25  = scan_instruction[3:2] == 2'h2;
-  assign \$26  = \$25  ? scan_mask_slots : 5'h1f;
-  assign \$27  = scan_active & \$26 ;
-  assign \$28  = \$24  + \$27 [4];
-  assign \$29  = ~ valid;
-  assign \$30  = is_last & is_last_group;
-  assign \$31  = \$29  | \$30 ;
-  assign takes = scan_run & \$31 ;
+  assign \$1  = ~ is_all;
+  assign \$2  = scan_run & \$1 ;
+  assign \$3  = asked != 4'h8;
+  assign asks = \$2  & \$3 ;
+  assign \$4  = ! asked;
+  assign over = is_all & \$4 ;
+  assign \$5  = answer[14:12] == 1'h1;
+  assign \$6  = scan_instruction[3:2] == 2'h2;
+  assign \$7  = \$6  ? scan_mask_slots : 5'h1f;
+  assign \$8  = scan_active & \$7 ;
+  assign \$9  = scan_instruction[3:2] == 2'h2;
+  assign \$10  = \$9  ? scan_mask_slots : 5'h1f;
+  assign \$11  = scan_active & \$10 ;
+  assign \$12  = scan_instruction[3:2] == 2'h2;
+  assign \$13  = \$12  ? scan_mask_slots : 5'h1f;
+  assign \$14  = scan_active & \$13 ;
+  assign \$15  = \$11 [0] + \$14 [1];
+  assign \$16  = scan_instruction[3:2] == 2'h2;
+  assign \$17  = \$16  ? scan_mask_slots : 5'h1f;
+  assign \$18  = scan_active & \$17 ;
+  assign \$19  = scan_instruction[3:2] == 2'h2;
+  assign \$20  = \$19  ? scan_mask_slots : 5'h1f;
+  assign \$21  = scan_active & \$20 ;
+  assign \$22  = \$18 [2] + \$21 [3];
+  assign \$23  = \$15  + \$22 ;
+  assign \$24  = scan_instruction[3:2] == 2'h2;
+  assign \$25  = \$24  ? scan_mask_slots : 5'h1f;
+  assign \$26  = scan_active & \$25 ;
+  assign \$27  = \$23  + \$26 [4];
+  assign \$28  = ~ valid;
+  assign \$29  = is_last & is_last_group;
+  assign \$30  = \$28  | \$29 ;
+  assign takes = scan_run & \$30 ;
   assign scan_done = takes & over;
+  assign \$31  = number + 1'h1;
   assign \$32  = number + 1'h1;
-  assign \$33  = scan_instruction[3:2] == 2'h2;
-  assign \$34  = \$33  ? scan_mask_slots : 5'h1f;
-  assign \$35  = scan_active & \$34 ;
-  assign \$36  = | \$35 ;
-  assign \$37  = is_known_1 & \$36 ;
-  assign \$38  = queue_last + \$37 ;
-  assign \$39  = | queue_level;
+  assign \$33  = \$32  == scan_instruction[34:28];
+  assign \$34  = scan_instruction[3:2] == 2'h2;
+  assign \$35  = \$34  ? scan_mask_slots : 5'h1f;
+  assign \$36  = scan_active & \$35 ;
+  assign \$37  = | \$36 ;
+  assign \$38  = is_known_1 & \$37 ;
+  assign \$39  = queue_level == 1'h1;
   assign \$40  = takes & \$39 ;
-  assign \$41  = queue_first + \$40 ;
-  assign \$42  = scan_instruction[3:2] == 2'h2;
-  assign \$43  = \$42  ? scan_mask_slots : 5'h1f;
-  assign \$44  = scan_active & \$43 ;
-  assign \$45  = | \$44 ;
-  assign \$46  = is_known_1 & \$45 ;
-  assign \$47  = queue_level + \$46 ;
-  assign \$48  = | queue_level;
-  assign \$49  = takes & \$48 ;
-  assign \$50  = \$47  - \$49 ;
-  assign \$51  = scan_instruction[3:2] == 2'h2;
-  assign \$52  = \$51  ? scan_mask_slots : 5'h1f;
-  assign \$53  = scan_active & \$52 ;
-  assign \$54  = | \$53 ;
-  assign \$55  = is_known_1 & \$54 ;
-  assign \$56  = ! queue_last;
-  assign \$57  = \$55  & \$56 ;
-  assign \$58  = scan_instruction[3:2] == 2'h2;
-  assign \$59  = \$58  ? scan_mask_slots : 5'h1f;
-  assign \$60  = scan_active & \$59 ;
-  assign \$61  = | \$60 ;
-  assign \$62  = is_known_1 & \$61 ;
-  assign \$63  = queue_last == 1'h1;
-  assign \$64  = \$62  & \$63 ;
-  assign \$65  = scan_instruction[3:2] == 2'h2;
-  assign \$66  = \$65  ? scan_mask_slots : 5'h1f;
-  assign \$67  = scan_active & \$66 ;
-  assign \$68  = | \$67 ;
-  assign \$69  = is_known_1 & \$68 ;
-  assign \$70  = queue_last == 2'h2;
-  assign \$71  = \$69  & \$70 ;
-  assign \$72  = scan_instruction[3:2] == 2'h2;
-  assign \$73  = \$72  ? scan_mask_slots : 5'h1f;
-  assign \$74  = scan_active & \$73 ;
-  assign \$75  = | \$74 ;
-  assign \$76  = is_known_1 & \$75 ;
-  assign \$77  = queue_last == 2'h3;
-  assign \$78  = \$76  & \$77 ;
-  assign \$79  = scan_instruction[3:2] == 2'h2;
-  assign \$80  = \$79  ? scan_mask_slots : 5'h1f;
-  assign \$81  = scan_active & \$80 ;
-  assign \$82  = | \$81 ;
-  assign \$83  = is_known_1 & \$82 ;
-  assign \$84  = queue_last == 3'h4;
-  assign \$85  = \$83  & \$84 ;
-  assign \$86  = scan_instruction[3:2] == 2'h2;
-  assign \$87  = \$86  ? scan_mask_slots : 5'h1f;
-  assign \$88  = scan_active & \$87 ;
-  assign \$89  = | \$88 ;
-  assign \$90  = is_known_1 & \$89 ;
-  assign \$91  = queue_last == 3'h5;
-  assign \$92  = \$90  & \$91 ;
-  assign \$93  = scan_instruction[3:2] == 2'h2;
-  assign \$94  = \$93  ? scan_mask_slots : 5'h1f;
-  assign \$95  = scan_active & \$94 ;
-  assign \$96  = | \$95 ;
-  assign \$97  = is_known_1 & \$96 ;
-  assign \$98  = queue_last == 3'h6;
-  assign \$99  = \$97  & \$98 ;
-  assign \$100  = scan_instruction[3:2] == 2'h2;
-  assign \$101  = \$100  ? scan_mask_slots : 5'h1f;
-  assign \$102  = scan_active & \$101 ;
-  assign \$103  = | \$102 ;
-  assign \$104  = is_known_1 & \$103 ;
-  assign \$105  = queue_last == 3'h7;
-  assign \$106  = \$104  & \$105 ;
-  assign \$107  = | queue_level;
-  assign \$108  = takes & \$107 ;
-  assign \$109  = asked + asks;
-  assign \$110  = scan_instruction[3:2] == 2'h2;
-  assign \$111  = \$110  ? scan_mask_slots : 5'h1f;
-  assign \$112  = scan_active & \$111 ;
-  assign \$113  = | \$112 ;
-  assign \$114  = ~ \$113 ;
-  assign \$115  = is_known_1 & \$114 ;
-  assign \$116  = \$109  - \$115 ;
-  assign \$117  = $signed(\$116 ) - $signed({ 1'h0, taken_1 });
-  assign \$118  = ~ is_last;
-  assign \$119  = scan_run & \$118 ;
-  assign \$120  = | queue_level;
-  assign \$280  = queue_first * 4'hf;
-  assign \$121  = queue_words >> \$280 ;
-  assign \$283  = queue_first * 4'hf;
-  assign \$122  = queue_words >> \$283 ;
-  assign \$286  = queue_first * 4'hf;
-  assign \$123  = queue_words >> \$286 ;
-  assign \$289  = queue_first * 4'hf;
-  assign \$124  = queue_words >> \$289 ;
-  assign \$125  = \$124 [14:12] == 1'h1;
-  assign \$293  = queue_first * 4'hf;
-  assign \$126  = queue_words >> \$293 ;
-  assign \$127  = \$126 [14:12] == 1'h1;
-  assign \$128  = scan_instruction[36:35] == 1'h1;
-  assign \$129  = remaining - 1'h1;
-  assign \$130  = remaining & \$129 [4:0];
-  assign \$131  = left - 1'h1;
-  assign \$132  = left == 2'h2;
-  assign \$133  = scan_instruction[36:35] - 2'h2;
-  assign \$134  = group == \$133 ;
-  assign \$135  = group + 1'h1;
-  assign \$136  = row_base + scan_instruction[27:21];
+  assign \$41  = ~ \$40 ;
+  assign \$42  = queue_has_one & \$41 ;
+  assign \$43  = \$38  | \$42 ;
+  assign \$44  = scan_instruction[3:2] == 2'h2;
+  assign \$45  = \$44  ? scan_mask_slots : 5'h1f;
+  assign \$46  = scan_active & \$45 ;
+  assign \$47  = | \$46 ;
+  assign \$48  = is_known_1 & \$47 ;
+  assign \$49  = queue_last + \$48 ;
+  assign \$50  = takes & queue_has_one;
+  assign \$51  = queue_first + \$50 ;
+  assign \$52  = scan_instruction[3:2] == 2'h2;
+  assign \$53  = \$52  ? scan_mask_slots : 5'h1f;
+  assign \$54  = scan_active & \$53 ;
+  assign \$55  = | \$54 ;
+  assign \$56  = is_known_1 & \$55 ;
+  assign \$57  = queue_level + \$56 ;
+  assign \$58  = takes & queue_has_one;
+  assign \$59  = \$57  - \$58 ;
+  assign \$60  = scan_instruction[3:2] == 2'h2;
+  assign \$61  = \$60  ? scan_mask_slots : 5'h1f;
+  assign \$62  = scan_active & \$61 ;
+  assign \$63  = | \$62 ;
+  assign \$64  = is_known_1 & \$63 ;
+  assign \$65  = ! queue_last;
+  assign \$66  = \$64  & \$65 ;
+  assign \$67  = scan_instruction[3:2] == 2'h2;
+  assign \$68  = \$67  ? scan_mask_slots : 5'h1f;
+  assign \$69  = scan_active & \$68 ;
+  assign \$70  = | \$69 ;
+  assign \$71  = is_known_1 & \$70 ;
+  assign \$72  = queue_last == 1'h1;
+  assign \$73  = \$71  & \$72 ;
+  assign \$74  = scan_instruction[3:2] == 2'h2;
+  assign \$75  = \$74  ? scan_mask_slots : 5'h1f;
+  assign \$76  = scan_active & \$75 ;
+  assign \$77  = | \$76 ;
+  assign \$78  = is_known_1 & \$77 ;
+  assign \$79  = queue_last == 2'h2;
+  assign \$80  = \$78  & \$79 ;
+  assign \$81  = scan_instruction[3:2] == 2'h2;
+  assign \$82  = \$81  ? scan_mask_slots : 5'h1f;
+  assign \$83  = scan_active & \$82 ;
+  assign \$84  = | \$83 ;
+  assign \$85  = is_known_1 & \$84 ;
+  assign \$86  = queue_last == 2'h3;
+  assign \$87  = \$85  & \$86 ;
+  assign \$88  = scan_instruction[3:2] == 2'h2;
+  assign \$89  = \$88  ? scan_mask_slots : 5'h1f;
+  assign \$90  = scan_active & \$89 ;
+  assign \$91  = | \$90 ;
+  assign \$92  = is_known_1 & \$91 ;
+  assign \$93  = queue_last == 3'h4;
+  assign \$94  = \$92  & \$93 ;
+  assign \$95  = scan_instruction[3:2] == 2'h2;
+  assign \$96  = \$95  ? scan_mask_slots : 5'h1f;
+  assign \$97  = scan_active & \$96 ;
+  assign \$98  = | \$97 ;
+  assign \$99  = is_known_1 & \$98 ;
+  assign \$100  = queue_last == 3'h5;
+  assign \$101  = \$99  & \$100 ;
+  assign \$102  = scan_instruction[3:2] == 2'h2;
+  assign \$103  = \$102  ? scan_mask_slots : 5'h1f;
+  assign \$104  = scan_active & \$103 ;
+  assign \$105  = | \$104 ;
+  assign \$106  = is_known_1 & \$105 ;
+  assign \$107  = queue_last == 3'h6;
+  assign \$108  = \$106  & \$107 ;
+  assign \$109  = scan_instruction[3:2] == 2'h2;
+  assign \$110  = \$109  ? scan_mask_slots : 5'h1f;
+  assign \$111  = scan_active & \$110 ;
+  assign \$112  = | \$111 ;
+  assign \$113  = is_known_1 & \$112 ;
+  assign \$114  = queue_last == 3'h7;
+  assign \$115  = \$113  & \$114 ;
+  assign \$116  = takes & queue_has_one;
+  assign \$117  = asked + asks;
+  assign \$118  = scan_instruction[3:2] == 2'h2;
+  assign \$119  = \$118  ? scan_mask_slots : 5'h1f;
+  assign \$120  = scan_active & \$119 ;
+  assign \$121  = | \$120 ;
+  assign \$122  = ~ \$121 ;
+  assign \$123  = is_known_1 & \$122 ;
+  assign \$124  = \$117  - \$123 ;
+  assign \$125  = $signed(\$124 ) - $signed({ 1'h0, taken_1 });
+  assign \$126  = ~ is_last;
+  assign \$127  = scan_run & \$126 ;
+  assign \$294  = queue_first * 5'h10;
+  assign \$128  = queue_words >> \$294 ;
+  assign \$297  = queue_first * 5'h10;
+  assign \$129  = queue_words >> \$297 ;
+  assign \$300  = queue_first * 5'h10;
+  assign \$130  = queue_words >> \$300 ;
+  assign \$303  = queue_first * 5'h10;
+  assign \$131  = queue_words >> \$303 ;
+  assign \$306  = queue_first * 5'h10;
+  assign \$132  = queue_words >> \$306 ;
+  assign \$133  = scan_instruction[36:35] == 1'h1;
+  assign \$134  = remaining - 1'h1;
+  assign \$135  = remaining & \$134 [4:0];
+  assign \$136  = left - 1'h1;
+  assign \$137  = left == 2'h2;
+  assign \$138  = scan_instruction[36:35] - 2'h2;
+  assign \$139  = group == \$138 ;
+  assign \$140  = group + 1'h1;
+  assign \$141  = row_base + scan_instruction[27:21];
   always @(posedge clk)
-    number <= \$137 ;
+    number <= \$142 ;
   always @(posedge clk)
-    is_known_1 <= \$138 ;
+    is_all <= \$143 ;
   always @(posedge clk)
-    queue_last <= \$139 ;
+    is_known_1 <= \$144 ;
   always @(posedge clk)
-    queue_first <= \$140 ;
+    queue_has_one <= \$145 ;
   always @(posedge clk)
-    queue_level <= \$141 ;
+    queue_last <= \$146 ;
   always @(posedge clk)
-    queue_words <= \$142 ;
+    queue_first <= \$147 ;
   always @(posedge clk)
-    asked_number_1 <= \$143 ;
+    queue_level <= \$148 ;
   always @(posedge clk)
-    taken_1 <= \$144 ;
+    queue_words <= \$149 ;
   always @(posedge clk)
-    asked <= \$145 ;
+    asked_number_1 <= \$150 ;
   always @(posedge clk)
-    valid <= \$146 ;
+    taken_1 <= \$151 ;
   always @(posedge clk)
-    column <= \$147 ;
+    asked <= \$152 ;
   always @(posedge clk)
-    remaining <= \$148 ;
+    valid <= \$153 ;
   always @(posedge clk)
-    left <= \$149 ;
+    column <= \$154 ;
   always @(posedge clk)
-    is_single <= \$150 ;
+    remaining <= \$155 ;
   always @(posedge clk)
-    is_last <= \$151 ;
+    left <= \$156 ;
   always @(posedge clk)
-    is_first <= \$152 ;
+    is_single <= \$157 ;
   always @(posedge clk)
-    group <= \$153 ;
+    is_last <= \$158 ;
   always @(posedge clk)
-    row_base <= \$154 ;
+    is_first <= \$159 ;
   always @(posedge clk)
-    is_last_group <= \$155 ;
+    group <= \$160 ;
+  always @(posedge clk)
+    row_base <= \$161 ;
+  always @(posedge clk)
+    is_last_group <= \$162 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
     slot = 3'h0;
@@ -8871,227 +9097,224 @@ module \tiny_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$137  = number;
+    \$142  = number;
     if (asks) begin
-      \$137  = \$32 [6:0];
+      \$142  = \$31 [6:0];
     end
     if (scan_clear) begin
-      \$137  = 7'h00;
+      \$142  = 7'h00;
     end
     if (rst) begin
-      \$137  = 7'h00;
+      \$142  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$138  = asks;
+    \$143  = is_all;
+    if (asks) begin
+      \$143  = \$33 ;
+    end
+    if (scan_clear) begin
+      \$143  = 1'h0;
+    end
     if (rst) begin
-      \$138  = 1'h0;
+      \$143  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$139  = \$38 [2:0];
-    if (rst) begin
-      \$139  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$140  = \$41 [2:0];
-    if (rst) begin
-      \$140  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$141  = \$50 [3:0];
-    if (rst) begin
-      \$141  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$142  = queue_words;
-    if (\$57 ) begin
-      \$142 [14:0] = answer;
-    end
-    if (\$64 ) begin
-      \$142 [29:15] = answer;
-    end
-    if (\$71 ) begin
-      \$142 [44:30] = answer;
-    end
-    if (\$78 ) begin
-      \$142 [59:45] = answer;
-    end
-    if (\$85 ) begin
-      \$142 [74:60] = answer;
-    end
-    if (\$92 ) begin
-      \$142 [89:75] = answer;
-    end
-    if (\$99 ) begin
-      \$142 [104:90] = answer;
-    end
-    if (\$106 ) begin
-      \$142 [119:105] = answer;
-    end
-    if (rst) begin
-      \$142  = 120'h000000000000000000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$143  = number;
-    if (rst) begin
-      \$143  = 7'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$144  = \$108 ;
+    \$144  = asks;
     if (rst) begin
       \$144  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$145  = \$117 [3:0];
+    \$145  = \$43 ;
     if (rst) begin
-      \$145  = 4'h0;
+      \$145  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$146  = valid;
-    if (takes) begin
-      \$146  = \$120 ;
-    end
-    if (scan_clear) begin
-      \$146  = 1'h0;
-    end
+    \$146  = \$49 [2:0];
     if (rst) begin
-      \$146  = 1'h0;
+      \$146  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$147  = column;
-    if (takes) begin
-      \$147  = \$121 ;
-    end
+    \$147  = \$51 [2:0];
     if (rst) begin
-      \$147  = 15'h0000;
+      \$147  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$148  = remaining;
-    if (takes) begin
-      \$148  = \$122 [11:7];
-    end else if (\$119 ) begin
-      \$148  = \$130 ;
-    end else if (scan_run) begin
-      \$148  = column[11:7];
-    end
+    \$148  = \$59 [3:0];
     if (rst) begin
-      \$148  = 5'h00;
+      \$148  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$149  = left;
-    if (takes) begin
-      \$149  = \$123 [14:12];
-    end else if (\$119 ) begin
-      \$149  = \$131 [2:0];
-    end else if (scan_run) begin
-      \$149  = column[14:12];
+    \$149  = queue_words;
+    if (\$66 ) begin
+      \$149 [15:0] = answer;
+    end
+    if (\$73 ) begin
+      \$149 [31:16] = answer;
+    end
+    if (\$80 ) begin
+      \$149 [47:32] = answer;
+    end
+    if (\$87 ) begin
+      \$149 [63:48] = answer;
+    end
+    if (\$94 ) begin
+      \$149 [79:64] = answer;
+    end
+    if (\$101 ) begin
+      \$149 [95:80] = answer;
+    end
+    if (\$108 ) begin
+      \$149 [111:96] = answer;
+    end
+    if (\$115 ) begin
+      \$149 [127:112] = answer;
     end
     if (rst) begin
-      \$149  = 3'h0;
+      \$149  = 128'h00000000000000000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$150  = is_single;
-    if (takes) begin
-      \$150  = \$125 ;
-    end
+    \$150  = number;
     if (rst) begin
-      \$150  = 1'h0;
+      \$150  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$151  = is_last;
-    if (takes) begin
-      \$151  = \$127 ;
-    end else if (\$119 ) begin
-      \$151  = \$132 ;
-    end else if (scan_run) begin
-      \$151  = is_single;
-    end
+    \$151  = \$116 ;
     if (rst) begin
       \$151  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$152  = is_first;
-    if (takes) begin
-      \$152  = 1'h1;
-    end else if (\$119 ) begin
-      \$152  = 1'h0;
-    end else if (scan_run) begin
-      \$152  = 1'h1;
-    end
+    \$152  = \$125 [3:0];
     if (rst) begin
-      \$152  = 1'h0;
+      \$152  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$153  = group;
+    \$153  = valid;
     if (takes) begin
-      \$153  = 2'h0;
-    end else if (\$119 ) begin
-    end else if (scan_run) begin
-      \$153  = \$135 [1:0];
+      \$153  = queue_has_one;
+    end
+    if (scan_clear) begin
+      \$153  = 1'h0;
     end
     if (rst) begin
-      \$153  = 2'h0;
+      \$153  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$154  = row_base;
+    \$154  = column;
     if (takes) begin
-      \$154  = scan_instruction[20:13];
-    end else if (\$119 ) begin
-    end else if (scan_run) begin
-      \$154  = \$136 [7:0];
-    end
-    if (rst) begin
-      \$154  = 8'h00;
+      \$154  = \$128 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$155  = is_last_group;
+    \$155  = remaining;
     if (takes) begin
-      \$155  = \$128 ;
-    end else if (\$119 ) begin
+      \$155  = \$129 [11:7];
+    end else if (\$127 ) begin
+      \$155  = \$135 ;
     end else if (scan_run) begin
-      \$155  = \$134 ;
+      \$155  = column[11:7];
     end
-    if (rst) begin
-      \$155  = 1'h0;
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$156  = left;
+    if (takes) begin
+      \$156  = \$130 [14:12];
+    end else if (\$127 ) begin
+      \$156  = \$136 [2:0];
+    end else if (scan_run) begin
+      \$156  = column[14:12];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$157  = is_single;
+    if (takes) begin
+      \$157  = \$131 [15];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$158  = is_last;
+    if (takes) begin
+      \$158  = \$132 [15];
+    end else if (\$127 ) begin
+      \$158  = \$137 ;
+    end else if (scan_run) begin
+      \$158  = is_single;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$159  = is_first;
+    if (takes) begin
+      \$159  = 1'h1;
+    end else if (\$127 ) begin
+      \$159  = 1'h0;
+    end else if (scan_run) begin
+      \$159  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$160  = group;
+    if (takes) begin
+      \$160  = 2'h0;
+    end else if (\$127 ) begin
+    end else if (scan_run) begin
+      \$160  = \$140 [1:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$161  = row_base;
+    if (takes) begin
+      \$161  = scan_instruction[20:13];
+    end else if (\$127 ) begin
+    end else if (scan_run) begin
+      \$161  = \$141 [7:0];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
+    \$162  = is_last_group;
+    if (takes) begin
+      \$162  = \$133 ;
+    end else if (\$127 ) begin
+    end else if (scan_run) begin
+      \$162  = \$139 ;
     end
   end
   assign scan_o = element;
   assign scan_mask_index = number[5:0];
+  assign \answer.number  = answer[6:0];
+  assign \answer.slots  = answer[11:7];
+  assign \answer.left  = answer[14:12];
+  assign \answer.is_single  = answer[15];
   assign \scan_instruction.op  = scan_instruction[1:0];
   assign \scan_instruction.feed  = scan_instruction[3:2];
   assign \scan_instruction.store  = scan_instruction[4];
@@ -9121,9 +9344,6 @@ module \tiny_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_
   assign \scan_instruction.sync  = scan_instruction[80];
   assign \scan_instruction.wait  = scan_instruction[86:81];
   assign \scan_instruction.end  = scan_instruction[87];
-  assign \answer.number  = answer[6:0];
-  assign \answer.slots  = answer[11:7];
-  assign \answer.left  = answer[14:12];
   assign \element.valid  = element[0];
   assign \element.column  = element[7:1];
   assign \element.group  = element[9:8];
@@ -9134,6 +9354,7 @@ module \tiny_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_
   assign \column.number  = column[6:0];
   assign \column.slots  = column[11:7];
   assign \column.left  = column[14:12];
+  assign \column.is_single  = column[15];
   assign \scan_o.valid  = element[0];
   assign \scan_o.column  = element[7:1];
   assign \scan_o.group  = element[9:8];
@@ -9141,38 +9362,46 @@ module \tiny_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_
   assign \scan_o.slot  = element[20:18];
   assign \scan_o.is_first  = element[21];
   assign \scan_o.is_last  = element[22];
-  assign \queue_words[0]  = queue_words[14:0];
+  assign \queue_words[0]  = queue_words[15:0];
   assign \queue_words[0].number  = queue_words[6:0];
   assign \queue_words[0].slots  = queue_words[11:7];
   assign \queue_words[0].left  = queue_words[14:12];
-  assign \queue_words[1]  = queue_words[29:15];
-  assign \queue_words[1].number  = queue_words[21:15];
-  assign \queue_words[1].slots  = queue_words[26:22];
-  assign \queue_words[1].left  = queue_words[29:27];
-  assign \queue_words[2]  = queue_words[44:30];
-  assign \queue_words[2].number  = queue_words[36:30];
-  assign \queue_words[2].slots  = queue_words[41:37];
-  assign \queue_words[2].left  = queue_words[44:42];
-  assign \queue_words[3]  = queue_words[59:45];
-  assign \queue_words[3].number  = queue_words[51:45];
-  assign \queue_words[3].slots  = queue_words[56:52];
-  assign \queue_words[3].left  = queue_words[59:57];
-  assign \queue_words[4]  = queue_words[74:60];
-  assign \queue_words[4].number  = queue_words[66:60];
-  assign \queue_words[4].slots  = queue_words[71:67];
-  assign \queue_words[4].left  = queue_words[74:72];
-  assign \queue_words[5]  = queue_words[89:75];
-  assign \queue_words[5].number  = queue_words[81:75];
-  assign \queue_words[5].slots  = queue_words[86:82];
-  assign \queue_words[5].left  = queue_words[89:87];
-  assign \queue_words[6]  = queue_words[104:90];
-  assign \queue_words[6].number  = queue_words[96:90];
-  assign \queue_words[6].slots  = queue_words[101:97];
-  assign \queue_words[6].left  = queue_words[104:102];
-  assign \queue_words[7]  = queue_words[119:105];
-  assign \queue_words[7].number  = queue_words[111:105];
-  assign \queue_words[7].slots  = queue_words[116:112];
-  assign \queue_words[7].left  = queue_words[119:117];
+  assign \queue_words[0].is_single  = queue_words[15];
+  assign \queue_words[1]  = queue_words[31:16];
+  assign \queue_words[1].number  = queue_words[22:16];
+  assign \queue_words[1].slots  = queue_words[27:23];
+  assign \queue_words[1].left  = queue_words[30:28];
+  assign \queue_words[1].is_single  = queue_words[31];
+  assign \queue_words[2]  = queue_words[47:32];
+  assign \queue_words[2].number  = queue_words[38:32];
+  assign \queue_words[2].slots  = queue_words[43:39];
+  assign \queue_words[2].left  = queue_words[46:44];
+  assign \queue_words[2].is_single  = queue_words[47];
+  assign \queue_words[3]  = queue_words[63:48];
+  assign \queue_words[3].number  = queue_words[54:48];
+  assign \queue_words[3].slots  = queue_words[59:55];
+  assign \queue_words[3].left  = queue_words[62:60];
+  assign \queue_words[3].is_single  = queue_words[63];
+  assign \queue_words[4]  = queue_words[79:64];
+  assign \queue_words[4].number  = queue_words[70:64];
+  assign \queue_words[4].slots  = queue_words[75:71];
+  assign \queue_words[4].left  = queue_words[78:76];
+  assign \queue_words[4].is_single  = queue_words[79];
+  assign \queue_words[5]  = queue_words[95:80];
+  assign \queue_words[5].number  = queue_words[86:80];
+  assign \queue_words[5].slots  = queue_words[91:87];
+  assign \queue_words[5].left  = queue_words[94:92];
+  assign \queue_words[5].is_single  = queue_words[95];
+  assign \queue_words[6]  = queue_words[111:96];
+  assign \queue_words[6].number  = queue_words[102:96];
+  assign \queue_words[6].slots  = queue_words[107:103];
+  assign \queue_words[6].left  = queue_words[110:108];
+  assign \queue_words[6].is_single  = queue_words[111];
+  assign \queue_words[7]  = queue_words[127:112];
+  assign \queue_words[7].number  = queue_words[118:112];
+  assign \queue_words[7].slots  = queue_words[123:119];
+  assign \queue_words[7].left  = queue_words[126:124];
+  assign \queue_words[7].is_single  = queue_words[127];
   assign element[20:18] = slot;
   assign element[22] = is_last;
   assign element[21] = is_first;
@@ -9180,9 +9409,10 @@ module \tiny_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_
   assign element[9:8] = group;
   assign element[7:1] = column[6:0];
   assign element[0] = valid;
-  assign answer[14:12] = \$28 [2:0];
-  assign answer[11:7] = \$9 ;
+  assign answer[14:12] = \$27 [2:0];
+  assign answer[11:7] = \$8 ;
   assign answer[6:0] = asked_number_1;
+  assign answer[15] = \$5 ;
 endmodule
 
 module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_next, walk_instruction, walk_nonzero, walk_o, clk);
@@ -9396,18 +9626,12 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_next, walk_instruc
     if (walk_clear) begin
       \$45  = walk_next[20:13];
     end
-    if (rst) begin
-      \$45  = 8'h00;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
     \$46  = last_index;
     if (walk_clear) begin
       \$46  = \$30 [6:0];
-    end
-    if (rst) begin
-      \$46  = 7'h00;
     end
   end
   always @* begin
@@ -9428,9 +9652,6 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_next, walk_instruc
     if (walk_clear) begin
       \$37  = 1'h1;
     end
-    if (rst) begin
-      \$37  = 1'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
@@ -9441,9 +9662,6 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_next, walk_instruc
       end
     end
     if (walk_clear) begin
-      \$38  = 1'h0;
-    end
-    if (rst) begin
       \$38  = 1'h0;
     end
   end
@@ -9458,9 +9676,6 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_next, walk_instruc
       end
     end
     if (walk_clear) begin
-      \$39  = 7'h00;
-    end
-    if (rst) begin
       \$39  = 7'h00;
     end
   end
@@ -9489,9 +9704,6 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_next, walk_instruc
         \$40  = \$36 ;
       end
     end
-    if (rst) begin
-      \$40  = 1'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
@@ -9507,9 +9719,6 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_next, walk_instruc
       end
     end
     if (walk_clear) begin
-      \$41  = 2'h0;
-    end
-    if (rst) begin
       \$41  = 2'h0;
     end
   end
@@ -9529,9 +9738,6 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_next, walk_instruc
     if (walk_clear) begin
       \$42  = 1'h0;
     end
-    if (rst) begin
-      \$42  = 1'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
@@ -9546,9 +9752,6 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_next, walk_instruc
     if (walk_clear) begin
       \$43  = \$31 ;
     end
-    if (rst) begin
-      \$43  = 1'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
@@ -9561,9 +9764,6 @@ module \tiny_sequencer.walk (rst, walk_step, walk_clear, walk_next, walk_instruc
       end
     end
     if (walk_clear) begin
-      \$44  = 2'h0;
-    end
-    if (rst) begin
       \$44  = 2'h0;
     end
   end
@@ -11040,17 +11240,16 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
-  wire \$27 ;
+  reg \$27 ;
   reg \$28 ;
-  reg \$29 ;
+  reg [1:0] \$29 ;
   wire \$3 ;
-  reg [1:0] \$30 ;
-  reg [7:0] \$31 ;
-  reg [1:0] \$32 ;
-  reg [63:0] \$33 ;
+  reg [7:0] \$30 ;
+  reg [1:0] \$31 ;
+  reg [63:0] \$32 ;
   wire \$4 ;
   wire \$5 ;
-  wire [6:0] \$53 ;
+  wire [6:0] \$52 ;
   wire \$6 ;
   wire \$7 ;
   wire [2:0] \$8 ;
@@ -11058,11 +11257,12 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
   (* init = 8'h00 *)
   wire [7:0] address;
   output busy;
-  reg busy;
+  wire busy;
   input clk;
   wire clk;
   input dump;
   wire dump;
+  reg engaged = 1'h0;
   input [15:0] i_payload;
   wire [15:0] i_payload;
   output i_ready;
@@ -11087,7 +11287,6 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
   wire [15:0] \lanes_weights[3] ;
   output [15:0] lanes_word;
   wire [15:0] lanes_word;
-  reg loading = 1'h0;
   input may_start;
   wire may_start;
   output [15:0] o_payload;
@@ -11106,7 +11305,7 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
   input rst;
   wire rst;
   assign \$1  = dump & may_start;
-  assign \$2  = ~ loading;
+  assign \$2  = ~ engaged;
   assign \$3  = \$1  & \$2 ;
   assign \$4  = lanes_lane == 2'h3;
   assign \$5  = lanes_address == 8'ha7;
@@ -11124,58 +11323,71 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
   assign \$17  = lanes_lane == 2'h3;
   assign \$18  = lanes_address == 8'ha7;
   assign \$19  = \$17  & \$18 ;
-  assign \$53  = lanes_lane * 5'h10;
-  assign o_payload = row >> \$53 ;
+  assign \$52  = lanes_lane * 5'h10;
+  assign o_payload = row >> \$52 ;
   assign \$20  = dump & may_start;
   assign \$21  = i_valid | \$20 ;
-  assign \$22  = \$21  | loading;
-  assign \$23  = i_valid & may_start;
-  assign \$24  = ! port_state;
-  assign \$25  = port_state == 1'h1;
-  assign \$26  = port_state == 2'h2;
-  assign \$27  = port_state == 2'h3;
+  assign busy = \$21  | engaged;
+  assign \$22  = i_valid & may_start;
+  assign \$23  = ! port_state;
+  assign \$24  = port_state == 1'h1;
+  assign \$25  = port_state == 2'h2;
+  assign \$26  = port_state == 2'h3;
   always @(posedge clk)
-    read_1 <= \$28 ;
+    read_1 <= \$27 ;
   always @(posedge clk)
-    loading <= \$29 ;
+    engaged <= \$28 ;
   always @(posedge clk)
-    lanes_lane <= \$30 ;
+    lanes_lane <= \$29 ;
   always @(posedge clk)
-    lanes_address <= \$31 ;
+    lanes_address <= \$30 ;
   always @(posedge clk)
-    port_state <= \$32 ;
+    port_state <= \$31 ;
   always @(posedge clk)
-    row <= \$33 ;
+    row <= \$32 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$28  = lanes_read;
+    \$27  = lanes_read;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$28  = engaged;
+    (* full_case = 32'd1 *)
+    casez (port_state)
+      2'h0:
+          if (lanes_load) begin
+            \$28  = \$7 ;
+          end else if (\$3 ) begin
+            \$28  = 1'h1;
+          end
+      2'h1:
+          /* empty */;
+      2'h2:
+          /* empty */;
+      2'h3:
+          if (o_ready) begin
+            if (\$19 ) begin
+              \$28  = 1'h0;
+            end
+          end
+    endcase
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$29  = loading;
-    casez (port_state)
-      2'h0:
-          if (lanes_load) begin
-            \$29  = \$7 ;
-          end
-    endcase
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$30  = lanes_lane;
+    \$29  = lanes_lane;
     (* full_case = 32'd1 *)
     casez (port_state)
       2'h0:
           if (lanes_load) begin
-            \$30  = \$8 [1:0];
+            \$29  = \$8 [1:0];
             if (\$9 ) begin
-              \$30  = 2'h0;
+              \$29  = 2'h0;
             end
           end
       2'h1:
@@ -11184,27 +11396,27 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
           /* empty */;
       2'h3:
           if (o_ready) begin
-            \$30  = \$12 [1:0];
+            \$29  = \$12 [1:0];
             if (\$13 ) begin
-              \$30  = 2'h0;
+              \$29  = 2'h0;
             end
           end
     endcase
     if (rst) begin
-      \$30  = 2'h0;
+      \$29  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$31  = lanes_address;
+    \$30  = lanes_address;
     (* full_case = 32'd1 *)
     casez (port_state)
       2'h0:
           if (lanes_load) begin
             if (\$9 ) begin
-              \$31  = \$10 [7:0];
+              \$30  = \$10 [7:0];
               if (\$11 ) begin
-                \$31  = 8'h00;
+                \$30  = 8'h00;
               end
             end
           end
@@ -11215,50 +11427,50 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
       2'h3:
           if (o_ready) begin
             if (\$13 ) begin
-              \$31  = \$14 [7:0];
+              \$30  = \$14 [7:0];
               if (\$15 ) begin
-                \$31  = 8'h00;
+                \$30  = 8'h00;
               end
             end
           end
     endcase
     if (rst) begin
-      \$31  = 8'h00;
+      \$30  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$32  = port_state;
+    \$31  = port_state;
     (* full_case = 32'd1 *)
     casez (port_state)
       2'h0:
           if (lanes_load) begin
           end else if (\$3 ) begin
-            \$32  = 2'h1;
+            \$31  = 2'h1;
           end
       2'h1:
-          \$32  = 2'h2;
+          \$31  = 2'h2;
       2'h2:
           if (read_1) begin
-            \$32  = 2'h3;
+            \$31  = 2'h3;
           end
       2'h3:
           if (o_ready) begin
             if (\$16 ) begin
-              \$32  = 2'h1;
+              \$31  = 2'h1;
             end
             if (\$19 ) begin
-              \$32  = 2'h0;
+              \$31  = 2'h0;
             end
           end
     endcase
     if (rst) begin
-      \$32  = 2'h0;
+      \$31  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$33  = row;
+    \$32  = row;
     casez (port_state)
       2'h0:
           /* empty */;
@@ -11266,26 +11478,12 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
           /* empty */;
       2'h2:
           if (read_1) begin
-            \$33  = lanes_weights;
+            \$32  = lanes_weights;
           end
     endcase
     if (rst) begin
-      \$33  = 64'h0000000000000000;
+      \$32  = 64'h0000000000000000;
     end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (port_state)
-      2'h0:
-          busy = \$22 ;
-      2'h1:
-          busy = 1'h1;
-      2'h2:
-          busy = 1'h1;
-      2'h3:
-          busy = 1'h1;
-    endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
@@ -11300,7 +11498,7 @@ module tiny_weightport(i_valid, o_ready, dump, may_start, lanes_weights, clk, rs
     lanes_load = 1'h0;
     casez (port_state)
       2'h0:
-          lanes_load = \$23 ;
+          lanes_load = \$22 ;
     endcase
   end
   always @* begin
