@@ -121,6 +121,7 @@ class SampleUnit(wiring.Component):
         depth = (sizes.contexts + 1) << (sizes.input_bits - low)
         entries = [(found + popcount(nonzero[:place]) if place else found) for place in range(width)]
         listed = Signal(data.ArrayLayout(sizes.input_bits, width))
+        late = sizes.pipeline.steer - 1  # a sample's list is read later than that
         for turn in range(width):
             lists = family.ram(
                 m, f"list_{turn}" if width > 1 else "lists", sizes.input_bits, depth, sizes.pipeline.steer
@@ -128,15 +129,19 @@ class SampleUnit(wiring.Component):
             own = [nonzero[place] & (entry[:low] == turn if low else 1) for place, entry in enumerate(entries)]
             has_passed = found[:low] > turn if turn + 1 < 1 << len(found[:low]) else 0
             first = found[low : sizes.input_bits] + has_passed
+            given = Signal(sizes.input_bits, name=f"listed_{turn}")
             m.d.comb += [
-                lists.write_address.eq(Cat(first[: sizes.input_bits - low], bank)),
-                lists.write.eq(Cat(own).any()),
+                lists.write_address.eq(
+                    delayed(m, Cat(first[: sizes.input_bits - low], bank), late, f"list_address_{turn}")
+                ),
+                lists.write.eq(delayed(m, Cat(own).any(), late, f"lists_{turn}")),
+                lists.write_word.eq(delayed(m, given, late, f"list_word_{turn}")),
                 lists.read_address.eq(Cat(self.list_index[low:], self.list_bank)),
                 listed[turn].eq(lists.read_word),
             ]
             for place, is_own in enumerate(own):
                 with m.If(is_own):
-                    m.d.comb += lists.write_word.eq(Cat(Const(place, low), row))
+                    m.d.comb += given.eq(Cat(Const(place, low), row))
         m.d.comb += self.index.eq(
             pick(listed, delayed(m, self.list_index[:low], sizes.pipeline.steer, "turn") if low else 0)
         )
@@ -163,10 +168,12 @@ class SampleUnit(wiring.Component):
             m, "masks", data.ArrayLayout(1, count * width), 1 << (sizes.input_bits - low), sizes.pipeline.steer, parts=1
         )
         rows = Signal(data.ArrayLayout(count, width))
+        late = sizes.pipeline.steer - 1  # masks are read in updates only
+        nonzero, slots = delayed(m, nonzero, late, "mask_nonzero"), delayed(m, slots[:count], late, "mask_write_slots")
         m.d.comb += [
-            masks.write_address.eq(row),
+            masks.write_address.eq(delayed(m, row, late, "mask_row")),
             masks.write_word.eq(Cat(nonzero[place].replicate(count) for place in range(width))),
-            masks.write.eq(Cat(slots[:count] for _ in range(width))),
+            masks.write.eq(Cat(slots for _ in range(width))),
             masks.read_address.eq(self.mask.index[low:]),
             rows.eq(masks.read_word),
             self.mask.slots.eq(

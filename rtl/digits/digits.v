@@ -6919,6 +6919,7 @@ module digits_sample(i_valid, sample_take, sample_slot, mask_index, list_index, 
   wire [5:0] list_index;
   wire [5:0] listed;
   wire [5:0] \listed[0] ;
+  wire [5:0] listed_0;
   wire [7:0] lists_read_address;
   wire [5:0] lists_read_word;
   wire lists_write;
@@ -7176,6 +7177,7 @@ module digits_sample(i_valid, sample_take, sample_slot, mask_index, list_index, 
     end
   end
   assign lists_write_address = { bank, \$2 [5:0] };
+  assign listed_0 = lists_write_word;
   assign lists_read_address = { list_bank, list_index };
   assign listed = index;
   assign lists_read_word = index;

@@ -5095,6 +5095,7 @@ module tiny_sample(i_valid, sample_take, sample_slot, mask_index, list_index, li
   wire [5:0] list_index;
   wire [5:0] listed;
   wire [5:0] \listed[0] ;
+  wire [5:0] listed_0;
   wire [6:0] lists_read_address;
   wire [5:0] lists_read_word;
   wire lists_write;
@@ -5331,6 +5332,7 @@ module tiny_sample(i_valid, sample_take, sample_slot, mask_index, list_index, li
     end
   end
   assign lists_write_address = { bank, \$2 [5:0] };
+  assign listed_0 = lists_write_word;
   assign lists_read_address = { list_bank, list_index };
   assign listed = index;
   assign lists_read_word = index;

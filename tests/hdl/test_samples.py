@@ -201,7 +201,7 @@ WIDE_MUTANTS = {
         "_masks",
         {'delayed(m, self.mask.index[:low], sizes.pipeline.steer, "mask_place")': "self.mask.index[:low]"},
     ),
-    "masks of the first words alone": ("_masks", {"slots[:count] for _ in": "slots[:count] & -(_ == 0) for _ in"}),
+    "masks of the first words alone": ("_masks", {"slots for _ in": "slots & -(_ == 0) for _ in"}),
 }
 
 
