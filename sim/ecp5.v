@@ -126,7 +126,8 @@ module DP16KD #(
         {DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9,
          DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0};
     wire writes = CEA && WEA && !CSA0 && !CSA1 && !CSA2;
-    wire [17:0] shown = {18'd0, REGMODE_B == "OUTREG" ? answer : found};
+    wire [17+DATA_WIDTH_A:0] padded = {18'd0, REGMODE_B == "OUTREG" ? answer : found};
+    wire [17:0] shown = padded[17:0];
 
     always @(posedge CLKA) if (writes) words[write_address[13-FIRST:0]] <= word[DATA_WIDTH_A-1:0];
     always @(posedge CLKB) begin

@@ -99,7 +99,10 @@ class ContextUnit(wiring.Component):
         # A register a state: one of them is set.
         is_idle = Signal(init=1)
         jumps, runs, lasts, settles, emits = (Signal(name=name) for name in _STATES)
-        begins, ends, ended, handed = Signal(), Signal(name="last_ends"), Signal(), Signal()
+        begins = Signal()
+        ends = Signal(name="last_ends")
+        ended = Signal()
+        handed = Signal()
         instruction = fetch.fetched
         m.d.comb += [
             begins.eq(self.begin | self.update),

@@ -63,7 +63,9 @@ class IssueUnit(wiring.Component):
         draining = Signal(bits(self.sizes.lanes + 1))
         is_draining = Signal()
         # All of it as it will be in the next cycle.
-        will_drain, is_taken, meets = Signal(), Signal(), Signal()
+        will_drain = Signal()
+        is_taken = Signal()
+        meets = Signal()
         m.d.comb += will_drain.eq(Mux(self.begins, self.next.drain != Drain.NONE, drains))
         with m.If(self.finish & drains):
             m.d.comb += is_taken.eq(instruction.drain_cycles != 1)

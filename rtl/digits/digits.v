@@ -9785,9 +9785,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  wire \$signal ;
-  wire \$signal$12 ;
-  wire \$signal$24 ;
+  wire begins;
   wire choice_advance;
   wire choice_begin;
   input choice_changed;
@@ -9906,6 +9904,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   wire [5:0] context_0_wait;
   output emits;
   reg emits = 1'h0;
+  wire ended;
   output [94:0] fetch_fetched;
   wire [94:0] fetch_fetched;
   wire [6:0] \fetch_fetched.column ;
@@ -9950,6 +9949,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   (* enum_value_111 = "UPDATE" *)
   wire [2:0] fetch_program;
   wire fetch_valid;
+  wire handed;
   output is_idle;
   reg is_idle = 1'h1;
   reg is_settled = 1'h1;
@@ -9967,10 +9967,10 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   assign context_0_ready = \$39  & \$41 ;
   assign \$42  = choice_running == 2'h2;
   assign context_0_is_predicted = emits & \$42 ;
-  assign context_0_free_step = \$signal$12  & choice_is_free;
-  assign context_0_nudged_step = \$signal$12  & choice_is_nudged;
-  assign context_0_update_done = \$signal$12  & choice_is_update;
-  assign fetch_jump = \$signal  | choice_advance;
+  assign context_0_free_step = ended & choice_is_free;
+  assign context_0_nudged_step = ended & choice_is_nudged;
+  assign context_0_update_done = ended & choice_is_update;
+  assign fetch_jump = begins | choice_advance;
   always @(posedge clk)
     context_0_sample <= \$43 ;
   always @(posedge clk)
@@ -9999,14 +9999,14 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   assign \$6  = pending - 1'h1;
   assign \$7  = pending == 1'h1;
   assign \$8  = pending <= 2'h2;
-  assign \$9  = ~ \$signal ;
+  assign \$9  = ~ begins;
   assign \$10  = is_idle & \$9 ;
   assign \$11  = ~ choice_goes_on;
-  assign \$12  = \$signal$12  & \$11 ;
+  assign \$12  = ended & \$11 ;
   assign \$13  = ~ choice_is_readout;
   assign \$14  = \$12  & \$13 ;
   assign \$15  = \$10  | \$14 ;
-  assign \$16  = \$signal  | choice_advance;
+  assign \$16  = begins | choice_advance;
   assign \$17  = context_0_taken & fetch_fetched[94];
   assign \$18  = ~ \$17 ;
   assign \$19  = runs & \$18 ;
@@ -10015,23 +10015,23 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   assign \$22  = ~ last_ends;
   assign \$23  = lasts & \$22 ;
   assign \$24  = \$21  | \$23 ;
-  assign \$25  = ~ \$signal$12 ;
+  assign \$25  = ~ ended;
   assign \$26  = settles & \$25 ;
   assign \$27  = last_ends | \$26 ;
   assign \$28  = ~ choice_goes_on;
-  assign \$29  = \$signal$12  & \$28 ;
+  assign \$29  = ended & \$28 ;
   assign \$30  = \$29  & choice_is_readout;
-  assign \$31  = ~ \$signal$24 ;
+  assign \$31  = ~ handed;
   assign \$32  = emits & \$31 ;
   assign \$33  = \$30  | \$32 ;
-  assign \$34  = \$signal$24  & context_0_is_predicted;
-  assign \$signal  = context_0_begin | context_0_update;
+  assign \$34  = handed & context_0_is_predicted;
+  assign begins = context_0_begin | context_0_update;
   assign last_ends = lasts & context_0_ends;
-  assign \$signal$12  = settles & is_settled;
-  assign \$signal$24  = emits & context_0_emitted;
-  assign \$35  = \$signal$12  & choice_goes_on;
+  assign ended = settles & is_settled;
+  assign handed = emits & context_0_emitted;
+  assign \$35  = ended & choice_goes_on;
   assign \$36  = ~ context_0_is_predicted;
-  assign \$37  = \$signal$24  & \$36 ;
+  assign \$37  = handed & \$36 ;
   assign choice_advance = \$35  | \$37 ;
   assign \$38  = is_idle | emits;
   assign context_0_busy = ~ \$38 ;
@@ -10710,9 +10710,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  wire \$signal ;
-  wire \$signal$12 ;
-  wire \$signal$24 ;
+  wire begins;
   wire choice_advance;
   wire choice_begin;
   input choice_changed;
@@ -10829,6 +10827,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   wire [5:0] context_1_wait;
   output emits;
   reg emits = 1'h0;
+  wire ended;
   output [94:0] fetch_fetched;
   wire [94:0] fetch_fetched;
   wire [6:0] \fetch_fetched.column ;
@@ -10873,6 +10872,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   (* enum_value_111 = "UPDATE" *)
   wire [2:0] fetch_program;
   wire fetch_valid;
+  wire handed;
   output is_idle;
   reg is_idle = 1'h1;
   reg is_settled = 1'h1;
@@ -10890,10 +10890,10 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   assign context_1_ready = \$39  & \$41 ;
   assign \$42  = choice_running == 2'h2;
   assign context_1_is_predicted = emits & \$42 ;
-  assign context_1_free_step = \$signal$12  & choice_is_free;
-  assign context_1_nudged_step = \$signal$12  & choice_is_nudged;
-  assign context_1_update_done = \$signal$12  & choice_is_update;
-  assign fetch_jump = \$signal  | choice_advance;
+  assign context_1_free_step = ended & choice_is_free;
+  assign context_1_nudged_step = ended & choice_is_nudged;
+  assign context_1_update_done = ended & choice_is_update;
+  assign fetch_jump = begins | choice_advance;
   always @(posedge clk)
     context_1_sample <= \$43 ;
   always @(posedge clk)
@@ -10922,14 +10922,14 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   assign \$6  = pending - 1'h1;
   assign \$7  = pending == 1'h1;
   assign \$8  = pending <= 2'h2;
-  assign \$9  = ~ \$signal ;
+  assign \$9  = ~ begins;
   assign \$10  = is_idle & \$9 ;
   assign \$11  = ~ choice_goes_on;
-  assign \$12  = \$signal$12  & \$11 ;
+  assign \$12  = ended & \$11 ;
   assign \$13  = ~ choice_is_readout;
   assign \$14  = \$12  & \$13 ;
   assign \$15  = \$10  | \$14 ;
-  assign \$16  = \$signal  | choice_advance;
+  assign \$16  = begins | choice_advance;
   assign \$17  = context_1_taken & fetch_fetched[94];
   assign \$18  = ~ \$17 ;
   assign \$19  = runs & \$18 ;
@@ -10938,22 +10938,22 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   assign \$22  = ~ last_ends;
   assign \$23  = lasts & \$22 ;
   assign \$24  = \$21  | \$23 ;
-  assign \$25  = ~ \$signal$12 ;
+  assign \$25  = ~ ended;
   assign \$26  = settles & \$25 ;
   assign \$27  = last_ends | \$26 ;
   assign \$28  = ~ choice_goes_on;
-  assign \$29  = \$signal$12  & \$28 ;
+  assign \$29  = ended & \$28 ;
   assign \$30  = \$29  & choice_is_readout;
-  assign \$31  = ~ \$signal$24 ;
+  assign \$31  = ~ handed;
   assign \$32  = emits & \$31 ;
   assign \$33  = \$30  | \$32 ;
-  assign \$34  = \$signal$24  & context_1_is_predicted;
+  assign \$34  = handed & context_1_is_predicted;
   assign last_ends = lasts & context_1_ends;
-  assign \$signal$12  = settles & is_settled;
-  assign \$signal$24  = emits & context_1_emitted;
-  assign \$35  = \$signal$12  & choice_goes_on;
+  assign ended = settles & is_settled;
+  assign handed = emits & context_1_emitted;
+  assign \$35  = ended & choice_goes_on;
   assign \$36  = ~ context_1_is_predicted;
-  assign \$37  = \$signal$24  & \$36 ;
+  assign \$37  = handed & \$36 ;
   assign choice_advance = \$35  | \$37 ;
   assign \$38  = is_idle | emits;
   assign context_1_busy = ~ \$38 ;
@@ -11159,7 +11159,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   assign \context_1_instruction.sync  = fetch_fetched[87];
   assign \context_1_instruction.wait  = fetch_fetched[93:88];
   assign \context_1_instruction.end  = fetch_fetched[94];
-  assign \$signal  = context_1_begin;
+  assign begins = context_1_begin;
 endmodule
 
 module \digits_sequencer.context_1.choice (clk, rst, choice_begin, choice_advance, choice_program, choice_phase, choice_learns, choice_is_free, choice_goes_on, choice_is_readout, choice_is_nudged, choice_is_update, choice_running, choice_changed);
@@ -11624,14 +11624,13 @@ module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue
   wire \$7 ;
   wire \$8 ;
   wire [5:0] \$9 ;
-  wire \$signal ;
-  reg \$signal$6 ;
   input clk;
   wire clk;
   reg [4:0] draining = 5'h00;
   reg drains = 1'h0;
   reg [5:0] errors_left = 6'h00;
   reg is_draining = 1'h0;
+  reg is_taken;
   input issue_begins;
   wire issue_begins;
   input issue_finish;
@@ -11707,8 +11706,9 @@ module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue
   reg meets;
   input rst;
   wire rst;
+  wire will_drain;
   assign \$1  = | issue_next[65:64];
-  assign \$signal  = issue_begins ? \$1  : drains;
+  assign will_drain = issue_begins ? \$1  : drains;
   assign \$2  = issue_finish & drains;
   assign \$3  = issue_instruction[74:71] != 1'h1;
   assign \$4  = draining != 1'h1;
@@ -11745,8 +11745,8 @@ module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue
   assign \$34  = \$33  & issue_instruction[86];
   assign \$35  = | errors_left;
   assign \$36  = errors_left - 1'h1;
-  assign \$37  = \$signal$6  | meets;
-  assign \$38  = \$signal  & \$37 ;
+  assign \$37  = is_taken | meets;
+  assign \$38  = will_drain & \$37 ;
   assign \$39  = ~ \$38 ;
   always @(posedge clk)
     draining <= \$40 ;
@@ -11760,11 +11760,11 @@ module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue
     issue_may_end <= \$44 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$signal$6  = 1'h0;
+    is_taken = 1'h0;
     if (\$2 ) begin
-      \$signal$6  = \$3 ;
+      is_taken = \$3 ;
     end else if (is_draining) begin
-      \$signal$6  = \$4 ;
+      is_taken = \$4 ;
     end
   end
   always @* begin
@@ -11800,14 +11800,14 @@ module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$42  = \$signal ;
+    \$42  = will_drain;
     if (rst) begin
       \$42  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$43  = \$signal$6 ;
+    \$43  = is_taken;
     if (rst) begin
       \$43  = 1'h0;
     end

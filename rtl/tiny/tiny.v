@@ -7486,9 +7486,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  wire \$signal ;
-  wire \$signal$12 ;
-  wire \$signal$24 ;
+  wire begins;
   wire choice_advance;
   wire choice_begin;
   input choice_changed;
@@ -7607,6 +7605,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   wire [5:0] context_0_wait;
   output emits;
   reg emits = 1'h0;
+  wire ended;
   output [87:0] fetch_fetched;
   wire [87:0] fetch_fetched;
   wire [6:0] \fetch_fetched.column ;
@@ -7651,6 +7650,7 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   (* enum_value_111 = "UPDATE" *)
   wire [2:0] fetch_program;
   wire fetch_valid;
+  wire handed;
   output is_idle;
   reg is_idle = 1'h1;
   reg is_settled = 1'h1;
@@ -7667,10 +7667,10 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   assign context_0_ready = \$39  & \$41 ;
   assign \$42  = choice_running == 2'h2;
   assign context_0_is_predicted = emits & \$42 ;
-  assign context_0_free_step = \$signal$12  & choice_is_free;
-  assign context_0_nudged_step = \$signal$12  & choice_is_nudged;
-  assign context_0_update_done = \$signal$12  & choice_is_update;
-  assign fetch_jump = \$signal  | choice_advance;
+  assign context_0_free_step = ended & choice_is_free;
+  assign context_0_nudged_step = ended & choice_is_nudged;
+  assign context_0_update_done = ended & choice_is_update;
+  assign fetch_jump = begins | choice_advance;
   always @(posedge clk)
     context_0_sample <= \$43 ;
   always @(posedge clk)
@@ -7699,14 +7699,14 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   assign \$6  = pending - 1'h1;
   assign \$7  = pending == 1'h1;
   assign \$8  = pending <= 2'h2;
-  assign \$9  = ~ \$signal ;
+  assign \$9  = ~ begins;
   assign \$10  = is_idle & \$9 ;
   assign \$11  = ~ choice_goes_on;
-  assign \$12  = \$signal$12  & \$11 ;
+  assign \$12  = ended & \$11 ;
   assign \$13  = ~ choice_is_readout;
   assign \$14  = \$12  & \$13 ;
   assign \$15  = \$10  | \$14 ;
-  assign \$16  = \$signal  | choice_advance;
+  assign \$16  = begins | choice_advance;
   assign \$17  = context_0_taken & fetch_fetched[87];
   assign \$18  = ~ \$17 ;
   assign \$19  = runs & \$18 ;
@@ -7715,23 +7715,23 @@ module \tiny_sequencer.context_0 (choice_changed, clk, rst, context_0_update, co
   assign \$22  = ~ last_ends;
   assign \$23  = lasts & \$22 ;
   assign \$24  = \$21  | \$23 ;
-  assign \$25  = ~ \$signal$12 ;
+  assign \$25  = ~ ended;
   assign \$26  = settles & \$25 ;
   assign \$27  = last_ends | \$26 ;
   assign \$28  = ~ choice_goes_on;
-  assign \$29  = \$signal$12  & \$28 ;
+  assign \$29  = ended & \$28 ;
   assign \$30  = \$29  & choice_is_readout;
-  assign \$31  = ~ \$signal$24 ;
+  assign \$31  = ~ handed;
   assign \$32  = emits & \$31 ;
   assign \$33  = \$30  | \$32 ;
-  assign \$34  = \$signal$24  & context_0_is_predicted;
-  assign \$signal  = context_0_begin | context_0_update;
+  assign \$34  = handed & context_0_is_predicted;
+  assign begins = context_0_begin | context_0_update;
   assign last_ends = lasts & context_0_ends;
-  assign \$signal$12  = settles & is_settled;
-  assign \$signal$24  = emits & context_0_emitted;
-  assign \$35  = \$signal$12  & choice_goes_on;
+  assign ended = settles & is_settled;
+  assign handed = emits & context_0_emitted;
+  assign \$35  = ended & choice_goes_on;
   assign \$36  = ~ context_0_is_predicted;
-  assign \$37  = \$signal$24  & \$36 ;
+  assign \$37  = handed & \$36 ;
   assign choice_advance = \$35  | \$37 ;
   assign \$38  = is_idle | emits;
   assign context_0_busy = ~ \$38 ;
@@ -8372,13 +8372,12 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, 
   wire [3:0] \$7 ;
   wire [3:0] \$8 ;
   wire \$9 ;
-  wire \$signal ;
-  reg \$signal$6 ;
   input clk;
   wire clk;
   reg [2:0] draining = 3'h0;
   reg drains = 1'h0;
   reg is_draining = 1'h0;
+  reg is_taken;
   input issue_begins;
   wire issue_begins;
   input issue_finish;
@@ -8454,8 +8453,9 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, 
   wire meets;
   input rst;
   wire rst;
+  wire will_drain;
   assign \$1  = | issue_next[62:61];
-  assign \$signal  = issue_begins ? \$1  : drains;
+  assign will_drain = issue_begins ? \$1  : drains;
   assign \$2  = issue_finish & drains;
   assign \$3  = issue_instruction[68:66] != 1'h1;
   assign \$4  = draining != 1'h1;
@@ -8464,7 +8464,7 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, 
   assign \$6  = issue_finish & drains;
   assign \$7  = issue_instruction[68:66] - 1'h1;
   assign \$8  = draining - 1'h1;
-  assign \$10  = \$signal  & \$9 ;
+  assign \$10  = will_drain & \$9 ;
   assign \$11  = ~ \$10 ;
   always @(posedge clk)
     draining <= \$12 ;
@@ -8476,11 +8476,11 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, 
     issue_may_end <= \$15 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$signal$6  = 1'h0;
+    is_taken = 1'h0;
     if (\$2 ) begin
-      \$signal$6  = \$3 ;
+      is_taken = \$3 ;
     end else if (is_draining) begin
-      \$signal$6  = \$4 ;
+      is_taken = \$4 ;
     end
   end
   always @* begin
@@ -8497,14 +8497,14 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$13  = \$signal ;
+    \$13  = will_drain;
     if (rst) begin
       \$13  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$14  = \$signal$6 ;
+    \$14  = is_taken;
     if (rst) begin
       \$14  = 1'h0;
     end
@@ -8575,7 +8575,7 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, 
   assign \issue_instruction.sync  = issue_instruction[80];
   assign \issue_instruction.wait  = issue_instruction[86:81];
   assign \issue_instruction.end  = issue_instruction[87];
-  assign \$9  = \$signal$6 ;
+  assign \$9  = is_taken;
 endmodule
 
 module \tiny_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_instruction, scan_run, element, scan_mask_index, scan_mask_slots);

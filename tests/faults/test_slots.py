@@ -28,7 +28,7 @@ def test_only_the_last_slot_need_not_be_seen_to_be_busy(monkeypatch: pytest.Monk
     """It is looked at only while all others are busy, and then it is free; nothing is proved of another slot."""
     monkeypatch.setattr(mutants, "OPERATORS", ("not", "mux"))
     sizes, text = Sizes(Schedule.of(NetworkSpec(DESIGN))), emit_rtlil(DESIGN)
-    wire, last = "sequencer.busy", sizes.memory.slots - 1
+    wire, last = "sequencer.was_busy", sizes.memory.slots - 1
     # Faults are drawn until those of the first and of the last slot are among them: at once, on the core as it is.
     for seed in (7, *range(20)):
         planted = mutants.plant(text, "five", 700, seed, tmp_path)
