@@ -64,21 +64,21 @@ class IssueUnit(wiring.Component):
         is_draining = Signal()
         # All of it as it will be in the next cycle.
         will_drain = Signal()
-        is_taken = Signal()
+        chain_busy = Signal()
         meets = Signal()
         m.d.comb += will_drain.eq(Mux(self.begins, self.next.drain != Drain.NONE, drains))
         with m.If(self.finish & drains):
-            m.d.comb += is_taken.eq(instruction.drain_cycles != 1)
+            m.d.comb += chain_busy.eq(instruction.drain_cycles != 1)
             m.d.sync += draining.eq(instruction.drain_cycles - 1)
         with m.Elif(is_draining):
-            m.d.comb += is_taken.eq(draining != 1)
+            m.d.comb += chain_busy.eq(draining != 1)
             m.d.sync += draining.eq(draining - 1)
         if self.sizes.contexts > 1:  # a sample alone waits for its own errors anyway
             self._meets_errors(m, meets)
         m.d.sync += [
             drains.eq(will_drain),
-            is_draining.eq(is_taken),
-            self.may_end.eq(~(will_drain & (is_taken | meets))),
+            is_draining.eq(chain_busy),
+            self.may_end.eq(~(will_drain & (chain_busy | meets))),
         ]
         m.d.comb += self.may_issue.eq(~self.is_last | self.may_end)
         return m

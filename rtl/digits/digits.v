@@ -11624,13 +11624,13 @@ module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue
   wire \$7 ;
   wire \$8 ;
   wire [5:0] \$9 ;
+  reg chain_busy;
   input clk;
   wire clk;
   reg [4:0] draining = 5'h00;
   reg drains = 1'h0;
   reg [5:0] errors_left = 6'h00;
   reg is_draining = 1'h0;
-  reg is_taken;
   input issue_begins;
   wire issue_begins;
   input issue_finish;
@@ -11745,7 +11745,7 @@ module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue
   assign \$34  = \$33  & issue_instruction[86];
   assign \$35  = | errors_left;
   assign \$36  = errors_left - 1'h1;
-  assign \$37  = is_taken | meets;
+  assign \$37  = chain_busy | meets;
   assign \$38  = will_drain & \$37 ;
   assign \$39  = ~ \$38 ;
   always @(posedge clk)
@@ -11760,11 +11760,11 @@ module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue
     issue_may_end <= \$44 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    is_taken = 1'h0;
+    chain_busy = 1'h0;
     if (\$2 ) begin
-      is_taken = \$3 ;
+      chain_busy = \$3 ;
     end else if (is_draining) begin
-      is_taken = \$4 ;
+      chain_busy = \$4 ;
     end
   end
   always @* begin
@@ -11807,7 +11807,7 @@ module \digits_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$43  = is_taken;
+    \$43  = chain_busy;
     if (rst) begin
       \$43  = 1'h0;
     end

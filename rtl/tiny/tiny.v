@@ -8372,12 +8372,12 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, 
   wire [3:0] \$7 ;
   wire [3:0] \$8 ;
   wire \$9 ;
+  reg chain_busy;
   input clk;
   wire clk;
   reg [2:0] draining = 3'h0;
   reg drains = 1'h0;
   reg is_draining = 1'h0;
-  reg is_taken;
   input issue_begins;
   wire issue_begins;
   input issue_finish;
@@ -8476,11 +8476,11 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, 
     issue_may_end <= \$15 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    is_taken = 1'h0;
+    chain_busy = 1'h0;
     if (\$2 ) begin
-      is_taken = \$3 ;
+      chain_busy = \$3 ;
     end else if (is_draining) begin
-      is_taken = \$4 ;
+      chain_busy = \$4 ;
     end
   end
   always @* begin
@@ -8504,7 +8504,7 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$14  = is_taken;
+    \$14  = chain_busy;
     if (rst) begin
       \$14  = 1'h0;
     end
@@ -8575,7 +8575,7 @@ module \tiny_sequencer.issue (rst, issue_finish, issue_begins, issue_may_issue, 
   assign \issue_instruction.sync  = issue_instruction[80];
   assign \issue_instruction.wait  = issue_instruction[86:81];
   assign \issue_instruction.end  = issue_instruction[87];
-  assign \$9  = is_taken;
+  assign \$9  = chain_busy;
 endmodule
 
 module \tiny_sequencer.scan (clk, rst, scan_clear, scan_done, scan_active, scan_instruction, scan_run, element, scan_mask_index, scan_mask_slots);
