@@ -112,15 +112,15 @@ class ContextUnit(wiring.Component):
             choice.advance.eq((ended & choice.goes_on) | (handed & ~self.is_predicted)),
         ]
         m.d.sync += [
-            is_idle.eq((is_idle & ~begins) | (ended & ~choice.goes_on & ~choice.is_readout)),
+            is_idle.eq(
+                (is_idle & ~begins) | (ended & ~choice.goes_on & ~choice.is_readout) | (handed & self.is_predicted)
+            ),
             jumps.eq(begins | choice.advance),
             runs.eq(jumps | (runs & ~(self.taken & instruction.end))),
             lasts.eq((self.taken & instruction.end) | (lasts & ~ends)),
             settles.eq(ends | (settles & ~ended)),
             emits.eq((ended & ~choice.goes_on & choice.is_readout) | (emits & ~handed)),
         ]
-        with m.If(handed & self.is_predicted):
-            m.d.sync += is_idle.eq(1)
 
         m.d.comb += [
             self.idle.eq(is_idle),

@@ -11,7 +11,7 @@ from ..spec.network import NetworkSpec
 from .bits import bits
 from .delay import delayed, taps
 from .families import Portable, family_of
-from .requant import fits, limit, round_parts
+from .requant import limited, round_parts
 
 __all__ = ["NeuronUnit"]
 
@@ -170,17 +170,13 @@ class NeuronUnit(wiring.Component):
         signed_state = Signal(signed(len(rounded) + 1))
         m.d.comb += signed_state.eq(Mux(negative[rounded_at], -rounded if table.odd else 0, rounded))
         late = self.pipeline.result - 3 - splits
-        early = max(late - 1, 0)  # whether a word fits is known before the register that it is limited from
-        signed_state, rounded = delayed(m, signed_state, early, "signed_state"), delayed(m, rounded, early, "whole")
-        state_fits = delayed(m, fits(signed_state, spec.state.width), late - early, "state_fits")
-        offset_fits = delayed(m, fits(rounded, spec.offset.width), late - early, "offset_fits")
-        signed_state = delayed(m, signed_state, late - early, "late_state")
-        rounded, rounded_at = delayed(m, rounded, late - early, "late_whole"), rounded_at + late
-        word: Value = limit(signed_state, spec.state, state_fits)
+        word, _ = limited(m, signed_state, spec.state, late, "signed_state")
+        offset, offset_fits = limited(m, rounded, spec.offset, late, "whole")
+        rounded_at += late
         if has_offsets:
-            word = Mux(is_offset[rounded_at], limit(rounded, spec.offset, offset_fits), word)
-        limited = valid[rounded_at] & is_offset[rounded_at] & ~offset_fits
-        m.d.sync += [self.o_word.eq(word), self.saturated.eq(limited)]
+            word = Mux(is_offset[rounded_at], offset, word)
+        saturated = valid[rounded_at] & is_offset[rounded_at] & ~offset_fits
+        m.d.sync += [self.o_word.eq(word), self.saturated.eq(saturated)]
         m.d.comb += [self.o_valid.eq(valid[end]), self.o_offset.eq(is_offset[end])]
         m.d.comb += self.o_context.eq(neuron[end][len(self.neuron) :])
         self._compare(m, family, neuron[end - read], neuron[end], delayed(m, self.first, end, "first"))

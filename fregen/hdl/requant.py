@@ -1,13 +1,14 @@
-"""Rounding and saturation as combinational expressions.
+"""Rounding and saturation: combinational expressions, and limits with registers before them.
 
 Golden twin: :func:`fregen.fixed.round_shift` and :meth:`fregen.fixed.Q.saturate`.
 """
 
-from amaranth.hdl import Cat, Const, Mux, Shape, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Value, signed
 
 from ..fixed import Q
+from .delay import delayed
 
-__all__ = ["fits", "limit", "round_parts", "round_shift", "saturate"]
+__all__ = ["fits", "limit", "limited", "round_parts", "round_shift", "saturate"]
 
 
 def round_shift(word: Value, shift: int) -> Value:
@@ -52,6 +53,17 @@ def limit(word: Value, target: Q, is_fit: Value) -> Value:
     wide = _extend(word, target.width)
     most = Mux(wide[-1], Const(target.min_word, signed(target.width)), Const(target.max_word, signed(target.width)))
     return Mux(is_fit, wide[: target.width].as_signed(), most)
+
+
+def limited(m: Module, word: Value, target: Q, cycles: int, name: str) -> tuple[Value, Value]:
+    """Delay a signed word and limit it; return it, and whether it fits.
+
+    Whether it does is found out before the last register.  Latency ``cycles``.
+    """
+    early = max(cycles - 1, 0)
+    word = delayed(m, word, early, name)
+    is_fit = delayed(m, fits(word, target.width), cycles - early, f"{name}_fits")
+    return limit(delayed(m, word, cycles - early, f"{name}_late"), target, is_fit), is_fit
 
 
 def _extend(word: Value, width: int) -> Value:

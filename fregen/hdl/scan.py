@@ -156,16 +156,17 @@ class ScanUnit(wiring.Component):
         # What the column holds, and how many samples that are.
         late = pipeline.scan - pipeline.steer
         known = self.active & Mux(instruction.feed == Feed.INPUT, self.mask.slots, (1 << slots) - 1)
-        known = taps(m, known, late, "known")
+        known, late = taps(m, known, late, "known"), min(late, 1)
+        before = known[-1 - late]
         is_known = delayed(m, asks, pipeline.scan, "is_known")
         answer = Signal(_column_layout(sizes))
-        is_fed = delayed(m, known[max(late - 1, 0)].any(), min(late, 1), "is_fed")
+        is_fed = delayed(m, before.any(), late, "is_fed")
         found, has_found = queue(m, "queue", answer, COLUMNS_AHEAD, is_known & is_fed, takes)
         m.d.comb += [
             answer.is_single.eq(answer.left == 1),
             answer.number.eq(delayed(m, number, pipeline.scan, "asked_number")),
             answer.slots.eq(known[-1]),
-            answer.left.eq(delayed(m, popcount(known[max(late - 1, 0)]), min(late, 1), "counted")),
+            answer.left.eq(delayed(m, popcount(before), late, "counted")),
         ]
         m.d.sync += asked.eq(asked + asks - (is_known & ~is_fed) - delayed(m, takes & has_found, 1, "taken"))
         with m.If(self.clear):

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..fixed import DITHER_BITS, Q, Rounding
 from ..plan import PORTABLE, Pipeline
 from .delay import delayed
-from .requant import fits, limit
+from .requant import limited
 
 __all__ = ["UpdateUnit"]
 
@@ -119,7 +119,7 @@ class UpdateUnit(wiring.Component):
 
         # Round away the 16 bits.
         delta = Signal(signed(max(len(word) - DITHER_BITS, 1) + 1))
-        limited = Signal(self.new.shape(), name="limited_1")
+        new = Signal(self.new.shape(), name="limited_1")
         was_limited = Signal(name="was_limited_1")
         early = self.pipeline.round - 1
         if self.rounding is Rounding.STOCHASTIC:
@@ -137,13 +137,9 @@ class UpdateUnit(wiring.Component):
         # Add and limit.
         total = Signal(signed(max(len(self.old), len(delta)) + 1))
         m.d.comb += total.eq(self.old + delta)
-        later = self.pipeline.add - 1
-        early = max(later - 1, 0)  # whether it fits is known before the register that it is limited from
-        total = delayed(m, total, early, "total")
-        is_fit = delayed(m, fits(total, self.weight.width), later - early, "fits")
-        total = delayed(m, total, later - early, "late_total")
-        m.d.sync += [limited.eq(limit(total, self.weight, is_fit)), was_limited.eq(~is_fit)]
-        m.d.comb += [self.new.eq(limited), self.saturated.eq(was_limited)]
+        word, is_fit = limited(m, total, self.weight, self.pipeline.add - 1, "total")
+        m.d.sync += [new.eq(word), was_limited.eq(~is_fit)]
+        m.d.comb += [self.new.eq(new), self.saturated.eq(was_limited)]
         return m
 
 

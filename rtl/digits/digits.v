@@ -9770,9 +9770,9 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   wire \$40 ;
   wire \$41 ;
   wire \$42 ;
-  reg [18:0] \$43 ;
-  reg [5:0] \$44 ;
-  reg \$45 ;
+  wire \$43 ;
+  reg [18:0] \$44 ;
+  reg [5:0] \$45 ;
   reg \$46 ;
   reg \$47 ;
   reg \$48 ;
@@ -9781,6 +9781,7 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   reg \$50 ;
   reg \$51 ;
   reg \$52 ;
+  reg \$53 ;
   wire [6:0] \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -9964,33 +9965,35 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   wire rst;
   reg runs = 1'h0;
   reg settles = 1'h0;
-  assign context_0_ready = \$39  & \$41 ;
-  assign \$42  = choice_running == 2'h2;
-  assign context_0_is_predicted = emits & \$42 ;
+  assign \$41  = ~ fetch_fetched[87];
+  assign \$42  = \$41  | is_settling;
+  assign context_0_ready = \$40  & \$42 ;
+  assign \$43  = choice_running == 2'h2;
+  assign context_0_is_predicted = emits & \$43 ;
   assign context_0_free_step = ended & choice_is_free;
   assign context_0_nudged_step = ended & choice_is_nudged;
   assign context_0_update_done = ended & choice_is_update;
   assign fetch_jump = begins | choice_advance;
   always @(posedge clk)
-    context_0_sample <= \$43 ;
+    context_0_sample <= \$44 ;
   always @(posedge clk)
-    pending <= \$44 ;
+    pending <= \$45 ;
   always @(posedge clk)
-    is_settled <= \$45 ;
+    is_settled <= \$46 ;
   always @(posedge clk)
-    is_settling <= \$46 ;
+    is_settling <= \$47 ;
   always @(posedge clk)
-    is_idle <= \$47 ;
+    is_idle <= \$48 ;
   always @(posedge clk)
-    jumps <= \$48 ;
+    jumps <= \$49 ;
   always @(posedge clk)
-    runs <= \$49 ;
+    runs <= \$50 ;
   always @(posedge clk)
-    lasts <= \$50 ;
+    lasts <= \$51 ;
   always @(posedge clk)
-    settles <= \$51 ;
+    settles <= \$52 ;
   always @(posedge clk)
-    emits <= \$52 ;
+    emits <= \$53 ;
   assign \$1  = context_0_wait >= pending;
   assign \$2  = context_0_finish & \$1 ;
   assign \$3  = ~ is_settled;
@@ -10006,38 +10009,37 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   assign \$13  = ~ choice_is_readout;
   assign \$14  = \$12  & \$13 ;
   assign \$15  = \$10  | \$14 ;
-  assign \$16  = begins | choice_advance;
-  assign \$17  = context_0_taken & fetch_fetched[94];
-  assign \$18  = ~ \$17 ;
-  assign \$19  = runs & \$18 ;
-  assign \$20  = jumps | \$19 ;
-  assign \$21  = context_0_taken & fetch_fetched[94];
-  assign \$22  = ~ last_ends;
-  assign \$23  = lasts & \$22 ;
-  assign \$24  = \$21  | \$23 ;
-  assign \$25  = ~ ended;
-  assign \$26  = settles & \$25 ;
-  assign \$27  = last_ends | \$26 ;
-  assign \$28  = ~ choice_goes_on;
-  assign \$29  = ended & \$28 ;
-  assign \$30  = \$29  & choice_is_readout;
-  assign \$31  = ~ handed;
-  assign \$32  = emits & \$31 ;
-  assign \$33  = \$30  | \$32 ;
-  assign \$34  = handed & context_0_is_predicted;
+  assign \$16  = handed & context_0_is_predicted;
+  assign \$17  = \$15  | \$16 ;
+  assign \$18  = begins | choice_advance;
+  assign \$19  = context_0_taken & fetch_fetched[94];
+  assign \$20  = ~ \$19 ;
+  assign \$21  = runs & \$20 ;
+  assign \$22  = jumps | \$21 ;
+  assign \$23  = context_0_taken & fetch_fetched[94];
+  assign \$24  = ~ last_ends;
+  assign \$25  = lasts & \$24 ;
+  assign \$26  = \$23  | \$25 ;
+  assign \$27  = ~ ended;
+  assign \$28  = settles & \$27 ;
+  assign \$29  = last_ends | \$28 ;
+  assign \$30  = ~ choice_goes_on;
+  assign \$31  = ended & \$30 ;
+  assign \$32  = \$31  & choice_is_readout;
+  assign \$33  = ~ handed;
+  assign \$34  = emits & \$33 ;
+  assign \$35  = \$32  | \$34 ;
   assign begins = context_0_begin | context_0_update;
   assign last_ends = lasts & context_0_ends;
   assign ended = settles & is_settled;
   assign handed = emits & context_0_emitted;
-  assign \$35  = ended & choice_goes_on;
-  assign \$36  = ~ context_0_is_predicted;
-  assign \$37  = handed & \$36 ;
-  assign choice_advance = \$35  | \$37 ;
-  assign \$38  = is_idle | emits;
-  assign context_0_busy = ~ \$38 ;
-  assign \$39  = runs & fetch_valid;
-  assign \$40  = ~ fetch_fetched[87];
-  assign \$41  = \$40  | is_settling;
+  assign \$36  = ended & choice_goes_on;
+  assign \$37  = ~ context_0_is_predicted;
+  assign \$38  = handed & \$37 ;
+  assign choice_advance = \$36  | \$38 ;
+  assign \$39  = is_idle | emits;
+  assign context_0_busy = ~ \$39 ;
+  assign \$40  = runs & fetch_valid;
   \digits_sequencer.context_0.choice  choice (
     .choice_advance(choice_advance),
     .choice_begin(context_0_begin),
@@ -10066,45 +10068,33 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$43  = context_0_sample;
+    \$44  = context_0_sample;
     if (context_0_begin) begin
-      \$43  = context_0_offered;
+      \$44  = context_0_offered;
     end
     if (rst) begin
-      \$43  = 19'h00000;
+      \$44  = 19'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$44  = pending;
+    \$45  = pending;
     if (\$2 ) begin
-      \$44  = context_0_wait;
+      \$45  = context_0_wait;
     end else if (\$3 ) begin
-      \$44  = \$6 [5:0];
+      \$45  = \$6 [5:0];
     end
     if (rst) begin
-      \$44  = 6'h00;
+      \$45  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$45  = is_settled;
+    \$46  = is_settled;
     if (\$2 ) begin
-      \$45  = \$4 ;
+      \$46  = \$4 ;
     end else if (\$3 ) begin
-      \$45  = \$7 ;
-    end
-    if (rst) begin
-      \$45  = 1'h1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$46  = is_settling;
-    if (\$2 ) begin
-      \$46  = \$5 ;
-    end else if (\$3 ) begin
-      \$46  = \$8 ;
+      \$46  = \$7 ;
     end
     if (rst) begin
       \$46  = 1'h1;
@@ -10112,9 +10102,11 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$47  = \$15 ;
-    if (\$34 ) begin
-      \$47  = 1'h1;
+    \$47  = is_settling;
+    if (\$2 ) begin
+      \$47  = \$5 ;
+    end else if (\$3 ) begin
+      \$47  = \$8 ;
     end
     if (rst) begin
       \$47  = 1'h1;
@@ -10122,37 +10114,44 @@ module \digits_sequencer.context_0 (choice_changed, clk, rst, context_0_update, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$48  = \$16 ;
+    \$48  = \$17 ;
     if (rst) begin
-      \$48  = 1'h0;
+      \$48  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$49  = \$20 ;
+    \$49  = \$18 ;
     if (rst) begin
       \$49  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$50  = \$24 ;
+    \$50  = \$22 ;
     if (rst) begin
       \$50  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$51  = \$27 ;
+    \$51  = \$26 ;
     if (rst) begin
       \$51  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$52  = \$33 ;
+    \$52  = \$29 ;
     if (rst) begin
       \$52  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
+    \$53  = \$35 ;
+    if (rst) begin
+      \$53  = 1'h0;
     end
   end
   assign context_0_idle = is_idle;
@@ -10695,9 +10694,9 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   wire \$40 ;
   wire \$41 ;
   wire \$42 ;
-  reg [18:0] \$43 ;
-  reg [5:0] \$44 ;
-  reg \$45 ;
+  wire \$43 ;
+  reg [18:0] \$44 ;
+  reg [5:0] \$45 ;
   reg \$46 ;
   reg \$47 ;
   reg \$48 ;
@@ -10706,6 +10705,7 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   reg \$50 ;
   reg \$51 ;
   reg \$52 ;
+  reg \$53 ;
   wire [6:0] \$6 ;
   wire \$7 ;
   wire \$8 ;
@@ -10887,33 +10887,35 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   wire rst;
   reg runs = 1'h0;
   reg settles = 1'h0;
-  assign context_1_ready = \$39  & \$41 ;
-  assign \$42  = choice_running == 2'h2;
-  assign context_1_is_predicted = emits & \$42 ;
+  assign \$41  = ~ fetch_fetched[87];
+  assign \$42  = \$41  | is_settling;
+  assign context_1_ready = \$40  & \$42 ;
+  assign \$43  = choice_running == 2'h2;
+  assign context_1_is_predicted = emits & \$43 ;
   assign context_1_free_step = ended & choice_is_free;
   assign context_1_nudged_step = ended & choice_is_nudged;
   assign context_1_update_done = ended & choice_is_update;
   assign fetch_jump = begins | choice_advance;
   always @(posedge clk)
-    context_1_sample <= \$43 ;
+    context_1_sample <= \$44 ;
   always @(posedge clk)
-    pending <= \$44 ;
+    pending <= \$45 ;
   always @(posedge clk)
-    is_settled <= \$45 ;
+    is_settled <= \$46 ;
   always @(posedge clk)
-    is_settling <= \$46 ;
+    is_settling <= \$47 ;
   always @(posedge clk)
-    is_idle <= \$47 ;
+    is_idle <= \$48 ;
   always @(posedge clk)
-    jumps <= \$48 ;
+    jumps <= \$49 ;
   always @(posedge clk)
-    runs <= \$49 ;
+    runs <= \$50 ;
   always @(posedge clk)
-    lasts <= \$50 ;
+    lasts <= \$51 ;
   always @(posedge clk)
-    settles <= \$51 ;
+    settles <= \$52 ;
   always @(posedge clk)
-    emits <= \$52 ;
+    emits <= \$53 ;
   assign \$1  = context_1_wait >= pending;
   assign \$2  = context_1_finish & \$1 ;
   assign \$3  = ~ is_settled;
@@ -10929,37 +10931,36 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   assign \$13  = ~ choice_is_readout;
   assign \$14  = \$12  & \$13 ;
   assign \$15  = \$10  | \$14 ;
-  assign \$16  = begins | choice_advance;
-  assign \$17  = context_1_taken & fetch_fetched[94];
-  assign \$18  = ~ \$17 ;
-  assign \$19  = runs & \$18 ;
-  assign \$20  = jumps | \$19 ;
-  assign \$21  = context_1_taken & fetch_fetched[94];
-  assign \$22  = ~ last_ends;
-  assign \$23  = lasts & \$22 ;
-  assign \$24  = \$21  | \$23 ;
-  assign \$25  = ~ ended;
-  assign \$26  = settles & \$25 ;
-  assign \$27  = last_ends | \$26 ;
-  assign \$28  = ~ choice_goes_on;
-  assign \$29  = ended & \$28 ;
-  assign \$30  = \$29  & choice_is_readout;
-  assign \$31  = ~ handed;
-  assign \$32  = emits & \$31 ;
-  assign \$33  = \$30  | \$32 ;
-  assign \$34  = handed & context_1_is_predicted;
+  assign \$16  = handed & context_1_is_predicted;
+  assign \$17  = \$15  | \$16 ;
+  assign \$18  = begins | choice_advance;
+  assign \$19  = context_1_taken & fetch_fetched[94];
+  assign \$20  = ~ \$19 ;
+  assign \$21  = runs & \$20 ;
+  assign \$22  = jumps | \$21 ;
+  assign \$23  = context_1_taken & fetch_fetched[94];
+  assign \$24  = ~ last_ends;
+  assign \$25  = lasts & \$24 ;
+  assign \$26  = \$23  | \$25 ;
+  assign \$27  = ~ ended;
+  assign \$28  = settles & \$27 ;
+  assign \$29  = last_ends | \$28 ;
+  assign \$30  = ~ choice_goes_on;
+  assign \$31  = ended & \$30 ;
+  assign \$32  = \$31  & choice_is_readout;
+  assign \$33  = ~ handed;
+  assign \$34  = emits & \$33 ;
+  assign \$35  = \$32  | \$34 ;
   assign last_ends = lasts & context_1_ends;
   assign ended = settles & is_settled;
   assign handed = emits & context_1_emitted;
-  assign \$35  = ended & choice_goes_on;
-  assign \$36  = ~ context_1_is_predicted;
-  assign \$37  = handed & \$36 ;
-  assign choice_advance = \$35  | \$37 ;
-  assign \$38  = is_idle | emits;
-  assign context_1_busy = ~ \$38 ;
-  assign \$39  = runs & fetch_valid;
-  assign \$40  = ~ fetch_fetched[87];
-  assign \$41  = \$40  | is_settling;
+  assign \$36  = ended & choice_goes_on;
+  assign \$37  = ~ context_1_is_predicted;
+  assign \$38  = handed & \$37 ;
+  assign choice_advance = \$36  | \$38 ;
+  assign \$39  = is_idle | emits;
+  assign context_1_busy = ~ \$39 ;
+  assign \$40  = runs & fetch_valid;
   \digits_sequencer.context_1.choice  choice (
     .choice_advance(choice_advance),
     .choice_begin(context_1_begin),
@@ -10987,45 +10988,33 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$43  = context_1_sample;
+    \$44  = context_1_sample;
     if (context_1_begin) begin
-      \$43  = context_1_offered;
+      \$44  = context_1_offered;
     end
     if (rst) begin
-      \$43  = 19'h00000;
+      \$44  = 19'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$44  = pending;
+    \$45  = pending;
     if (\$2 ) begin
-      \$44  = context_1_wait;
+      \$45  = context_1_wait;
     end else if (\$3 ) begin
-      \$44  = \$6 [5:0];
+      \$45  = \$6 [5:0];
     end
     if (rst) begin
-      \$44  = 6'h00;
+      \$45  = 6'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$45  = is_settled;
+    \$46  = is_settled;
     if (\$2 ) begin
-      \$45  = \$4 ;
+      \$46  = \$4 ;
     end else if (\$3 ) begin
-      \$45  = \$7 ;
-    end
-    if (rst) begin
-      \$45  = 1'h1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$46  = is_settling;
-    if (\$2 ) begin
-      \$46  = \$5 ;
-    end else if (\$3 ) begin
-      \$46  = \$8 ;
+      \$46  = \$7 ;
     end
     if (rst) begin
       \$46  = 1'h1;
@@ -11033,9 +11022,11 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$47  = \$15 ;
-    if (\$34 ) begin
-      \$47  = 1'h1;
+    \$47  = is_settling;
+    if (\$2 ) begin
+      \$47  = \$5 ;
+    end else if (\$3 ) begin
+      \$47  = \$8 ;
     end
     if (rst) begin
       \$47  = 1'h1;
@@ -11043,37 +11034,44 @@ module \digits_sequencer.context_1 (choice_changed, clk, rst, context_1_begin, c
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$48  = \$16 ;
+    \$48  = \$17 ;
     if (rst) begin
-      \$48  = 1'h0;
+      \$48  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$49  = \$20 ;
+    \$49  = \$18 ;
     if (rst) begin
       \$49  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$50  = \$24 ;
+    \$50  = \$22 ;
     if (rst) begin
       \$50  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$51  = \$27 ;
+    \$51  = \$26 ;
     if (rst) begin
       \$51  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$52  = \$33 ;
+    \$52  = \$29 ;
     if (rst) begin
       \$52  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
+    \$53  = \$35 ;
+    if (rst) begin
+      \$53  = 1'h0;
     end
   end
   assign context_1_update = 1'h0;

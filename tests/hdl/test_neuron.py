@@ -8,6 +8,7 @@ from unit_bench import make_sizes, plant, play, random_words
 from fregen.fixed import round_shift
 from fregen.golden import ActivationModel, Carrier, OffsetModel
 from fregen.hdl import neuron as neuron_module
+from fregen.hdl import requant
 from fregen.hdl.neuron import NeuronUnit
 from fregen.plan import PORTABLE, Pipeline
 
@@ -278,14 +279,14 @@ def test_the_bench_sees_samples_that_meet(monkeypatch, fault):
 
 
 MUTANTS = {
-    "round_parts": lambda word, shift: (word >> shift if shift > 0 else word << -shift, Const(0, 1)),
-    "limit": lambda word, target, is_fit: word[: target.width].as_signed(),
-    "fits": lambda word, width: word.any(),
+    (neuron_module, "round_parts"): lambda word, shift: (word >> shift if shift > 0 else word << -shift, Const(0, 1)),
+    (requant, "limit"): lambda word, target, is_fit: word[: target.width].as_signed(),
+    (requant, "fits"): lambda word, width: word.any(),
 }
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant[1])
 def test_the_bench_sees_a_mutant(monkeypatch, mutant):
-    monkeypatch.setattr(neuron_module, mutant, MUTANTS[mutant])
+    monkeypatch.setattr(*mutant, MUTANTS[mutant])
     wrong, _, _ = differences("8/12 tanh 8", "offset")
     assert wrong

@@ -359,7 +359,7 @@ SCAN_FAULTS = {
     "columns that are numbered a cycle too soon": {
         'delayed(m, number, pipeline.scan, "asked_number")': 'delayed(m, number, pipeline.scan - 1, "asked_number")',
     },
-    "a count of the column before": {'min(late, 1), "counted"': 'min(late, 1) + 1, "counted"'},
+    "a count of the column before": {'late, "counted"': 'late + 1, "counted"'},
 }
 
 

@@ -7,6 +7,7 @@ from unit_bench import make_sizes, make_spec, play, random_words
 from fregen import fixed
 from fregen.fixed import DITHER_BITS, Q, Rounding
 from fregen.golden import Carrier, DitherModel, UpdateModel
+from fregen.hdl import requant
 from fregen.hdl import update as update_module
 from fregen.hdl.update import UpdateUnit
 from fregen.plan import PORTABLE, Pipeline
@@ -153,14 +154,14 @@ def test_a_zero_sum_never_moves_a_weight():
 
 
 MUTANTS = {
-    "limit": lambda word, target, is_fit: word[: target.width].as_signed(),
-    "fits": lambda word, width: word.any(),
-    "_shift_right": lambda word, shift, lost: (word >> shift, lost),
+    (requant, "limit"): lambda word, target, is_fit: word[: target.width].as_signed(),
+    (requant, "fits"): lambda word, width: word.any(),
+    (update_module, "_shift_right"): lambda word, shift, lost: (word >> shift, lost),
 }
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant[1])
 def test_the_bench_sees_a_mutant(monkeypatch, mutant):
     """The last one drops the sticky bit: only ties betray it."""
-    monkeypatch.setattr(update_module, mutant, MUTANTS[mutant])
+    monkeypatch.setattr(*mutant, MUTANTS[mutant])
     assert differences("usual", Rounding.NEAREST)
